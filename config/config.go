@@ -1,0 +1,231 @@
+package config
+
+import (
+	"math"
+	"net/netip"
+	"time"
+)
+
+// Unlimited is the value of a limit written as "unlimited". It is larger than
+// anything that is counted, so that limits need no special case.
+const Unlimited = math.MaxInt64
+
+// Config is a whole configuration file with every default filled in. It is
+// never changed once loaded; a reload makes a new one.
+type Config struct {
+	Server            Server
+	DNS               DNS
+	AcceptedDomains   []AcceptedDomain
+	ReceiveConnectors []ReceiveConnector
+	Users             []User
+	SendConnectors    []SendConnector
+	Routing           Routing
+	Queue             Queue
+	BackPressure      BackPressure
+	Logs              Logs
+	Control           Control
+
+	// source remembers the file's name and where each key stands in it.
+	source source
+}
+
+// Server holds what concerns the gateway as a whole.
+type Server struct {
+	// FQDN is the name that the gateway gives itself where a connector has no
+	// name of its own.
+	FQDN           string
+	DataDir        string
+	MaxMessageSize int64
+}
+
+// DNS says whom to ask for names.
+type DNS struct {
+	// Servers are resolvers as "ip:port"; empty means the system's.
+	Servers []netip.AddrPort
+	// Hosts are static answers, asked before DNS; keys are lower case without
+	// a final dot.
+	Hosts map[string][]netip.Addr
+}
+
+// DomainType is the type of an accepted domain (reference 4.1).
+type DomainType string
+
+// The types of accepted domain.
+const (
+	Authoritative DomainType = "authoritative"
+	InternalRelay DomainType = "internal_relay"
+	ExternalRelay DomainType = "external_relay"
+)
+
+// AcceptedDomain is a domain for which the gateway takes mail from strangers.
+type AcceptedDomain struct {
+	// Domain is "contoso.example" or, for its subdomains, "*.contoso.example".
+	Domain  string
+	Type    DomainType
+	Default bool
+}
+
+// Range is a range of addresses of one family, both ends included.
+type Range struct{ From, To netip.Addr }
+
+// ReceiveConnector is one [[receive_connector]] (reference 1.4).
+type ReceiveConnector struct {
+	Name             string
+	Enabled          bool
+	Comment          string
+	Bindings         []netip.AddrPort
+	RemoteIPRanges   []Range
+	Banner           string // empty: "220 <fqdn> ESMTP Postern ready at <date>" style default
+	FQDN             string // never empty: defaults to server.fqdn
+	PermissionGroups []string
+	Grant            []string
+	Deny             []string
+	AuthMechanism    []string
+	RequireTLS       bool
+	ImplicitTLS      bool
+
+	RequireEHLODomain    bool
+	EHLODomainValidation string // strict | lenient | off
+	BareLineEnds         string // reject | normalise
+	LongLines            string // pass | fold | reject
+
+	MaxMessageSize          int64
+	MaxHeaderSize           int64
+	MaxHopCount             int64
+	MaxLocalHopCount        int64
+	MaxRecipientsPerMessage int64
+
+	MaxInboundConnection                    int64
+	MaxInboundConnectionPerSource           int64
+	MaxInboundConnectionPercentagePerSource int64
+	MaxConnectionRatePerMinute              int64
+	MessageRateLimit                        int64
+	MessageRateSource                       string // none | ip_address | user | all
+
+	ConnectionTimeout           time.Duration
+	ConnectionInactivityTimeout time.Duration
+	MaxProtocolErrors           int64
+	MaxLogonFailures            int64
+	TarpitInterval              time.Duration
+	AuthTarpitInterval          time.Duration
+
+	SizeEnabled                string // enabled | disabled | enabled_without_value
+	PipeliningEnabled          bool
+	EnhancedStatusCodesEnabled bool
+	EightBitMIMEEnabled        bool
+
+	ProtocolLogging string // none | verbose
+}
+
+// User is one [[user]], an SMTP AUTH account.
+type User struct {
+	Name         string
+	PasswordHash string
+}
+
+// SmartHost is a next hop given by name or address.
+type SmartHost struct {
+	// Host is a name, or an address without brackets.
+	Host string
+	// Port is zero when the connector's port holds.
+	Port uint16
+}
+
+// SmartHostAuth is how to authenticate to the smart hosts.
+type SmartHostAuth struct {
+	Mechanism    string // none | basic | basic_require_tls
+	Username     string
+	PasswordFile string
+}
+
+// The TLS modes of a Send connector.
+const (
+	TLSRequired       = "required"
+	TLSOpportunistic  = "opportunistic"
+	TLSIgnoreSTARTTLS = "ignore_starttls"
+)
+
+// The TLS authentication levels of a Send connector (reference 2.1).
+const (
+	EncryptionOnly        = "encryption_only"
+	CertificateValidation = "certificate_validation"
+	DomainValidation      = "domain_validation"
+)
+
+// SendConnector is one [[send_connector]] (reference 2.1).
+type SendConnector struct {
+	Name    string
+	Enabled bool
+	Comment string
+	// AddressSpaces are "type:space;cost" as written; package routing knows
+	// their grammar.
+	AddressSpaces []string
+	// SmartHosts, when not empty, take all mail of the connector; else it goes
+	// by MX.
+	SmartHosts    []SmartHost
+	Port          uint16
+	SmartHostAuth SmartHostAuth
+
+	TLS          string // required | opportunistic | ignore_starttls
+	TLSAuthLevel string // empty | encryption_only | certificate_validation | domain_validation
+	TLSDomain    string
+
+	MaxMessageSize  int64
+	BlockedSenders  []string
+	AllowedSenders  []string
+	SourceIPAddress []netip.Addr // at most one of each family
+	FQDN            string       // never empty: defaults to server.fqdn
+
+	ConnectionInactivityTimeout time.Duration
+	MessagesPerConnection       int64
+	ProtocolLogging             string // none | verbose
+}
+
+// Routing holds what concerns the choice of Send connectors.
+type Routing struct {
+	Restrictions string // filter | enforce
+}
+
+// RetryStep is one entry of [queue].retry: an interval and how often it is
+// waited. The last step repeats for ever.
+type RetryStep struct {
+	Interval time.Duration
+	Count    int
+}
+
+// Queue is [queue] (reference 2.5).
+type Queue struct {
+	Directory                       string
+	MessageExpiration               time.Duration
+	DelayNotification               time.Duration
+	Retry                           []RetryStep
+	MaxOutboundConnections          int64
+	MaxPerDomainOutboundConnections int64
+}
+
+// BackPressure is [back_pressure] (reference 5).
+type BackPressure struct {
+	Enabled  bool
+	Interval time.Duration
+	Disk     DiskPressure
+}
+
+// DiskPressure is [back_pressure.disk]: thresholds as written, such as "1GB
+// free" or "96%".
+type DiskPressure struct {
+	Medium string
+	High   string
+}
+
+// Logs is [logs] (reference 7).
+type Logs struct {
+	Directory        string
+	MaxFileSize      int64
+	MaxDirectorySize int64
+	MaxAge           time.Duration
+}
+
+// Control is [control], the local administration socket.
+type Control struct {
+	Socket string
+}

@@ -1,0 +1,43 @@
+package message
+
+import (
+	"io"
+	"time"
+)
+
+// Content is a stored message's content, readable more than once and from any
+// place. It is closed after use.
+type Content interface {
+	io.Reader
+	io.ReaderAt
+	io.Seeker
+	io.Closer
+	// Size is the number of octets, trace fields included.
+	Size() int64
+}
+
+// Delivery is one message on its way to one next hop.
+type Delivery struct {
+	ID       ID
+	Envelope *Envelope
+	// Recipients are indexes into Envelope.Recipients: those of this next hop.
+	Recipients []int
+	// Size is the content's size in octets, for SIZE=.
+	Size int64
+	// Open opens the content.
+	Open func() (Content, error)
+}
+
+// Report is what a delivery came to.
+type Report struct {
+	// Outcomes name every recipient of the delivery exactly once.
+	Outcomes []Outcome
+	// Attempts are the connections tried, in order.
+	Attempts []Attempt
+	// Unreachable says that no host of the next hop took the connection, so
+	// that its other messages need not try now.
+	Unreachable bool
+	// RetryAfter is how long to wait at least before the next try; zero leaves
+	// it to the queue's schedule.
+	RetryAfter time.Duration
+}

@@ -1,0 +1,201 @@
+package message
+
+import (
+	"fmt"
+	"time"
+)
+
+// Status is what has become of a recipient.
+type Status uint8
+
+// The states of a recipient. Pending and Deferred recipients are still to be
+// delivered; the others are final.
+const (
+	Pending Status = iota
+	Deferred
+	Delivered
+	Failed
+	Expired
+	Removed
+)
+
+// Final reports whether nothing more is to be done for the recipient.
+func (s Status) Final() bool { return s > Deferred }
+
+// String returns the word used in logs and by the commands.
+func (s Status) String() string {
+	switch s {
+	case Pending:
+		return "pending"
+	case Deferred:
+		return "deferred"
+	case Delivered:
+		return "delivered"
+	case Failed:
+		return "failed"
+	case Expired:
+		return "expired"
+	case Removed:
+		return "removed"
+	}
+	return fmt.Sprintf("status(%d)", uint8(s))
+}
+
+// Reply is an SMTP reply as data: what a next hop said, or what we say on its
+// behalf when it said nothing.
+type Reply struct {
+	// Code is the three-digit reply code.
+	Code int
+	// Enhanced is the enhanced status code (RFC 3463); the zero value means
+	// that there was none.
+	Enhanced [3]int
+	// Text is the reply's text, its lines joined by "\n", without codes.
+	Text string
+}
+
+// Temporary reports whether the reply asks to try again (RFC 5321 4.2.1).
+func (r Reply) Temporary() bool { return r.Code >= 400 && r.Code < 500 }
+
+// EnhancedString returns the enhanced status code as "5.1.1", or "" when there
+// is none.
+func (r Reply) EnhancedString() string {
+	if r.Enhanced == ([3]int{}) {
+		return ""
+	}
+	return fmt.Sprintf("%d.%d.%d", r.Enhanced[0], r.Enhanced[1], r.Enhanced[2])
+}
+
+// String returns the reply on one line, as "550 5.1.1 User unknown".
+func (r Reply) String() string {
+	s := fmt.Sprintf("%d", r.Code)
+	if e := r.EnhancedString(); e != "" {
+		s += " " + e
+	}
+	if r.Text != "" {
+		s += " " + r.Text
+	}
+	return s
+}
+
+// Outcome is what one attempt made of some recipients: all those that met the
+// same end share one value.
+type Outcome struct {
+	// Recipients are indexes into Envelope.Recipients.
+	Recipients []int
+	Status     Status
+	// Reply is the next hop's reply, or ours when no next hop gave one.
+	Reply Reply
+	// RemoteMTA is the host that gave the reply, as "mx1.example.net
+	// [198.51.100.25]"; empty when the reply is ours.
+	RemoteMTA string
+	// Due is when a deferred recipient is tried again. The queue fills it in.
+	Due time.Time
+	// Tries counts the attempts so far, this one included. The queue fills it
+	// in.
+	Tries int
+}
+
+// Attempt is one connection that was tried on the way to a next hop, kept
+// whole so that an administrator sees each host's own error.
+type Attempt struct {
+	At time.Time
+	// Host is the name that was looked up, Address and Source the two ends of
+	// the connection as "ip:port"; Source is empty when none was made.
+	Host    string
+	Address string
+	Source  string
+	// TLS describes what was negotiated, as "TLS1.3
+	// TLS_AES_128_GCM_SHA256"; empty for clear text.
+	TLS string
+	// Session is the id of the session in the protocol log.
+	Session string
+	// Reply is the reply that ended the attempt, or ours when there was none.
+	Reply Reply
+}
+
+// Update is a change to a stored message: what one delivery attempt brought.
+// Updates of a message are applied in the order in which they were handed to
+// the spool.
+type Update struct {
+	At       time.Time
+	Outcomes []Outcome
+	Attempts []Attempt
+	// Notified lists recipients for whom the notification that their outcome
+	// called for has been stored.
+	Notified []int
+	// DelayNotified lists recipients for whom the delay notification has been
+	// stored.
+	DelayNotified []int
+	// Done says that nothing is left to do: the message leaves the spool.
+	Done bool
+}
+
+// RecipientState is all that is known of one recipient's delivery.
+type RecipientState struct {
+	Status        Status
+	Reply         Reply
+	RemoteMTA     string
+	At            time.Time
+	Due           time.Time
+	Tries         int
+	Notified      bool
+	DelayNotified bool
+}
+
+// MaxAttempts is how many attempts a State keeps; older ones are forgotten.
+const MaxAttempts = 20
+
+// State is the sum of a message's Updates.
+type State struct {
+	// Recipients has one entry for each of Envelope.Recipients.
+	Recipients []RecipientState
+	// Attempts are the latest attempts, oldest first, at most MaxAttempts.
+	Attempts []Attempt
+	Done     bool
+}
+
+// NewState returns the state of a message that nothing has happened to.
+func NewState(recipients int) *State {
+	return &State{Recipients: make([]RecipientState, recipients)}
+}
+
+// Apply adds an update. Indexes out of range, which only a damaged record can
+// hold, are passed over.
+func (s *State) Apply(u *Update) {
+	for _, o := range u.Outcomes {
+		for _, i := range o.Recipients {
+			if i < 0 || i >= len(s.Recipients) {
+				continue
+			}
+			r := &s.Recipients[i]
+			r.Status, r.Reply, r.RemoteMTA = o.Status, o.Reply, o.RemoteMTA
+			r.At, r.Due, r.Tries = u.At, o.Due, o.Tries
+		}
+	}
+	for _, i := range u.Notified {
+		if i >= 0 && i < len(s.Recipients) {
+			s.Recipients[i].Notified = true
+		}
+	}
+	for _, i := range u.DelayNotified {
+		if i >= 0 && i < len(s.Recipients) {
+			s.Recipients[i].DelayNotified = true
+		}
+	}
+	s.Attempts = append(s.Attempts, u.Attempts...)
+	if n := len(s.Attempts) - MaxAttempts; n > 0 {
+		s.Attempts = append([]Attempt(nil), s.Attempts[n:]...)
+	}
+	s.Done = s.Done || u.Done
+}
+
+// Pending returns the indexes of the recipients still to be delivered.
+func (s *State) Pending() []int {
+	var p []int
+	for i := range s.Recipients {
+		if !s.Recipients[i].Status.Final() {
+			p = append(p, i)
+		}
+	}
+	return p
+}
