@@ -137,8 +137,9 @@ func readable(raw string) string {
 }
 
 // fold breaks a header line at spaces so that no line is longer than foldAt if
-// that can be, nor than 900 octets in any case (RFC 5322 2.1.1: 998). The line
-// holds no controls and no two spaces in a row.
+// that can be, nor than 900 octets in any case (RFC 5322 2.1.1: 998). It breaks
+// at single spaces only, so that no line is white space alone. The line holds no
+// controls.
 func fold(s string) string {
 	const hard = 900
 	if len(s) <= foldAt {
@@ -147,12 +148,7 @@ func fold(s string) string {
 	var b strings.Builder
 	first := strings.Index(s, ": ") + 2 // not between the name and the value
 	for len(s) > foldAt {
-		cut := -1
-		if i := strings.LastIndexByte(s[:foldAt+1], ' '); i >= max(first, 1) {
-			cut = i
-		} else if i := strings.IndexByte(s[max(foldAt, first):], ' '); i >= 0 {
-			cut = max(foldAt, first) + i
-		}
+		cut := foldPoint(s, max(first, 1))
 		if cut < 0 && len(s) <= hard {
 			break
 		}
@@ -168,4 +164,22 @@ func fold(s string) string {
 	}
 	b.WriteString(s)
 	return b.String()
+}
+
+// foldPoint is the last place at or before foldAt where s may be broken, else
+// the first one behind it, else -1. It is not before from.
+func foldPoint(s string, from int) int {
+	cut := -1
+	for i := from; i < len(s)-1; i++ {
+		if i > foldAt && cut >= 0 {
+			break
+		}
+		if s[i] == ' ' && s[i-1] != ' ' && s[i+1] != ' ' {
+			cut = i
+		}
+		if i > foldAt && cut >= 0 {
+			break
+		}
+	}
+	return cut
 }

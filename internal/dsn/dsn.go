@@ -171,9 +171,14 @@ func (c *composer) line(parts ...string) {
 	io.WriteString(c.out, "\r\n")
 }
 
-// field writes a header field of trusted name; the value is cleaned and folded.
+// field writes a header field of trusted name, folded. A value that is not
+// printable ASCII is cleaned; one that is stays as it is, since the spaces in a
+// quoted local part count.
 func (c *composer) field(name, value string) {
-	io.WriteString(c.out, fold(name+": "+clean(value)))
+	if !printable(value) {
+		value = clean(value)
+	}
+	io.WriteString(c.out, fold(name+": "+value))
 	io.WriteString(c.out, "\r\n")
 }
 
