@@ -1,0 +1,191 @@
+package ptls
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"math/big"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// selfSignedFile holds the gateway's own certificate and its key.
+const selfSignedFile = "self-signed.pem"
+
+// selfSignedLife is how long a self-signed certificate is valid, and
+// selfSignedRenew how long before its end a new one is made.
+const (
+	selfSignedLife  = 365 * 24 * time.Hour
+	selfSignedRenew = 30 * 24 * time.Hour
+)
+
+// StoreOptions say where certificates are kept and for which names the
+// gateway needs one.
+type StoreOptions struct {
+	// Directory is made with mode 0700 when it is missing.
+	Directory string
+	// Names are the FQDNs of the server and its connectors; the first is the
+	// certificate's subject.
+	Names  []string
+	Logger *slog.Logger
+}
+
+// Store keeps the certificates that the gateway presents. At first start it
+// makes a self-signed one, so that STARTTLS works from the first minute. It is
+// safe for concurrent use.
+type Store struct {
+	dir     string
+	logger  *slog.Logger
+	current atomic.Pointer[tls.Certificate]
+}
+
+// OpenStore reads the store's certificate, or makes one when there is none,
+// when it is about to expire, or when a name is missing from it.
+func OpenStore(o StoreOptions) (*Store, error) {
+	s := &Store{dir: o.Directory, logger: o.Logger}
+	if s.logger == nil {
+		s.logger = slog.New(slog.DiscardHandler)
+	}
+	if err := os.MkdirAll(o.Directory, 0o700); err != nil {
+		return nil, fmt.Errorf("certificate store: %w; let the gateway's user write there or set another server.data_dir", err)
+	}
+	return s, s.Cover(o.Names)
+}
+
+// Cover makes sure that the self-signed certificate is valid for all of
+// names, and replaces it when it is not. New handshakes use the new one at
+// once; open sessions keep theirs.
+func (s *Store) Cover(names []string) error {
+	path := filepath.Join(s.dir, selfSignedFile)
+	cert, err := load(path)
+	switch {
+	case err == nil && s.covers(cert.Leaf, names):
+		s.current.Store(cert)
+		return nil
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		// It is ours, and of no use: a new one takes its place.
+		s.logger.Warn("self-signed certificate can't be used; making a new one", "file", path, "error", err)
+	}
+	cert, err = create(path, names)
+	if err != nil {
+		return fmt.Errorf("certificate store: %w", err)
+	}
+	s.logger.Info("made a self-signed certificate", "file", path,
+		"names", strings.Join(names, ","), "thumbprint", Thumbprint(cert.Leaf), "expires", cert.Leaf.NotAfter)
+	s.current.Store(cert)
+	return nil
+}
+
+func (s *Store) covers(leaf *x509.Certificate, names []string) bool {
+	now := time.Now()
+	if now.Before(leaf.NotBefore) || now.Add(selfSignedRenew).After(leaf.NotAfter) {
+		return false
+	}
+	return !slices.ContainsFunc(names, func(n string) bool { return !slices.Contains(leaf.DNSNames, n) })
+}
+
+// ServerConfig returns the configuration of the server side of a handshake on
+// a connector. Session tickets are off: some senders fail to resume and lose
+// mail (golang/go#70232).
+func (s *Store) ServerConfig() *tls.Config {
+	return &tls.Config{
+		MinVersion:             tls.VersionTLS12,
+		SessionTicketsDisabled: true,
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			return s.current.Load(), nil
+		},
+	}
+}
+
+// Current returns the certificate that new handshakes present.
+func (s *Store) Current() *tls.Certificate { return s.current.Load() }
+
+func load(path string) (*tls.Certificate, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	cert, err := tls.X509KeyPair(text, text)
+	if err != nil {
+		return nil, err
+	}
+	return &cert, nil
+}
+
+// create makes a certificate for names that signs itself, and writes it with
+// its key to path, whole or not at all.
+func create(path string, names []string) (*tls.Certificate, error) {
+	if len(names) == 0 {
+		return nil, errors.New("no name to make a self-signed certificate for; set server.fqdn")
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	template := &x509.Certificate{
+		SerialNumber:          serial,
+		Subject:               pkix.Name{CommonName: commonName(names[0])},
+		DNSNames:              names,
+		NotBefore:             now.Add(-time.Hour), // clocks differ
+		NotAfter:              now.Add(selfSignedLife),
+		KeyUsage:              x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return nil, err
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, err
+	}
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	text = append(text, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})...)
+	if err := writeWhole(path, text); err != nil {
+		return nil, err
+	}
+	cert, err := tls.X509KeyPair(text, text)
+	return &cert, err
+}
+
+// commonName cuts a name to the 64 characters that X.520 allows.
+func commonName(name string) string {
+	if len(name) > 64 {
+		return name[:64]
+	}
+	return name
+}
+
+// writeWhole replaces the file at path so that a crash leaves the old file or
+// the new one.
+func writeWhole(path string, text []byte) error {
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".new-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name())
+	_, err = tmp.Write(text)
+	err = errors.Join(err, tmp.Sync(), tmp.Close())
+	if err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), path)
+}

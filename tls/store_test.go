@@ -1,0 +1,126 @@
+package ptls
+
+import (
+	"crypto/tls"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestSelfSignedAtFirstStart(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "certificates")
+	names := []string{"edge.contoso.example", "mail.contoso.example"}
+	s, err := OpenStore(StoreOptions{Directory: dir, Names: names})
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf := s.Current().Leaf
+	for _, n := range names {
+		if err := leaf.VerifyHostname(n); err != nil {
+			t.Error(err)
+		}
+	}
+	for path, want := range map[string]os.FileMode{dir: 0o700, filepath.Join(dir, selfSignedFile): 0o600} {
+		fi, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fi.Mode().Perm(); got != want {
+			t.Errorf("%s has mode %o, want %o", path, got, want)
+		}
+	}
+
+	again, err := OpenStore(StoreOptions{Directory: dir, Names: names[:1]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := Thumbprint(again.Current().Leaf), Thumbprint(leaf); got != want {
+		t.Errorf("a second start made a new certificate %s, want the old one %s", got, want)
+	}
+	if err := again.Cover([]string{"new.contoso.example"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := again.Current().Leaf.VerifyHostname("new.contoso.example"); err != nil {
+		t.Error("a name that was added:", err)
+	}
+}
+
+func TestSelfSignedIsReplacedBeforeItExpires(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := StoreOptions{Directory: t.TempDir(), Names: []string{"edge.contoso.example"}}
+		s, err := OpenStore(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first := Thumbprint(s.Current().Leaf)
+		time.Sleep(selfSignedLife - selfSignedRenew - time.Hour)
+		if err := s.Cover(o.Names); err != nil {
+			t.Fatal(err)
+		}
+		if Thumbprint(s.Current().Leaf) != first {
+			t.Error("replaced although it is valid for more than a month")
+		}
+		time.Sleep(2 * time.Hour)
+		if err := s.Cover(o.Names); err != nil {
+			t.Fatal(err)
+		}
+		if Thumbprint(s.Current().Leaf) == first {
+			t.Error("not replaced although it expires within a month")
+		}
+	})
+}
+
+func TestDamagedCertificateIsReplaced(t *testing.T) {
+	o := StoreOptions{Directory: t.TempDir(), Names: []string{"edge.contoso.example"}}
+	if err := os.WriteFile(filepath.Join(o.Directory, selfSignedFile), []byte("rubbish"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err := OpenStore(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Current() == nil {
+		t.Error("no certificate")
+	}
+}
+
+func TestStoreNeedsAName(t *testing.T) {
+	if _, err := OpenStore(StoreOptions{Directory: t.TempDir()}); err == nil {
+		t.Error("a certificate for no name at all was made")
+	}
+}
+
+// handshake runs both sides of a handshake over loopback and returns the
+// client's error. A pipe in memory will not do: both sides may have an alert
+// to write at once.
+func handshake(t *testing.T, client, server *tls.Config) (tls.ConnectionState, error) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		_ = tls.Server(conn, server).Handshake()
+	}()
+	conn, err := net.DialTimeout("tcp", l.Addr().String(), 5*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+	c := tls.Client(conn, client)
+	err = c.Handshake()
+	conn.Close()
+	<-done
+	return c.ConnectionState(), err
+}
