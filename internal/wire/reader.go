@@ -1,0 +1,245 @@
+package wire
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// The sizes of a Reader's buffer in octets: while commands are read, so that
+// idle sessions are cheap, and while content arrives that fills the small one.
+const (
+	DefaultBuffer = 4 << 10
+	dataBuffer    = 32 << 10
+)
+
+// The lengths of lines in octets, with their CRLF.
+const (
+	// MaxCommandLine is the length of a command line without extensions
+	// (RFC 5321 4.5.3.1.4); Features.MaxCommandLine adds what they allow.
+	MaxCommandLine = 512
+	// MaxAuthLine is the length of a line in an AUTH exchange (RFC 4954 4).
+	MaxAuthLine = 12288
+)
+
+// What can be wrong with a line or with content. The reader goes on behind the
+// line all the same.
+var (
+	// ErrLineTooLong says that a line was longer than allowed. The whole line
+	// has been consumed.
+	ErrLineTooLong = errors.New("the line is too long")
+	// ErrBareLF and ErrBareCR say that an LF or a CR stood alone, which no
+	// part of SMTP allows (RFC 5321 2.3.8).
+	ErrBareLF = errors.New("a line feed stands without a carriage return before it")
+	ErrBareCR = errors.New("a carriage return stands without a line feed behind it")
+)
+
+// Reader reads command lines, reply lines and message content from one
+// connection. The first I/O error is final: what was buffered before it can
+// still be read, as far as it is whole, and after that every call returns the
+// error. Nothing is ever taken for the end of a line or of content that was
+// not read as such. It is not for concurrent use.
+type Reader struct {
+	r          io.Reader
+	size       int    // of the small buffer
+	buf        []byte // buf[start:end] is what is buffered
+	start, end int
+	err        error
+}
+
+// NewReader returns a Reader with a buffer of size octets, at least 512;
+// DefaultBuffer is used if size is 0.
+func NewReader(r io.Reader, size int) *Reader {
+	if size == 0 {
+		size = DefaultBuffer
+	}
+	return &Reader{r: r, size: max(size, MaxCommandLine)}
+}
+
+// Reset drops what is buffered and any error, and goes on with r: the
+// connection under TLS.
+func (r *Reader) Reset(src io.Reader) {
+	r.r, r.start, r.end, r.err = src, 0, 0, nil
+}
+
+// Buffered returns how many octets are buffered.
+func (r *Reader) Buffered() int { return r.end - r.start }
+
+// HasLine reports whether a whole line is buffered, so that replies may wait
+// until it is answered too (RFC 2920 3.2).
+func (r *Reader) HasLine() bool {
+	return bytes.IndexByte(r.buf[r.start:r.end], '\n') >= 0
+}
+
+// Discard drops what is buffered and returns how many octets that was. What a
+// client sent in clear text behind STARTTLS must not be read as if it had come
+// under TLS (RFC 3207 4.2).
+func (r *Reader) Discard() int {
+	n := r.Buffered()
+	r.start, r.end = 0, 0
+	return n
+}
+
+// Poll reads once from the connection, if there is room in the buffer, and
+// returns how many octets are buffered. Unlike other calls it does not make an
+// error final, so that with a short deadline it tells whether an idle
+// connection is still as it should be: silent and open.
+func (r *Reader) Poll() (int, error) {
+	if r.err != nil {
+		return r.Buffered(), r.err
+	}
+	err := r.fill(r.size)
+	if r.err != nil {
+		err, r.err = r.err, nil
+	}
+	return r.Buffered(), err
+}
+
+// errBufferFull is what fill returns when limit octets are buffered.
+var errBufferFull = errors.New("the buffer is full")
+
+// fill reads once and appends to the buffer, which may grow to limit octets.
+func (r *Reader) fill(limit int) error {
+	if r.err != nil {
+		return r.err
+	}
+	if r.start == r.end && len(r.buf) > r.size {
+		r.buf = nil // the large buffer has served
+	}
+	r.compact()
+	if r.end == len(r.buf) {
+		if r.end >= limit && r.end > 0 {
+			return errBufferFull
+		}
+		r.grow(min(max(r.size, 2*len(r.buf)), max(limit, r.size)))
+	}
+	return r.read()
+}
+
+// fillContent is fill while content is read. When the small buffer was filled
+// to its end, much is coming, and the large one takes its place. The end of
+// the connection is io.ErrUnexpectedEOF here.
+func (r *Reader) fillContent() error {
+	if r.err == nil {
+		full := r.end == len(r.buf)
+		r.compact()
+		if full && len(r.buf) < dataBuffer {
+			if len(r.buf) == 0 {
+				r.grow(r.size)
+			} else {
+				r.grow(dataBuffer)
+			}
+		}
+		if r.read() == nil {
+			return nil
+		}
+	}
+	if r.err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return r.err
+}
+
+// compact moves what is buffered to the buffer's beginning.
+func (r *Reader) compact() {
+	if r.start > 0 {
+		r.end = copy(r.buf, r.buf[r.start:r.end])
+		r.start = 0
+	}
+}
+
+func (r *Reader) grow(size int) {
+	grown := make([]byte, size)
+	copy(grown, r.buf[:r.end])
+	r.buf = grown
+}
+
+// read reads once into the buffer, in which there must be room.
+func (r *Reader) read() error {
+	for range 100 {
+		n, err := r.r.Read(r.buf[r.end:])
+		if n < 0 || n > len(r.buf)-r.end {
+			n, err = 0, fmt.Errorf("the connection returned an impossible count of %d octets", n)
+		}
+		r.end += n
+		r.err = err
+		if n > 0 {
+			return nil // the error, if any, comes after what was read
+		}
+		if err != nil {
+			return err
+		}
+	}
+	r.err = io.ErrNoProgress
+	return r.err
+}
+
+// ReadLine returns the next line, without its CRLF. It is valid until the next
+// call. A line of more than limit octets, CRLF included, is read to its end
+// and gives ErrLineTooLong once, however long it is. A line that a bare LF
+// ends, or that holds a bare CR, gives ErrBareLF or ErrBareCR; it ends at the
+// LF (RFC 5321 2.3.8). NUL and other octets are let pass. A connection that
+// ends within a line gives io.ErrUnexpectedEOF.
+func (r *Reader) ReadLine(limit int) ([]byte, error) {
+	line, err := r.readLine(limit)
+	if err != nil {
+		return nil, err
+	}
+	if n := len(line); n == 0 || line[n-1] != '\r' {
+		return nil, ErrBareLF
+	}
+	line = line[:len(line)-1]
+	if bytes.IndexByte(line, '\r') >= 0 {
+		return nil, ErrBareCR
+	}
+	return line, nil
+}
+
+// readLine returns the next line without its LF.
+func (r *Reader) readLine(limit int) ([]byte, error) {
+	limit = max(limit, 2)
+	scanned := 0
+	for {
+		if n := bytes.IndexByte(r.buf[r.start+scanned:r.end], '\n'); n >= 0 {
+			line := r.buf[r.start : r.start+scanned+n]
+			r.start += len(line) + 1
+			if len(line)+1 > limit {
+				return nil, ErrLineTooLong
+			}
+			return line, nil
+		}
+		scanned = r.Buffered()
+		if scanned >= limit {
+			return nil, r.skipLine()
+		}
+		if err := r.fill(limit); err != nil {
+			return nil, r.endOfInput(err)
+		}
+	}
+}
+
+// skipLine drops everything up to and including the next LF.
+func (r *Reader) skipLine() error {
+	for {
+		if n := bytes.IndexByte(r.buf[r.start:r.end], '\n'); n >= 0 {
+			r.start += n + 1
+			return ErrLineTooLong
+		}
+		r.start, r.end = 0, 0
+		if err := r.fill(r.size); err != nil {
+			if err == io.EOF {
+				return io.ErrUnexpectedEOF
+			}
+			return err
+		}
+	}
+}
+
+// endOfInput tells an end within something from an end between two things.
+func (r *Reader) endOfInput(err error) error {
+	if err == io.EOF && r.Buffered() > 0 {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
