@@ -11,9 +11,12 @@ import (
 // deepest key there is needs three.
 const maxNesting = 32
 
-// source remembers a file's name and where each of its keys stands.
+// source remembers where a configuration came from: the file's name, where
+// each of its keys stands, and the host's name.
 type source struct {
 	file string
+	// hostName is what server.fqdn is when it is not written.
+	hostName string
 	// offsets holds for each path the octet at which its key begins, or its
 	// value where it is an element of an array.
 	offsets map[string]int

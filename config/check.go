@@ -1,0 +1,247 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// check judges how the keys of a file go together. It looks at no key that
+// could not be read.
+func (d *decoder) check() {
+	c := d.config
+	d.checkServer(c)
+	d.checkAcceptedDomains(c.AcceptedDomains)
+	d.checkNames("receive_connector", len(c.ReceiveConnectors), func(i int) string { return c.ReceiveConnectors[i].Name })
+	d.checkNames("send_connector", len(c.SendConnectors), func(i int) string { return c.SendConnectors[i].Name })
+	d.checkNames("user", len(c.Users), func(i int) string { return c.Users[i].Name })
+	for i := range c.ReceiveConnectors {
+		d.checkReceive(&c.ReceiveConnectors[i], d.rowPath("receive_connector", i))
+	}
+	d.checkBindings(c.ReceiveConnectors)
+	for i := range c.SendConnectors {
+		d.checkSend(&c.SendConnectors[i], d.rowPath("send_connector", i))
+	}
+	d.checkQueue(&c.Queue)
+	d.checkPressure(&c.BackPressure.Disk)
+	d.checkLogs(&c.Logs)
+}
+
+// rowPath is the path of a row, also where its table is wrongly written as a
+// single one.
+func (d *decoder) rowPath(table string, i int) string {
+	if d.failed[table] {
+		return table
+	}
+	return indexPath(table, i)
+}
+
+// read tells whether all of these keys of a row could be read.
+func (d *decoder) read(row string, keys ...string) bool {
+	for _, k := range keys {
+		if d.failed[joinPath(row, k)] {
+			return false
+		}
+	}
+	return true
+}
+
+// written tells whether a key stands in the file.
+func (d *decoder) written(row, key string) bool { return d.config.source.has(joinPath(row, key)) }
+
+func (d *decoder) checkServer(c *Config) {
+	if d.read("server", "fqdn") && !strings.Contains(c.Server.FQDN, ".") {
+		from := ""
+		if !d.written("server", "fqdn") {
+			from = ", the name of this host,"
+		}
+		d.warn("server.fqdn", fmt.Sprintf("fqdn: %q%s is not fully qualified, so that EHLO sends an address literal instead", c.Server.FQDN, from),
+			`write the whole name under [server], such as fqdn = "edge.contoso.example"`)
+	}
+	if len(c.ReceiveConnectors) == 0 && !d.failed["receive_connector"] {
+		d.warn("receive_connector", "there is no [[receive_connector]], so that no mail comes in", "write one")
+	}
+	// The address of a Unix socket has 108 octets, the last one zero
+	// (unix(7)).
+	const most = 107
+	if len(c.Control.Socket) > most {
+		d.warn("control.socket", fmt.Sprintf("socket: the path has %d octets, of which most systems take %d", len(c.Control.Socket), most), "write a shorter one")
+	}
+}
+
+// checkNames wants the names of a kind of row to differ by more than case.
+func (d *decoder) checkNames(table string, n int, name func(int) string) {
+	seen := map[string]int{}
+	for i := range n {
+		row := d.rowPath(table, i)
+		if !d.read(row, "name") {
+			continue
+		}
+		folded := strings.ToLower(name(i))
+		if first, twice := seen[folded]; twice {
+			d.fail(joinPath(row, "name"), fmt.Sprintf("name: %q is already the name of the [[%s]] in line %d", name(i), table,
+				d.config.Position(d.rowPath(table, first)).Line), "write another name; case makes no difference")
+			continue
+		}
+		seen[folded] = i
+	}
+}
+
+func (d *decoder) checkAcceptedDomains(domains []AcceptedDomain) {
+	seen, marked := map[string]bool{}, -1
+	for i, a := range domains {
+		row := d.rowPath("accepted_domain", i)
+		if d.read(row, "domain") {
+			star, base := "", a.Domain
+			if rest, ok := strings.CutPrefix(base, "*."); ok {
+				star, base = "*.", rest
+			}
+			// acceptedDomain has seen that there is such a form.
+			ascii, _ := asciiDomain(base)
+			if seen[star+ascii] {
+				d.fail(joinPath(row, "domain"), fmt.Sprintf("domain: %q is accepted already", a.Domain), "take one of them out")
+			}
+			seen[star+ascii] = true
+			if star != "" && a.Default {
+				d.fail(joinPath(row, "default"), fmt.Sprintf("default: %q stands for many domains", a.Domain), "mark a domain without an asterisk")
+			}
+		}
+		if !a.Default {
+			continue
+		}
+		if marked >= 0 {
+			d.fail(joinPath(row, "default"), fmt.Sprintf("default: %q is marked as the default already", domains[marked].Domain), "mark one domain only")
+			continue
+		}
+		marked = i
+	}
+}
+
+func (d *decoder) checkQueue(q *Queue) {
+	if d.read("queue", "max_outbound_connections", "max_per_domain_outbound_connections") &&
+		q.MaxPerDomainOutboundConnections > q.MaxOutboundConnections {
+		at := "max_per_domain_outbound_connections"
+		if !d.written("queue", at) {
+			at = "max_outbound_connections"
+		}
+		d.fail("queue."+at, fmt.Sprintf("%s: one domain may have more connections (max_per_domain_outbound_connections) than all together (max_outbound_connections)", at),
+			"write max_per_domain_outbound_connections no larger than max_outbound_connections")
+	}
+	if d.read("queue", "delay_notification", "message_expiration") && q.DelayNotification >= q.MessageExpiration {
+		at := "delay_notification"
+		if !d.written("queue", at) {
+			at = "message_expiration"
+		}
+		d.warn("queue."+at, fmt.Sprintf("%s: messages expire after %s, before any delay is notified", at, FormatDuration(q.MessageExpiration)),
+			"write delay_notification shorter than message_expiration")
+	}
+}
+
+func (d *decoder) checkPressure(p *DiskPressure) {
+	if !d.read("back_pressure.disk", "medium", "high") {
+		return
+	}
+	// Both have been read once already.
+	medium, _ := ParseThreshold(p.Medium)
+	high, _ := ParseThreshold(p.High)
+	at := "back_pressure.disk.high"
+	if !d.config.source.has(at) {
+		at = "back_pressure.disk.medium"
+	}
+	if medium.Free > 0 && high.Free > 0 && medium.Free <= high.Free ||
+		medium.Percent > 0 && high.Percent > 0 && medium.Percent >= high.Percent {
+		d.fail(at, fmt.Sprintf("%s comes no later than %s", quote(p.High), quote(p.Medium)), "write high for less free space than medium")
+	}
+}
+
+func (d *decoder) checkLogs(l *Logs) {
+	if d.read("logs", "max_file_size", "max_directory_size") && l.MaxFileSize > l.MaxDirectorySize {
+		at := "max_file_size"
+		if !d.written("logs", at) {
+			at = "max_directory_size"
+		}
+		d.fail("logs."+at, fmt.Sprintf("%s: one file (%s) may be larger than all together (%s)", at, FormatSize(l.MaxFileSize), FormatSize(l.MaxDirectorySize)),
+			"write max_file_size no larger than max_directory_size")
+	}
+}
+
+func (d *decoder) checkSend(c *SendConnector, row string) {
+	d.checkSendTLS(c, row)
+	if d.read(row, "smart_host_auth.mechanism", "smart_hosts", "tls") && c.SmartHostAuth.Mechanism != "none" {
+		at := joinPath(row, "smart_host_auth.mechanism")
+		if len(c.SmartHosts) == 0 {
+			d.fail(at, "mechanism: there are no smart hosts to authenticate to", "write smart_hosts, or take smart_host_auth out")
+		}
+		if c.SmartHostAuth.Mechanism == "basic_require_tls" && c.TLS == TLSIgnoreSTARTTLS {
+			d.fail(at, `mechanism: "basic_require_tls" needs TLS, which tls = "ignore_starttls" never asks for`, `write tls = "required"`)
+		}
+	}
+	if !d.read(row, "smart_host_auth.mechanism", "smart_host_auth.username", "smart_host_auth.password_file") {
+		return
+	}
+	for _, k := range []struct{ name, value string }{{"username", c.SmartHostAuth.Username}, {"password_file", c.SmartHostAuth.PasswordFile}} {
+		at := joinPath(row, "smart_host_auth."+k.name)
+		switch {
+		case c.SmartHostAuth.Mechanism == "none" && k.value != "":
+			d.fail(at, k.name+": without a mechanism it is never sent", `write mechanism = "basic_require_tls"`)
+		case c.SmartHostAuth.Mechanism != "none" && k.value == "":
+			d.fail(at, fmt.Sprintf("%s is missing in smart_host_auth, for mechanism = %q", k.name, c.SmartHostAuth.Mechanism), "write "+k.name+" = ...")
+		}
+	}
+}
+
+// checkSendTLS holds the rules between the TLS parameters (reference 2.1).
+func (d *decoder) checkSendTLS(c *SendConnector, row string) {
+	if !d.read(row, "tls", "tls_auth_level", "tls_domain") {
+		return
+	}
+	if c.TLS != TLSRequired {
+		for _, k := range []struct{ name, value string }{{"tls_auth_level", c.TLSAuthLevel}, {"tls_domain", c.TLSDomain}} {
+			if k.value != "" {
+				d.fail(joinPath(row, k.name), fmt.Sprintf("%s has no effect with tls = %q", k.name, c.TLS), fmt.Sprintf(`write tls = "required", or take %s out`, k.name))
+			}
+		}
+		return
+	}
+	if c.TLSDomain != "" && c.TLSAuthLevel != DomainValidation {
+		d.fail(joinPath(row, "tls_domain"), "tls_domain has no effect without domain validation", `write tls_auth_level = "domain_validation", or take tls_domain out`)
+	}
+	if c.TLSAuthLevel == DomainValidation && c.TLSDomain == "" && len(c.SmartHosts) > 0 && d.read(row, "smart_hosts") {
+		d.fail(joinPath(row, "tls_auth_level"), `tls_auth_level: "domain_validation" of smart hosts needs a name to ask for`, `write tls_domain = "..."`)
+	}
+}
+
+// checkMechanisms holds the rules between values of auth_mechanism
+// (reference 1.5).
+func (d *decoder) checkMechanisms(c *ReceiveConnector, row string) {
+	if !d.read(row, "auth_mechanism", "require_tls", "implicit_tls", "permission_groups") {
+		return
+	}
+	at := joinPath(row, "auth_mechanism")
+	has := func(m string) bool { return slices.Contains(c.AuthMechanism, m) }
+	withTLS := has("tls") || c.ImplicitTLS
+	if has("none") && len(c.AuthMechanism) > 1 {
+		d.fail(at, `auth_mechanism: "none" stands alone`, "take it out, or the others")
+		return
+	}
+	if c.RequireTLS && !withTLS {
+		d.fail(joinPath(row, "require_tls"), `require_tls: nobody can start TLS without "tls" in auth_mechanism`, `write "tls" into auth_mechanism`)
+	}
+	if has("basic_require_tls") && !(has("basic") && withTLS) {
+		d.fail(at, `auth_mechanism: "basic_require_tls" needs "basic" and "tls" beside it`, `write ["tls", "basic", "basic_require_tls"]`)
+	}
+	if has("client_certificate") && !withTLS {
+		d.fail(at, `auth_mechanism: "client_certificate" needs "tls" beside it`, `write ["tls", "client_certificate"]`)
+	}
+	if !has("external_authoritative") {
+		return
+	}
+	for _, m := range c.AuthMechanism {
+		if m != "tls" && m != "external_authoritative" {
+			d.fail(at, fmt.Sprintf(`auth_mechanism: "external_authoritative" does not go together with %q`, m), `write ["external_authoritative"] or ["tls", "external_authoritative"]`)
+		}
+	}
+	if !slices.Contains(c.PermissionGroups, "servers") {
+		d.fail(at, `auth_mechanism: "external_authoritative" trusts clients as servers, which permission_groups does not name`, `write permission_groups = ["servers"]`)
+	}
+}

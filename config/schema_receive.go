@@ -1,0 +1,260 @@
+package config
+
+import (
+	"net/netip"
+	"time"
+)
+
+// PermissionGroups are the groups that a Receive connector may name
+// (reference 1.6).
+func PermissionGroups() []string { return []string{"anonymous", "users", "partners", "servers"} }
+
+// Rights are the single rights of a session, as permission groups resolve to
+// them (reference 1.6).
+func Rights() []string {
+	return []string{
+		"submit", "accept_any_recipient", "accept_any_sender", "accept_authoritative_domain_sender", "accept_authentication_flag",
+		"bypass_anti_spam", "bypass_message_size_limit", "accept_headers_routing", "accept_headers_organization",
+	}
+}
+
+// AuthMechanisms are the values of auth_mechanism (reference 1.5).
+func AuthMechanisms() []string {
+	return []string{"tls", "basic", "basic_require_tls", "scram", "client_certificate", "external_authoritative", "none"}
+}
+
+func words(all []string) typed[[]string] { return list(choice(all...), 0, once[string]) }
+
+func receiveConnectorTable() *table {
+	var keys []key
+	for _, group := range [][]key{receiveScope(), receiveSecurity(), receiveProtocol(), receiveMessageLimits(), receiveSessionLimits()} {
+		keys = append(keys, group...)
+	}
+	return repeated(table{
+		name: "receive_connector", identity: "name", fold: true,
+		doc:  "A Receive connector: where connections come in, from whom, and what they may do. A connection belongs to the connector whose binding it reached (a specific address before the any-address) and whose smallest range holds the client.",
+		keys: keys,
+	}, func(c *Config) *[]ReceiveConnector { return &c.ReceiveConnectors })
+}
+
+func receiveScope() []key {
+	return []key{
+		{
+			Name: "name", Type: connectorName(), Required: true,
+			Doc:   "The connector's name, unlike every other's but for case.",
+			Field: in(func(c *ReceiveConnector) any { return &c.Name }),
+		},
+		{
+			Name: "enabled", Type: boolean(), Default: true,
+			Doc:   "Whether the connector takes part.",
+			Field: in(func(c *ReceiveConnector) any { return &c.Enabled }),
+		},
+		{
+			Name: "comment", Type: comment(), Default: "",
+			Doc:   "A note for people.",
+			Field: in(func(c *ReceiveConnector) any { return &c.Comment }),
+		},
+		{
+			Name: "bindings", Type: list(binding(), 1, once[netip.AddrPort]), Required: true,
+			Doc:   "The addresses and ports to listen on; `0.0.0.0` and `[::]` stand for every address of their family.",
+			Field: in(func(c *ReceiveConnector) any { return &c.Bindings }),
+		},
+		{
+			Name: "remote_ip_ranges", Type: list(addressRange(), 1, once[Range]), Default: []any{"0.0.0.0/0", "::/0"},
+			Doc:   "The clients that the connector serves: prefixes, pairs `a-b` or single addresses. Ranges of different connectors on one binding may nest but not overlap in part.",
+			Field: in(func(c *ReceiveConnector) any { return &c.RemoteIPRanges }),
+		},
+		{
+			Name: "banner", Type: banner(), Default: "",
+			Doc:   "The greeting. When empty, `220`, the connector's `fqdn` and the date.",
+			Field: in(func(c *ReceiveConnector) any { return &c.Banner }),
+		},
+		{
+			Name: "fqdn", Type: fqdn(), From: &derivation{"`server.fqdn`", func(c *Config) any { return c.Server.FQDN }},
+			Doc:   "The name in the greeting, the reply to EHLO and the Received field, and the name whose certificate is presented.",
+			Field: in(func(c *ReceiveConnector) any { return &c.FQDN }),
+		},
+		{
+			Name: "protocol_logging", Type: choice("none", "verbose"), Default: "none",
+			Doc:   "Whether sessions are written to the protocol log.",
+			Field: in(func(c *ReceiveConnector) any { return &c.ProtocolLogging }),
+		},
+	}
+}
+
+func receiveSecurity() []key {
+	return []key{
+		{
+			Name: "permission_groups", Type: words(PermissionGroups()), Default: []any{},
+			Doc:   "Who may use the connector, and with which rights.",
+			Field: in(func(c *ReceiveConnector) any { return &c.PermissionGroups }),
+		},
+		{
+			Name: "grant", Type: words(Rights()), Default: []any{},
+			Doc:   "Single rights for every session of the connector besides those of the groups. `accept_any_recipient` is the right to relay.",
+			Field: in(func(c *ReceiveConnector) any { return &c.Grant }),
+		},
+		{
+			Name: "deny", Type: words(Rights()), Default: []any{},
+			Doc:   "Rights that are taken away again, wherever they come from.",
+			Field: in(func(c *ReceiveConnector) any { return &c.Deny }),
+		},
+		{
+			Name: "auth_mechanism", Type: list(choice(AuthMechanisms()...), 1, once[string]), Default: []any{"tls"},
+			PendingValues: []string{"basic", "basic_require_tls", "scram", "client_certificate"},
+			Doc:           "What is offered: STARTTLS (`tls`), AUTH PLAIN and LOGIN (`basic`, with `basic_require_tls` only within TLS), AUTH SCRAM-SHA-256, AUTH EXTERNAL. `external_authoritative` trusts every client as if it had authenticated; `none` stands alone.",
+			Field:         in(func(c *ReceiveConnector) any { return &c.AuthMechanism }),
+		},
+		{
+			Name: "require_tls", Type: boolean(), Default: false,
+			Doc:   "Whether mail is taken only within TLS.",
+			Field: in(func(c *ReceiveConnector) any { return &c.RequireTLS }),
+		},
+		{
+			Name: "implicit_tls", Type: boolean(), Default: false,
+			Doc:   "Whether TLS begins with the connection, as on port 465, rather than with STARTTLS.",
+			Field: in(func(c *ReceiveConnector) any { return &c.ImplicitTLS }),
+		},
+		{
+			Name: "tarpit_interval", Type: duration(0, 10*time.Minute), Default: "5s", Pending: true,
+			Doc:   "How long replies that refuse something are held back; 0 for not at all.",
+			Field: in(func(c *ReceiveConnector) any { return &c.TarpitInterval }),
+		},
+		{
+			Name: "auth_tarpit_interval", Type: duration(0, 10*time.Minute), Default: "5s", Pending: true,
+			Doc:   "How long the reply to a failed AUTH is held back; 0 for not at all.",
+			Field: in(func(c *ReceiveConnector) any { return &c.AuthTarpitInterval }),
+		},
+	}
+}
+
+func receiveProtocol() []key {
+	return []key{
+		{
+			Name: "require_ehlo_domain", Type: boolean(), Default: true,
+			Doc:   "Whether HELO and EHLO need an argument.",
+			Field: in(func(c *ReceiveConnector) any { return &c.RequireEHLODomain }),
+		},
+		{
+			Name: "ehlo_domain_validation", Type: choice("strict", "lenient", "off"), Default: "strict",
+			Doc:   "How the argument of HELO and EHLO is checked: as RFC 5321 has it (`strict`), with a final dot or space let pass (`lenient`), or not at all (`off`).",
+			Field: in(func(c *ReceiveConnector) any { return &c.EHLODomainValidation }),
+		},
+		{
+			Name: "bare_line_ends", Type: choice("reject", "normalise"), Default: "reject",
+			Doc:   "What happens to a message with a CR or LF that stands alone: it is refused, or the line end is completed to CRLF.",
+			Field: in(func(c *ReceiveConnector) any { return &c.BareLineEnds }),
+		},
+		{
+			Name: "long_lines", Type: choice("pass", "fold", "reject"), Default: "pass", PendingValues: []string{"fold", "reject"},
+			Doc:   "What happens to a message with lines of more than 998 octets.",
+			Field: in(func(c *ReceiveConnector) any { return &c.LongLines }),
+		},
+		{
+			Name: "size_enabled", Type: choice("enabled", "disabled", "enabled_without_value"), Default: "enabled",
+			Doc:   "Whether SIZE is offered (RFC 1870), and with it the limit.",
+			Field: in(func(c *ReceiveConnector) any { return &c.SizeEnabled }),
+		},
+		{
+			Name: "pipelining_enabled", Type: boolean(), Default: true,
+			Doc:   "Whether PIPELINING is offered (RFC 2920).",
+			Field: in(func(c *ReceiveConnector) any { return &c.PipeliningEnabled }),
+		},
+		{
+			Name: "enhanced_status_codes_enabled", Type: boolean(), Default: true,
+			Doc:   "Whether ENHANCEDSTATUSCODES is offered (RFC 2034).",
+			Field: in(func(c *ReceiveConnector) any { return &c.EnhancedStatusCodesEnabled }),
+		},
+		{
+			Name: "eight_bit_mime_enabled", Type: boolean(), Default: true,
+			Doc:   "Whether 8BITMIME is offered (RFC 6152).",
+			Field: in(func(c *ReceiveConnector) any { return &c.EightBitMIMEEnabled }),
+		},
+	}
+}
+
+func receiveMessageLimits() []key {
+	return []key{
+		{
+			Name: "max_message_size", Type: size(64*kilobyte, maxCount),
+			From:  &derivation{"`server.max_message_size`", func(c *Config) any { return c.Server.MaxMessageSize }},
+			Doc:   "The largest message, as received, before our trace fields.",
+			Field: in(func(c *ReceiveConnector) any { return &c.MaxMessageSize }),
+		},
+		{
+			Name: "max_header_size", Type: size(1, maxCount), Default: "256KB",
+			Doc:   "The largest header block of a message.",
+			Field: in(func(c *ReceiveConnector) any { return &c.MaxHeaderSize }),
+		},
+		{
+			Name: "max_hop_count", Type: count(1, 500), Default: int64(30),
+			Doc:   "The most Received fields that a message may arrive with.",
+			Field: in(func(c *ReceiveConnector) any { return &c.MaxHopCount }),
+		},
+		{
+			Name: "max_local_hop_count", Type: count(0, 50), Default: int64(8), Pending: true,
+			Doc:   "The most Received fields of our own that a message may arrive with; 0 for no limit.",
+			Field: in(func(c *ReceiveConnector) any { return &c.MaxLocalHopCount }),
+		},
+		{
+			Name: "max_recipients_per_message", Type: count(1, 512000), Default: int64(200),
+			Doc:   "The most recipients of one message; further ones are told to come again (452 4.5.3).",
+			Field: in(func(c *ReceiveConnector) any { return &c.MaxRecipientsPerMessage }),
+		},
+		{
+			Name: "message_rate_limit", Type: limit(1, maxCount), Default: int64(600), Pending: true,
+			Doc:   "The most messages a minute from one source.",
+			Field: in(func(c *ReceiveConnector) any { return &c.MessageRateLimit }),
+		},
+		{
+			Name: "message_rate_source", Type: choice("none", "ip_address", "user", "all"), Default: "ip_address", Pending: true,
+			Doc:   "What a source is for `message_rate_limit`.",
+			Field: in(func(c *ReceiveConnector) any { return &c.MessageRateSource }),
+		},
+	}
+}
+
+func receiveSessionLimits() []key {
+	return []key{
+		{
+			Name: "max_inbound_connection", Type: limit(1, maxCount), Default: int64(5000),
+			Doc:   "The most sessions of the connector at one time.",
+			Field: in(func(c *ReceiveConnector) any { return &c.MaxInboundConnection }),
+		},
+		{
+			Name: "max_inbound_connection_per_source", Type: limit(1, 10000), Default: int64(20), Pending: true,
+			Doc:   "The most sessions of one client address at one time.",
+			Field: in(func(c *ReceiveConnector) any { return &c.MaxInboundConnectionPerSource }),
+		},
+		{
+			Name: "max_inbound_connection_percentage_per_source", Type: limit(1, 100), Default: int64(2), Pending: true,
+			Doc:   "The part, in percent, of the connector's free sessions that one client address may hold.",
+			Field: in(func(c *ReceiveConnector) any { return &c.MaxInboundConnectionPercentagePerSource }),
+		},
+		{
+			Name: "max_connection_rate_per_minute", Type: limit(1, maxCount), Default: "unlimited", Pending: true,
+			Doc:   "The most new connections a minute.",
+			Field: in(func(c *ReceiveConnector) any { return &c.MaxConnectionRatePerMinute }),
+		},
+		{
+			Name: "connection_timeout", Type: duration(time.Second, day), Default: "5m",
+			Doc:   "How long a session may last, even while it is busy; the clock stands still while a message arrives fast enough. It is longer than `connection_inactivity_timeout`.",
+			Field: in(func(c *ReceiveConnector) any { return &c.ConnectionTimeout }),
+		},
+		{
+			Name: "connection_inactivity_timeout", Type: duration(time.Second, day), Default: "1m",
+			Doc:   "How long a session may be idle.",
+			Field: in(func(c *ReceiveConnector) any { return &c.ConnectionInactivityTimeout }),
+		},
+		{
+			Name: "max_protocol_errors", Type: limit(0, maxCount), Default: int64(5),
+			Doc:   "After this many protocol errors the session is closed (421 4.7.0).",
+			Field: in(func(c *ReceiveConnector) any { return &c.MaxProtocolErrors }),
+		},
+		{
+			Name: "max_logon_failures", Type: count(0, 10), Default: int64(3), Pending: true,
+			Doc:   "After this many failed AUTH commands the session is closed; 0 for never.",
+			Field: in(func(c *ReceiveConnector) any { return &c.MaxLogonFailures }),
+		},
+	}
+}

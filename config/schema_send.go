@@ -1,0 +1,157 @@
+package config
+
+import "time"
+
+func sendConnectorTable() *table {
+	var keys []key
+	for _, group := range [][]key{sendScope(), sendSecurity(), sendLimits()} {
+		keys = append(keys, group...)
+	}
+	return repeated(table{
+		name: "send_connector", identity: "name", fold: true,
+		doc:  "A Send connector: which recipients' mail leaves through it, and how. A recipient belongs to the connector with the most specific address space, then the lowest cost, then the lowest name.",
+		keys: keys,
+		subs: []*table{smartHostAuthTable()},
+	}, func(c *Config) *[]SendConnector { return &c.SendConnectors })
+}
+
+func sendScope() []key {
+	return []key{
+		{
+			Name: "name", Type: connectorName(), Required: true,
+			Doc:   "The connector's name, unlike every other's but for case.",
+			Field: in(func(c *SendConnector) any { return &c.Name }),
+		},
+		{
+			Name: "enabled", Type: boolean(), Default: true,
+			Doc:   "Whether the connector takes part.",
+			Field: in(func(c *SendConnector) any { return &c.Enabled }),
+		},
+		{
+			Name: "comment", Type: comment(), Default: "",
+			Doc:   "A note for people.",
+			Field: in(func(c *SendConnector) any { return &c.Comment }),
+		},
+		{
+			Name: "address_spaces", Type: list(someText("address space"), 1, nil), Required: true,
+			Doc:   "The recipient domains, each as `smtp:contoso.example;1` with type and cost (1 to 100) or without: a domain, `*.contoso.example` for the domain and all its subdomains, `*` for every domain, `--` for all authoritative and internal-relay domains.",
+			Field: in(func(c *SendConnector) any { return &c.AddressSpaces }),
+		},
+		{
+			Name: "smart_hosts", Type: list(smartHost(), 0, once[SmartHost]), Default: []any{},
+			Doc:   "The next hops for all mail of the connector: names or addresses, with `:port` if need be. When empty, mail goes by MX.",
+			Field: in(func(c *SendConnector) any { return &c.SmartHosts }),
+		},
+		{
+			Name: "port", Type: port(), Default: int64(25),
+			Doc:   "The port of next hops, where a smart host names none of its own.",
+			Field: in(func(c *SendConnector) any { return &c.Port }),
+		},
+		{
+			Name: "source_ip_address", Type: sourceAddresses(), Default: []any{},
+			Doc:   "The local addresses of outgoing connections. When empty, the system chooses; else a family without an address is not used.",
+			Field: in(func(c *SendConnector) any { return &c.SourceIPAddress }),
+		},
+		{
+			Name: "fqdn", Type: fqdn(), From: &derivation{"`server.fqdn`", func(c *Config) any { return c.Server.FQDN }},
+			Doc:   "The name in EHLO.",
+			Field: in(func(c *SendConnector) any { return &c.FQDN }),
+		},
+		{
+			Name: "protocol_logging", Type: choice("none", "verbose"), Default: "none",
+			Doc:   "Whether sessions are written to the protocol log.",
+			Field: in(func(c *SendConnector) any { return &c.ProtocolLogging }),
+		},
+	}
+}
+
+func sendSecurity() []key {
+	return []key{
+		{
+			Name: "tls", Type: choice(TLSRequired, TLSOpportunistic, TLSIgnoreSTARTTLS), Default: TLSOpportunistic,
+			Doc:   "Whether mail waits rather than travel in clear (`required`), goes in clear where TLS can't be had (`opportunistic`), or never asks for TLS (`ignore_starttls`).",
+			Field: in(func(c *SendConnector) any { return &c.TLS }),
+		},
+		{
+			Name: "tls_auth_level", Type: tlsAuthLevel(), Default: "",
+			Doc:   "What is asked of the next hop's certificate, with `tls = \"required\"`: nothing (`encryption_only`, also when empty), a chain to a known root (`certificate_validation`), or also the right name (`domain_validation`).",
+			Field: in(func(c *SendConnector) any { return &c.TLSAuthLevel }),
+		},
+		{
+			Name: "tls_domain", Type: optional(fqdn()), Default: "",
+			Doc:   "The name that `domain_validation` asks for. When empty, the recipient's domain; smart hosts need it.",
+			Field: in(func(c *SendConnector) any { return &c.TLSDomain }),
+		},
+	}
+}
+
+func sendLimits() []key {
+	return []key{
+		{
+			Name: "max_message_size", Type: sizeLimit(0, maxCount), Default: "unlimited",
+			Doc:   "The largest message that is routed through the connector.",
+			Field: in(func(c *SendConnector) any { return &c.MaxMessageSize }),
+		},
+		{
+			Name: "blocked_senders", Type: list(someText("sender"), 0, once[string]), Default: []any{},
+			Doc:   "Senders whose mail is not routed through the connector.",
+			Field: in(func(c *SendConnector) any { return &c.BlockedSenders }),
+		},
+		{
+			Name: "allowed_senders", Type: list(someText("sender"), 0, once[string]), Default: []any{},
+			Doc:   "The only senders whose mail is routed through the connector. When empty, every sender but the blocked ones.",
+			Field: in(func(c *SendConnector) any { return &c.AllowedSenders }),
+		},
+		{
+			Name: "connection_inactivity_timeout", Type: duration(time.Second, day), Default: "10m",
+			Doc:   "How long a connection may be idle before it is closed.",
+			Field: in(func(c *SendConnector) any { return &c.ConnectionInactivityTimeout }),
+		},
+		{
+			Name: "messages_per_connection", Type: limit(1, maxCount), Default: int64(20),
+			Doc:   "After this many messages a connection is closed and a new one opened.",
+			Field: in(func(c *SendConnector) any { return &c.MessagesPerConnection }),
+		},
+	}
+}
+
+func smartHostAuthTable() *table {
+	return single(table{
+		name: "smart_host_auth",
+		doc:  "How to authenticate to the smart hosts.",
+		keys: []key{
+			{
+				Name: "mechanism", Type: choice("none", "basic", "basic_require_tls"), Default: "none", Pending: true,
+				Doc:   "Whether to send AUTH PLAIN or LOGIN, and only within TLS (`basic_require_tls`) or in any case (`basic`).",
+				Field: in(func(a *SmartHostAuth) any { return &a.Mechanism }),
+			},
+			{
+				Name: "username", Type: comment(), Default: "", Pending: true,
+				Doc:   "The user name.",
+				Field: in(func(a *SmartHostAuth) any { return &a.Username }),
+			},
+			{
+				Name: "password_file", Type: comment(), Default: "", Pending: true,
+				Doc:   "The path of a file whose first line is the password.",
+				Field: in(func(a *SmartHostAuth) any { return &a.PasswordFile }),
+			},
+		},
+	}, func(c *SendConnector) *SmartHostAuth { return &c.SmartHostAuth })
+}
+
+// tlsAuthLevel is a choice that may also be left open.
+func tlsAuthLevel() typed[string] {
+	return optional(choice(EncryptionOnly, CertificateValidation, DomainValidation))
+}
+
+// optional also takes the empty string, which leaves the key unset.
+func optional(t typed[string]) typed[string] {
+	inner := t.parse
+	t.parse = func(value any) (string, []fault) {
+		if value == "" {
+			return "", nil
+		}
+		return inner(value)
+	}
+	return t
+}

@@ -1,0 +1,233 @@
+package config
+
+import (
+	"net/netip"
+	"path/filepath"
+	"time"
+)
+
+const (
+	day = 24 * time.Hour
+	// maxCount is the largest number that Exchange takes for most limits.
+	maxCount = 1<<31 - 1
+
+	kilobyte = 1 << 10
+	megabyte = 1 << 20
+)
+
+func serverTable() *table {
+	return single(table{
+		name: "server",
+		doc:  "The gateway as a whole.",
+		keys: []key{
+			{
+				Name: "fqdn", Type: fqdn(), From: &derivation{"the host name", func(c *Config) any { return c.source.hostName }},
+				Doc:   "The name that the gateway gives itself where a connector has none of its own. With an unqualified name, EHLO sends an address literal.",
+				Field: in(func(s *Server) any { return &s.FQDN }),
+			},
+			{
+				Name: "data_dir", Type: path(), Default: "postern-data", Restart: true,
+				Doc:   "The directory for everything that the gateway keeps.",
+				Field: in(func(s *Server) any { return &s.DataDir }),
+			},
+			{
+				Name: "max_message_size", Type: size(64*kilobyte, maxCount), Default: "36MB",
+				Doc:   "The largest message that Receive connectors without a limit of their own take.",
+				Field: in(func(s *Server) any { return &s.MaxMessageSize }),
+			},
+		},
+	}, func(c *Config) *Server { return &c.Server })
+}
+
+func dnsTable() *table {
+	return single(table{
+		name: "dns",
+		doc:  "Whom to ask for names.",
+		keys: []key{
+			{
+				Name: "servers", Type: list(nameServer(), 0, once[netip.AddrPort]), Default: []any{},
+				Doc:   "The resolvers to ask, in this order; port 53 where none is written. When empty, the system's.",
+				Field: in(func(d *DNS) any { return &d.Servers }),
+			},
+			{
+				Name: "hosts", Type: staticHosts(), Default: map[string]any{},
+				Doc:   "Static addresses of hosts, which are asked for before DNS.",
+				Field: in(func(d *DNS) any { return &d.Hosts }),
+			},
+		},
+	}, func(c *Config) *DNS { return &c.DNS })
+}
+
+func acceptedDomainTable() *table {
+	return repeated(table{
+		name: "accepted_domain", identity: "domain", fold: true, ordered: true,
+		doc: "A domain for which the gateway takes mail from strangers.",
+		keys: []key{
+			{
+				Name: "domain", Type: acceptedDomain(), Required: true,
+				Doc:   "The domain, or `*.` before it for its subdomains (which leaves the domain itself out).",
+				Field: in(func(d *AcceptedDomain) any { return &d.Domain }),
+			},
+			{
+				Name: "type", Type: choice(Authoritative, InternalRelay, ExternalRelay), Default: string(Authoritative),
+				Doc:   "Whether all recipients of the domain are ours (`authoritative`), some are elsewhere in the organisation (`internal_relay`), or all belong to somebody else for whom we relay (`external_relay`).",
+				Field: in(func(d *AcceptedDomain) any { return &d.Type }),
+			},
+			{
+				Name: "default", Type: boolean(), Default: false,
+				Doc:   "Marks the domain that completes addresses without one, such as `<postmaster>`. When none is marked it is the first, when there is none `server.fqdn`.",
+				Field: in(func(d *AcceptedDomain) any { return &d.Default }),
+			},
+		},
+	}, func(c *Config) *[]AcceptedDomain { return &c.AcceptedDomains })
+}
+
+func userTable() *table {
+	return repeated(table{
+		name: "user", identity: "name", pending: true,
+		doc: "An account for SMTP AUTH.",
+		keys: []key{
+			{
+				Name: "name", Type: connectorName(), Required: true,
+				Doc:   "The user name.",
+				Field: in(func(u *User) any { return &u.Name }),
+			},
+			{
+				Name: "password_hash", Type: passwordHash(), Required: true, Secret: true,
+				Doc:   "The Argon2id or bcrypt hash of the password, or its SCRAM-SHA-256 verifier, as `postern user hash` prints it.",
+				Field: in(func(u *User) any { return &u.PasswordHash }),
+			},
+		},
+	}, func(c *Config) *[]User { return &c.Users })
+}
+
+func routingTable() *table {
+	return single(table{
+		name: "routing",
+		doc:  "The choice of Send connectors.",
+		keys: []key{{
+			Name: "restrictions", Type: choice("filter", "enforce"), Default: "filter",
+			Doc:   "Whether a connector whose size or sender limits a message breaks is passed over for the next best (`filter`, as in Exchange), or the most specific connector's limits bind and the message is refused (`enforce`).",
+			Field: in(func(r *Routing) any { return &r.Restrictions }),
+		}},
+	}, func(c *Config) *Routing { return &c.Routing })
+}
+
+func queueTable() *table {
+	return single(table{
+		name: "queue",
+		doc:  "Delivery queues.",
+		keys: []key{
+			{
+				Name: "directory", Type: path(), Restart: true,
+				From:  &derivation{"`server.data_dir`/spool", func(c *Config) any { return filepath.Join(c.Server.DataDir, "spool") }},
+				Doc:   "The directory of the spool.",
+				Field: in(func(q *Queue) any { return &q.Directory }),
+			},
+			{
+				Name: "message_expiration", Type: duration(5*time.Second, 90*day), Default: "2d",
+				Doc:   "How long delivery is tried before the sender gets a failure notification.",
+				Field: in(func(q *Queue) any { return &q.MessageExpiration }),
+			},
+			{
+				Name: "delay_notification", Type: duration(time.Second, 30*day), Default: "4h",
+				Doc:   "After what time without delivery the sender gets a delay notification.",
+				Field: in(func(q *Queue) any { return &q.DelayNotification }),
+			},
+			{
+				Name: "retry", Type: list(retryStep(), 1, nil), Default: []any{"1m x4", "10m x6", "30m"},
+				Doc:   "The intervals between attempts, each with how often it is waited; the last one repeats until the message expires.",
+				Field: in(func(q *Queue) any { return &q.Retry }),
+			},
+			{
+				Name: "max_outbound_connections", Type: limit(1, maxCount), Default: int64(1000),
+				Doc:   "The most connections to next hops at one time.",
+				Field: in(func(q *Queue) any { return &q.MaxOutboundConnections }),
+			},
+			{
+				Name: "max_per_domain_outbound_connections", Type: limit(1, maxCount), Default: int64(20),
+				Doc:   "The most connections to one next hop at one time.",
+				Field: in(func(q *Queue) any { return &q.MaxPerDomainOutboundConnections }),
+			},
+		},
+	}, func(c *Config) *Queue { return &c.Queue })
+}
+
+func backPressureTable() *table {
+	disk := single(table{
+		name: "disk",
+		doc:  "The volume of `server.data_dir`.",
+		keys: []key{
+			{
+				Name: "medium", Type: threshold(), Default: "1GB free", Pending: true,
+				Doc:   "From here on mail from outsiders is refused, as free space (`1GB free`) or as the part in use (`96%`).",
+				Field: in(func(d *DiskPressure) any { return &d.Medium }),
+			},
+			{
+				Name: "high", Type: threshold(), Default: "500MB free", Pending: true,
+				Doc:   "From here on all mail is refused.",
+				Field: in(func(d *DiskPressure) any { return &d.High }),
+			},
+		},
+	}, func(b *BackPressure) *DiskPressure { return &b.Disk })
+	return single(table{
+		name: "back_pressure",
+		doc:  "What to refuse when resources run short.",
+		keys: []key{
+			{
+				Name: "enabled", Type: boolean(), Default: true, Pending: true,
+				Doc:   "Whether resources are watched at all.",
+				Field: in(func(b *BackPressure) any { return &b.Enabled }),
+			},
+			{
+				Name: "interval", Type: duration(100*time.Millisecond, time.Minute), Default: "2s", Pending: true,
+				Doc:   "How often they are measured.",
+				Field: in(func(b *BackPressure) any { return &b.Interval }),
+			},
+		},
+		subs: []*table{disk},
+	}, func(c *Config) *BackPressure { return &c.BackPressure })
+}
+
+func logsTable() *table {
+	return single(table{
+		name: "logs",
+		doc:  "Where logs go and how long they stay.",
+		keys: []key{
+			{
+				Name: "directory", Type: path(), Restart: true,
+				From:  &derivation{"`server.data_dir`/logs", func(c *Config) any { return filepath.Join(c.Server.DataDir, "logs") }},
+				Doc:   "The directory of all logs.",
+				Field: in(func(l *Logs) any { return &l.Directory }),
+			},
+			{
+				Name: "max_file_size", Type: sizeLimit(64*kilobyte, 1<<40), Default: "10MB",
+				Doc:   "At this size a log goes on in a new file.",
+				Field: in(func(l *Logs) any { return &l.MaxFileSize }),
+			},
+			{
+				Name: "max_directory_size", Type: sizeLimit(megabyte, 1<<50), Default: "250MB",
+				Doc:   "Beyond this size of all files of a log together, the oldest are removed.",
+				Field: in(func(l *Logs) any { return &l.MaxDirectorySize }),
+			},
+			{
+				Name: "max_age", Type: durationLimit(time.Hour, 3650*day), Default: "30d",
+				Doc:   "Files older than this are removed.",
+				Field: in(func(l *Logs) any { return &l.MaxAge }),
+			},
+		},
+	}, func(c *Config) *Logs { return &c.Logs })
+}
+
+func controlTable() *table {
+	return single(table{
+		name: "control",
+		doc:  "The socket on which the commands of an administrator reach the server.",
+		keys: []key{{
+			Name: "socket", Type: path(), Restart: true,
+			From:  &derivation{"`server.data_dir`/control.sock", func(c *Config) any { return filepath.Join(c.Server.DataDir, "control.sock") }},
+			Doc:   "The path of the Unix socket.",
+			Field: in(func(l *Control) any { return &l.Socket }),
+		}},
+	}, func(c *Config) *Control { return &c.Control })
+}
