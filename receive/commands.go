@@ -1,0 +1,178 @@
+package receive
+
+import (
+	"errors"
+	"strings"
+
+	"postern/internal/message"
+	"postern/internal/wire"
+)
+
+// command is what the engine must know of a verb before it runs.
+type command struct {
+	run func(s *session, arg string)
+	// bare: an argument is an error (RFC 5321 4.1.1).
+	bare bool
+	// hello: only after HELO or EHLO (RFC 5321 4.1.4).
+	hello bool
+	// tls: only under TLS where the connector requires it (RFC 3207 4).
+	tls bool
+}
+
+// commandOf finds a verb.
+func commandOf(verb string) command {
+	switch verb {
+	case "EHLO":
+		return command{run: (*session).ehlo}
+	case "HELO":
+		return command{run: (*session).hello}
+	case "STARTTLS":
+		return command{run: (*session).startTLS, bare: true, hello: true}
+	case "MAIL":
+		return command{run: (*session).mail, hello: true, tls: true}
+	case "RCPT":
+		return command{run: (*session).rcpt, hello: true, tls: true}
+	case "DATA":
+		return command{run: (*session).data, bare: true, hello: true, tls: true}
+	case "RSET":
+		return command{run: (*session).rset, bare: true}
+	case "NOOP":
+		return command{run: (*session).noop}
+	case "VRFY":
+		return command{run: (*session).vrfy, tls: true}
+	case "HELP":
+		return command{run: (*session).help}
+	case "QUIT":
+		return command{run: (*session).quit, bare: true}
+	case "EXPN", "SEND", "SOML", "SAML", "TURN": // known and not there (RFC 5321 4.2.4)
+		return command{run: (*session).notImplemented}
+	}
+	return command{run: (*session).unrecognized}
+}
+
+// command answers one command line.
+func (s *session) command(line []byte) {
+	if s.log != nil {
+		s.log.Received(string(line))
+	}
+	cmd, err := wire.ParseCommand(line)
+	if err != nil {
+		s.replyError(err)
+		return
+	}
+	c := commandOf(cmd.Verb)
+	switch {
+	case c.bare && !cmd.Bare():
+		s.reply(replyArguments)
+	case c.tls && s.connector.RequireTLS && s.tls == "":
+		s.reply(replyNeedTLS)
+	case c.hello && !s.greeted:
+		s.reply(replyHelloFirst)
+	default:
+		c.run(s, cmd.Arg)
+	}
+}
+
+// replyError sends the reply that an error is. Any other error is trouble of
+// ours, which is temporary.
+func (s *session) replyError(err error) {
+	if r, ok := errors.AsType[*wire.Reply](err); ok {
+		s.reply(r)
+		return
+	}
+	s.reply(replyStorage.WithLog(err.Error()))
+}
+
+// hello is HELO (RFC 5321 4.1.1.1).
+func (s *session) hello(arg string) {
+	if s.greet(arg, false) {
+		s.reply(wire.NewReply(250, noCode, s.salute()))
+	}
+}
+
+// ehlo is EHLO (RFC 5321 4.1.1.1).
+func (s *session) ehlo(arg string) {
+	if s.greet(arg, true) {
+		s.reply(wire.NewReply(250, noCode, s.salute()+s.extensions()))
+	}
+}
+
+// greet takes the client's name and resets the session (RFC 5321 4.1.4).
+func (s *session) greet(arg string, extended bool) bool {
+	v := wire.Validation{Optional: !s.connector.RequireEHLODomain}
+	switch s.connector.EHLODomainValidation {
+	case "lenient":
+		v.Check = wire.HeloLenient
+	case "off":
+		v.Check = wire.HeloOff
+	}
+	h, err := wire.ParseHelo(arg, v)
+	if err != nil {
+		s.replyError(err)
+		return false
+	}
+	s.helo, s.greeted, s.extended, s.tx = h.Name, true, extended, nil
+	return true
+}
+
+// salute is the first line of the reply to HELO and EHLO: our name first
+// (RFC 5321 4.1.1.1), and where we see the client.
+func (s *session) salute() string {
+	return s.connector.FQDN + " Hello " + message.Literal(s.remote.Addr())
+}
+
+// features are the extensions that the session may use now.
+func (s *session) features() wire.Features {
+	return wire.Features{
+		Size:         s.connector.SizeEnabled != "disabled",
+		EightBitMIME: s.connector.EightBitMIMEEnabled,
+	}
+}
+
+// extensions are the EHLO keywords, each on a line of its own.
+func (s *session) extensions() string {
+	c := s.connector
+	var b strings.Builder
+	add := func(offered bool, keyword string) {
+		if offered {
+			b.WriteByte('\n')
+			b.WriteString(keyword)
+		}
+	}
+	switch limit := s.maxMessageSize(); {
+	case c.SizeEnabled == "disabled":
+	case c.SizeEnabled == "enabled_without_value", limit == unlimited:
+		add(true, "SIZE") // RFC 1870 4: nothing is said of a limit
+	default:
+		add(true, "SIZE "+itoa(limit))
+	}
+	add(c.PipeliningEnabled, "PIPELINING")
+	add(c.EnhancedStatusCodesEnabled, "ENHANCEDSTATUSCODES")
+	add(c.tls != nil && s.tls == "", "STARTTLS")
+	add(c.EightBitMIMEEnabled, "8BITMIME")
+	return b.String()
+}
+
+func (s *session) rset(string) {
+	s.tx = nil
+	s.reply(replyReset)
+}
+
+func (s *session) noop(string) { s.reply(replyOK) }
+
+// vrfy tells nothing about mailboxes (RFC 5321 3.5.3 and 7.3).
+func (s *session) vrfy(arg string) {
+	if strings.TrimSpace(arg) == "" {
+		s.reply(replyArguments)
+		return
+	}
+	s.reply(replyVerify)
+}
+
+func (s *session) help(string) { s.reply(replyHelp) }
+
+func (s *session) quit(string) { s.reply(replyBye) }
+
+func (s *session) notImplemented(string) { s.reply(replyNotImplemented) }
+
+func (s *session) unrecognized(string) { s.reply(replyUnrecognized) }

@@ -1,0 +1,255 @@
+package receive
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"postern/internal/message"
+	"postern/internal/wire"
+)
+
+// data is DATA (RFC 5321 4.1.1.4).
+func (s *session) data(string) {
+	switch {
+	case s.tx == nil:
+		s.reply(replyMailFirst)
+		return
+	case len(s.tx.envelope.Recipients) == 0: // RFC 5321 3.3
+		s.reply(replyRcptFirst)
+		return
+	}
+	b, err := s.newBody()
+	if err != nil {
+		s.storageFailed("can't begin a message", err)
+		return
+	}
+	defer b.close()
+	s.reply(replyStartData)
+	s.deadlines.enter(phaseData, b.began)
+	err = b.receive()
+	s.deadlines.enter(phaseCommand, time.Now())
+	switch {
+	case errors.Is(err, errTooMuch):
+		s.reply(closing(b.refusal))
+	case err != nil:
+		s.readFailed(err)
+	default:
+		s.finish(b)
+	}
+}
+
+// finish answers content that was read to its end, and with it ends the
+// transaction (RFC 5321 4.1.1.4).
+func (s *session) finish(b *body) {
+	b.complete()
+	e := s.tx.envelope
+	s.tx = nil
+	if b.refusal != nil {
+		s.reply(b.refusal)
+		return
+	}
+	e.Size, e.MessageID, e.Arrived = b.size, b.messageID(), time.Now()
+	e.Origin = message.Origin{
+		Connector: s.connector.Name, Session: s.id, Client: s.remote, Local: s.local,
+		Helo: s.helo, Protocol: s.protocol(),
+	}
+	if s.flush() != nil { // nothing waits while storage does
+		s.closing = true
+		return
+	}
+	ctx, cancel := context.WithTimeout(s.server.commit, commitTimeout)
+	defer cancel()
+	id := b.draft.ID()
+	d := b.draft
+	b.draft = nil // submitted, whatever comes of it
+	if err := s.server.queue.submit(ctx, d, e); err != nil {
+		s.storageFailed("can't store a message", err)
+		return
+	}
+	s.connector.messages.Inc()
+	s.connector.octets.Add(b.size)
+	s.reply(replyQueued(e.MessageID, id, s.connector.FQDN))
+}
+
+// storageFailed answers trouble of ours, which is never the client's fault.
+func (s *session) storageFailed(what string, err error) {
+	s.server.logger.Error(what, "connector", s.connector.Name, "session", s.id, "error", err)
+	s.reply(replyStorage.WithLog(err.Error()))
+}
+
+// errTooMuch ends the reading of refused content that is too long to read to
+// its end.
+var errTooMuch = errors.New("receive: refused content goes on for too long")
+
+// body is the content of a message as it arrives. It streams into a draft,
+// behind our trace fields; once there is a reason to refuse it, it is read to
+// its end and forgotten.
+type body struct {
+	s     *session
+	began time.Time
+	draft draft // nil when it is submitted or of no more use
+	scan  message.HeaderScanner
+	// held is the beginning of the header while it is not known whether fields
+	// are missing, for messages of ours; holding says so.
+	held    []byte
+	holding bool
+	// madeID is the Message-ID that we gave.
+	madeID  string
+	size    int64
+	drained int64
+	refusal *wire.Reply
+}
+
+// newBody begins a message in the queue and puts the Received field on top.
+func (s *session) newBody() (*body, error) {
+	d, err := s.server.queue.create()
+	if err != nil {
+		return nil, err
+	}
+	s.messages++
+	b := &body{s: s, began: time.Now(), draft: d, holding: s.submission()}
+	if s.log != nil {
+		s.log.Info(d.ID().String()+";"+b.began.UTC().Format("2006-01-02T15:04:05.000Z")+";"+itoa(int64(s.messages)), "receiving message")
+	}
+	if err := b.store(s.received(d.ID(), b.began)); err != nil {
+		b.close()
+		return nil, err
+	}
+	return b, nil
+}
+
+// close gives the draft up if it is still ours.
+func (b *body) close() {
+	if b.draft != nil {
+		b.draft.Abort()
+		b.draft = nil
+	}
+}
+
+// receive reads the content to its end. Its error is one of reading, after
+// which nothing can be read any more, or errTooMuch.
+func (b *body) receive() error {
+	mode := wire.RejectBareLineEnds
+	if b.s.connector.BareLineEnds == "normalise" {
+		mode = wire.NormaliseBareLineEnds
+	}
+	r := wire.NewDataReader(b.s.reader, mode)
+	for {
+		_, err := r.WriteTo(b)
+		switch {
+		case errors.Is(err, wire.ErrBareLF):
+			b.refuse(replyBareLF)
+		case errors.Is(err, wire.ErrBareCR):
+			b.refuse(replyBareCR)
+		default:
+			return err
+		}
+	}
+}
+
+// Write takes decoded content. It fails only with errTooMuch.
+func (b *body) Write(p []byte) (int, error) {
+	b.size += int64(len(p))
+	if b.refusal == nil {
+		b.take(p)
+	}
+	if b.refusal != nil {
+		b.drained += int64(len(p))
+		if b.drained > min(max(b.s.maxMessageSize(), minDrain), maxDrain) {
+			return len(p), errTooMuch
+		}
+	}
+	return len(p), nil
+}
+
+// take holds content against the limits and stores it.
+func (b *body) take(p []byte) {
+	if limit := b.s.maxMessageSize(); b.size > limit {
+		b.refuse(atLimit(replyMessageSize, b.size, limit))
+		return
+	}
+	if !b.scan.Done() {
+		b.scan.Scan(p)
+		if r := b.checkHeader(); r != nil {
+			b.refuse(r)
+			return
+		}
+		if b.holding {
+			b.held = append(b.held, p...)
+			if b.scan.Done() || b.scan.HasDate() && b.scan.HasMessageID() || len(b.held) > maxHeldHeader {
+				b.letGo()
+			}
+			return
+		}
+	}
+	b.storeOrRefuse(p)
+}
+
+// checkHeader holds the header, as far as it has come, against the limits. Our
+// own Received field is not in it.
+func (b *body) checkHeader() *wire.Reply {
+	c := b.s.connector
+	if n := b.scan.Size(); n > c.MaxHeaderSize {
+		return atLimit(replyHeaderSize, n, c.MaxHeaderSize)
+	}
+	if n := int64(b.scan.Received()); n > c.MaxHopCount { // RFC 5321 6.3
+		return atLimit(replyHopCount, n, c.MaxHopCount)
+	}
+	return nil
+}
+
+// letGo stores what was held back, with the missing fields on top.
+func (b *body) letGo() {
+	b.holding = false
+	if fields := b.missing(); len(fields) > 0 {
+		b.storeOrRefuse(fields)
+	}
+	if b.refusal == nil && len(b.held) > 0 {
+		b.storeOrRefuse(b.held)
+	}
+	b.held = nil
+}
+
+// complete says that the content has come to its end.
+func (b *body) complete() {
+	if b.refusal != nil {
+		return
+	}
+	b.scan.Close()
+	if b.holding {
+		b.letGo()
+	}
+}
+
+// refuse keeps the first reason against the content, and frees its room at
+// once. From here on the session clock runs.
+func (b *body) refuse(r *wire.Reply) {
+	if b.refusal != nil {
+		return
+	}
+	b.refusal = r
+	b.held = nil
+	b.close()
+	b.s.deadlines.enter(phaseDrain, time.Now())
+}
+
+func (b *body) storeOrRefuse(p []byte) {
+	if err := b.store(p); err != nil {
+		b.s.server.logger.Error("can't store a message", "connector", b.s.connector.Name, "session", b.s.id, "error", err)
+		b.refuse(replyStorage.WithLog(err.Error()))
+	}
+}
+
+func (b *body) store(p []byte) error {
+	_, err := b.draft.Write(p)
+	return err
+}
+
+// messageID is the message's, or the one that we gave it.
+func (b *body) messageID() string {
+	if b.madeID != "" {
+		return b.madeID
+	}
+	return b.scan.MessageID()
+}

@@ -1,0 +1,39 @@
+package receive
+
+// The names of limits, as they stand in the log, the metric and the
+// explanation. Where a key of the configuration sets the limit, it is the
+// key's name.
+const (
+	limitInactivity  = "connection_inactivity_timeout"
+	limitTimeout     = "connection_timeout"
+	limitHandshake   = "handshake_timeout"
+	limitDataRate    = "min_data_rate"
+	limitConnections = "max_inbound_connection"
+	limitErrors      = "max_protocol_errors"
+	limitMessageSize = "max_message_size"
+	limitHeaderSize  = "max_header_size"
+	limitHopCount    = "max_hop_count"
+	limitRecipients  = "max_recipients_per_message"
+	limitLine        = "max_command_line"
+	limitWrite       = "write_timeout"
+	limitStorage     = "storage"
+)
+
+// maxCommandLine is how long a command line may be, CRLF included: the 512
+// octets of RFC 5321 4.5.3.1.4 and room for the parameters of every extension.
+const maxCommandLine = 2048
+
+// maxHeldHeader bounds the header that is kept in memory until it is known
+// whether a message of ours lacks Date or Message-ID. A larger one gets
+// neither.
+const maxHeldHeader = 256 << 10
+
+// minDrain and maxDrain bound how much refused content is read in order to
+// answer at its end; between them it is the size of the largest message.
+const (
+	minDrain = 1 << 20
+	maxDrain = 64 << 20
+)
+
+// batchSize is how many octets of replies are kept for one write.
+const batchSize = 16 << 10

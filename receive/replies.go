@@ -1,0 +1,116 @@
+package receive
+
+import (
+	"strconv"
+
+	"github.com/emersion/go-smtp"
+
+	"postern/internal/message"
+	"postern/internal/wire"
+)
+
+// The replies of the server, in one place. Where RFC 5321 names a code, it
+// wins; else code and text are Exchange's (reference 10.1 to 10.3). A Reply is
+// never changed, so these are shared by all sessions.
+
+// noCode is for replies without an enhanced status code (RFC 2034 4).
+var noCode = smtp.NoEnhancedCode
+
+var (
+	replySenderOK    = wire.NewReply(250, code(2, 1, 0), "Sender OK")
+	replyRecipientOK = wire.NewReply(250, code(2, 1, 5), "Recipient OK")
+	replyStartData   = wire.NewReply(354, noCode, "Start mail input; end with <CRLF>.<CRLF>")
+	replyReset       = wire.NewReply(250, code(2, 0, 0), "Resetting")
+	replyOK          = wire.NewReply(250, code(2, 0, 0), "OK")
+	replyVerify      = wire.NewReply(252, code(2, 1, 5), "Cannot VRFY user, but will accept message and attempt delivery") // RFC 5321 3.5.3
+	replyHelp        = wire.NewReply(214, code(2, 0, 0), "This server supports the following commands:\nHELO EHLO STARTTLS MAIL RCPT DATA RSET NOOP VRFY HELP QUIT")
+	replyStartTLS    = wire.NewReply(220, code(2, 0, 0), "SMTP server ready")
+	replyBye         = closing(wire.NewReply(221, code(2, 0, 0), "Service closing transmission channel"))
+)
+
+var (
+	replyUnrecognized   = wire.NewReply(500, code(5, 3, 3), "Unrecognized command")
+	replyNotImplemented = wire.NewReply(502, code(5, 5, 1), "Command not implemented")
+	replyArguments      = wire.NewReply(501, code(5, 5, 4), "Invalid arguments")
+	replyLineTooLong    = limited(wire.NewReply(500, code(5, 5, 2), "Line too long"), limitLine) // RFC 5321 4.5.3.1.9
+	replyBareLine       = wire.NewReply(500, code(5, 5, 2), "Commands end with CRLF")            // RFC 5321 2.3.8
+	replyHelloFirst     = wire.NewReply(503, code(5, 5, 2), "Send hello first")
+	replyMailFirst      = wire.NewReply(503, code(5, 5, 2), "Need mail command")
+	replyRcptFirst      = wire.NewReply(503, code(5, 5, 2), "Need rcpt command")
+	replyMailTwice      = wire.NewReply(503, code(5, 5, 2), "Sender already specified")
+	replyTLSTwice       = wire.NewReply(503, code(5, 5, 1), "TLS is already active")
+	replyNeedTLS        = wire.NewReply(530, code(5, 7, 0), "Must issue a STARTTLS command first") // RFC 3207 4
+)
+
+var (
+	replyNotAuthenticated = wire.NewReply(530, code(5, 7, 57), "SMTP; Client was not authenticated to send anonymous mail during MAIL FROM")
+	replySendAs           = wire.NewReply(550, code(5, 7, 1), "Anonymous client does not have permissions to send as this sender")
+	replyRelay            = wire.NewReply(550, code(5, 7, 54), "SMTP; Unable to relay recipient in non-accepted domain")
+	replyRelayTrick       = wire.NewReply(550, code(5, 7, 1), "Unable to relay: the local part names another host")
+)
+
+var (
+	replyTooManyRecipients = limited(wire.NewReply(452, code(4, 5, 3), "Too many recipients"), limitRecipients) // RFC 5321 4.5.3.1.10
+	replyMessageSize       = limited(wire.NewReply(552, code(5, 3, 4), "Message size exceeds fixed maximum message size"), limitMessageSize)
+	replyHeaderSize        = limited(wire.NewReply(552, code(5, 3, 4), "Header size exceeds fixed maximum size"), limitHeaderSize)
+	replyHopCount          = limited(wire.NewReply(554, code(5, 4, 6), "Hop count exceeded - possible mail loop"), limitHopCount)
+	replyBareLF            = wire.NewReply(550, code(5, 6, 11), "SMTPRECEIVE.BareLinefeedsAreIllegal; message contains bare linefeeds")
+	replyBareCR            = wire.NewReply(550, code(5, 6, 11), "SMTPRECEIVE.BareCarriageReturnsAreIllegal; message contains bare carriage returns")
+	replyStorage           = limited(wire.NewReply(452, code(4, 3, 1), "Insufficient system resources"), limitStorage)
+
+	replyNotAvailable       = closing(wire.NewReply(421, code(4, 3, 2), "Service not available"))
+	replyStopping           = closing(wire.NewReply(421, code(4, 3, 2), "Service not available, closing transmission channel"))
+	replyTooManyConnections = closing(limited(wire.NewReply(421, code(4, 3, 2), "The maximum number of concurrent connections has exceeded a limit, closing transmission channel"), limitConnections))
+	replyTooManyErrors      = closing(limited(wire.NewReply(421, code(4, 7, 0), "Too many errors on this connection, closing transmission channel"), limitErrors))
+)
+
+// replyTimedOut is for a deadline that passed.
+func replyTimedOut(limit string) *wire.Reply {
+	return closing(limited(wire.NewReply(421, code(4, 4, 1), "Connection timed out"), limit))
+}
+
+// replyQueued accepts a message. What the client called it is said back only
+// when it can neither break the line nor anyone's log.
+func replyQueued(messageID string, id message.ID, fqdn string) *wire.Reply {
+	b := make([]byte, 0, 160)
+	if len(messageID) < 250 && clean(messageID) {
+		b = append(append(b, messageID...), ' ')
+	}
+	b = append(append(b, "[InternalId="...), id.String()...)
+	b = append(append(b, ", Hostname="...), fqdn...)
+	b = append(b, "] Queued mail for delivery"...)
+	return wire.NewReply(250, code(2, 6, 0), string(b))
+}
+
+// clean reports whether s is printable US-ASCII without spaces, and not empty.
+func clean(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] <= ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func code(class, subject, detail int) smtp.EnhancedCode {
+	return smtp.EnhancedCode{class, subject, detail}
+}
+
+func limited(r *wire.Reply, limit string) *wire.Reply {
+	c := *r
+	c.Limit = limit
+	return &c
+}
+
+func closing(r *wire.Reply) *wire.Reply {
+	c := *r
+	c.Close = true
+	return &c
+}
+
+// atLimit is a reply with the figures of the limit for the log.
+func atLimit(r *wire.Reply, value, limit int64) *wire.Reply {
+	return r.WithLog(itoa(value) + " of " + itoa(limit))
+}
+
+func itoa(n int64) string { return strconv.FormatInt(n, 10) }

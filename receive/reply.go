@@ -1,0 +1,112 @@
+package receive
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"sync"
+
+	"postern/internal/metrics"
+	"postern/internal/wire"
+)
+
+// buffers hold replies while they wait. An idle session has none.
+var buffers = sync.Pool{New: func() any {
+	b := make([]byte, 0, 512)
+	return &b
+}}
+
+// reply is the one place where replies pass: it counts limits and errors, logs,
+// and puts the reply to those that wait for the next write. They are written
+// when the session must wait for more input, so that pipelined commands are
+// answered together (RFC 2920 3.2).
+func (s *session) reply(r *wire.Reply) {
+	s.note(r)
+	if protocolError(r.Code) {
+		if s.errors++; s.errors > s.connector.MaxProtocolErrors {
+			r = atLimit(replyTooManyErrors, s.errors, s.connector.MaxProtocolErrors)
+			s.note(r)
+		}
+	}
+	if r.Close {
+		s.closing = true
+		s.hangsUp = r.Code != 221
+	}
+	if s.out == nil {
+		s.out = buffers.Get().(*[]byte)
+	}
+	b := *s.out
+	n := len(b)
+	b = r.Append(b, s.connector.EnhancedStatusCodesEnabled)
+	*s.out = b
+	if s.log != nil {
+		s.logSent(b[n:])
+	}
+	if len(b) >= batchSize {
+		s.flush()
+	}
+}
+
+// protocolError reports whether a reply counts as an error of the client's
+// SMTP, not of its mail.
+func protocolError(code int) bool { return code >= 500 && code <= 504 || code == 555 }
+
+// note logs what a reply says to us alone, and counts the limit it names.
+func (s *session) note(r *wire.Reply) {
+	if r.Limit != "" {
+		s.server.metrics.Counter("receive_limits",
+			metrics.Label{Name: "connector", Value: s.connector.Name},
+			metrics.Label{Name: "limit", Value: r.Limit}).Inc()
+	}
+	if s.log == nil {
+		return
+	}
+	switch {
+	case r.Limit != "":
+		s.log.Info(r.Log, "limit "+r.Limit)
+	case r.Log != "":
+		s.log.Info(r.Log, "reason")
+	}
+}
+
+func (s *session) logSent(b []byte) {
+	for len(b) > 0 {
+		line, rest, _ := bytes.Cut(b, []byte("\r\n"))
+		s.log.Sent(string(line))
+		b = rest
+	}
+}
+
+// flush writes the replies that wait.
+func (s *session) flush() error {
+	if s.failed != nil {
+		return s.failed
+	}
+	if s.out == nil {
+		return nil
+	}
+	err := s.deadlines.beforeWrite()
+	if err == nil {
+		_, err = s.conn.Write(*s.out)
+	}
+	s.release()
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = &timeoutError{limit: limitWrite}
+	}
+	if err != nil {
+		return s.fail(err)
+	}
+	return nil
+}
+
+// release gives the reply buffer back.
+func (s *session) release() {
+	if s.out == nil {
+		return
+	}
+	if cap(*s.out) <= 2*batchSize {
+		*s.out = (*s.out)[:0]
+		buffers.Put(s.out)
+	}
+	s.out = nil
+}

@@ -1,0 +1,328 @@
+package receive
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"postern/config"
+	"postern/internal/message"
+	"postern/internal/metrics"
+	"postern/logs"
+	"postern/queue/spool"
+)
+
+// Queue is where accepted messages go. A draft that was created is either
+// submitted or aborted.
+type Queue interface {
+	// Create begins a message. Every error is temporary.
+	Create() (*spool.Draft, error)
+	// Submit makes the message durable; nil means that it is the queue's from
+	// now on. Every error is temporary, and the message is not accepted.
+	Submit(ctx context.Context, d *spool.Draft, e *message.Envelope) error
+}
+
+// draft is what a session does with a spool.Draft.
+type draft interface {
+	io.Writer
+	ID() message.ID
+	Abort()
+}
+
+// intake is Queue as a session sees it.
+type intake interface {
+	create() (draft, error)
+	submit(ctx context.Context, d draft, e *message.Envelope) error
+}
+
+type queueIntake struct{ queue Queue }
+
+func (q queueIntake) create() (draft, error) {
+	d, err := q.queue.Create()
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+func (q queueIntake) submit(ctx context.Context, d draft, e *message.Envelope) error {
+	return q.queue.Submit(ctx, d.(*spool.Draft), e)
+}
+
+// Domains are the domains that the gateway takes mail for.
+type Domains interface {
+	// Accepted looks up a domain in any form.
+	Accepted(domain string) (config.AcceptedDomain, bool)
+	// DefaultDomain is the domain of recipients that have none.
+	DefaultDomain() string
+}
+
+// Snapshot is the part of the configuration that a reload replaces.
+type Snapshot struct {
+	Connectors []config.ReceiveConnector
+	Domains    Domains
+}
+
+// Options are what a Server is made of. Queue is needed; the rest has working
+// zero values.
+type Options struct {
+	Queue Queue
+	// TLS gives the configuration of the server side of a handshake for a
+	// connector of that FQDN; without it, and where it returns nil, STARTTLS
+	// is not offered.
+	TLS func(fqdn string) *tls.Config
+	// Log is the protocol log; nil logs nothing.
+	Log *logs.Protocol
+	// SessionIDs names the sessions; nil takes a source of its own.
+	SessionIDs *logs.SessionIDs
+	Metrics    *metrics.Registry
+	Logger     *slog.Logger
+	// Listen opens the listeners; nil means TCP. The networks are tcp4, tcp6
+	// and, for the any-address of both families, tcp.
+	Listen func(ctx context.Context, network, address string) (net.Listener, error)
+}
+
+// Server holds the listeners and sessions of all Receive connectors. All its
+// methods may be called concurrently.
+type Server struct {
+	queue   intake
+	tls     func(fqdn string) *tls.Config
+	log     *logs.Protocol
+	ids     *logs.SessionIDs
+	metrics *metrics.Registry
+	logger  *slog.Logger
+	listen  func(ctx context.Context, network, address string) (net.Listener, error)
+
+	ctx    context.Context // ends the listeners
+	cancel context.CancelFunc
+	commit context.Context // ends the waits for storage
+	cut    context.CancelFunc
+
+	snapshot    atomic.Pointer[snapshot]
+	configuring sync.Mutex
+	unmatched   *metrics.Counter
+
+	work sync.WaitGroup // every goroutine
+
+	mu        sync.Mutex
+	stopping  bool
+	sessions  map[*deadlines]struct{}
+	listeners map[socket]*listener
+	active    map[string]*atomic.Int64 // sessions by connector; outlives snapshots
+}
+
+// New returns a Server without connectors: it refuses every connection until
+// Configure.
+func New(o Options) *Server {
+	s := &Server{
+		queue: queueIntake{o.Queue}, tls: o.TLS, log: o.Log, ids: o.SessionIDs,
+		metrics: o.Metrics, logger: o.Logger, listen: o.Listen,
+		sessions:  make(map[*deadlines]struct{}),
+		listeners: make(map[socket]*listener),
+		active:    make(map[string]*atomic.Int64),
+	}
+	if s.ids == nil {
+		s.ids = new(logs.SessionIDs)
+	}
+	if s.logger == nil {
+		s.logger = slog.New(slog.DiscardHandler)
+	}
+	if s.listen == nil {
+		// Sessions have deadlines of their own, so keep-alive serves nothing.
+		s.listen = (&net.ListenConfig{KeepAlive: -1}).Listen
+	}
+	if s.tls == nil {
+		s.tls = func(string) *tls.Config { return nil }
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.commit, s.cut = context.WithCancel(context.Background())
+	s.unmatched = s.metrics.Counter("receive_connections_refused")
+	s.snapshot.Store(&snapshot{})
+	return s
+}
+
+// Configure makes the snapshot that of all connections to come, and opens and
+// closes listeners accordingly. Open sessions keep the snapshot they began
+// with. It returns when every new binding listens or has failed for the first
+// time; a binding that fails is logged, shown by Bindings, and tried again. It
+// must not be called after Shutdown.
+func (s *Server) Configure(next Snapshot) {
+	s.configuring.Lock()
+	defer s.configuring.Unlock()
+	s.snapshot.Store(s.compile(next))
+	s.bind(next.Connectors)
+}
+
+// Serve takes connections from a listener of the caller's until the server
+// stops, which returns nil, or the listener fails. It closes the listener.
+func (s *Server) Serve(l net.Listener) error {
+	if !s.begin() {
+		l.Close()
+		return nil
+	}
+	defer s.work.Done()
+	return s.accept(s.ctx, l, addrPort(l.Addr()).Port())
+}
+
+// ServeConn carries one connection to its end, and closes it.
+func (s *Server) ServeConn(conn net.Conn) {
+	if !s.begin() {
+		conn.Close()
+		return
+	}
+	defer s.work.Done()
+	s.serve(conn, addrPort(conn.LocalAddr()).Port())
+}
+
+// spawn serves a connection in a goroutine of its own.
+func (s *Server) spawn(conn net.Conn, port uint16) {
+	if !s.begin() {
+		conn.Close()
+		return
+	}
+	go func() {
+		defer s.work.Done()
+		s.serve(conn, port)
+	}()
+}
+
+// begin counts a goroutine in, unless the server is stopping.
+func (s *Server) begin() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopping {
+		return false
+	}
+	s.work.Add(1)
+	return true
+}
+
+// serve finds the connector of a connection and runs the session.
+func (s *Server) serve(conn net.Conn, port uint16) {
+	defer conn.Close()
+	local, remote := addrPort(conn.LocalAddr()), addrPort(conn.RemoteAddr())
+	snap := s.snapshot.Load()
+	i := choose(snap.configs, netip.AddrPortFrom(local.Addr(), port), remote)
+	if i < 0 {
+		s.unmatched.Inc()
+		s.logger.Warn("no receive connector takes the connection", "local", local.String(), "remote", remote.String())
+		refuse(conn, replyNotAvailable)
+		return
+	}
+	c := &snap.connectors[i]
+	c.connections.Inc()
+	active := c.active.Add(1)
+	defer c.active.Add(-1)
+	c.sessions.Set(active)
+	defer func() { c.sessions.Set(c.active.Load()) }()
+
+	x := &session{
+		server: s, snapshot: snap, connector: c, conn: conn,
+		local: local, remote: remote, id: s.ids.Next(),
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			s.logger.Error("a session panicked; its connection is closed", "connector", c.Name, "session", x.id,
+				"remote", remote.String(), "panic", r, "stack", string(debug.Stack()))
+		}
+	}()
+	x.deadlines.start(conn, c.ReceiveConnector, time.Now())
+	if !s.enrol(&x.deadlines) {
+		return
+	}
+	defer s.leave(&x.deadlines)
+	x.run(active > c.MaxInboundConnection)
+}
+
+func (s *Server) enrol(d *deadlines) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopping {
+		return false
+	}
+	s.sessions[d] = struct{}{}
+	return true
+}
+
+func (s *Server) leave(d *deadlines) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.sessions, d)
+}
+
+// refuse says one thing to a connection that has no session.
+func refuse(conn net.Conn, reply interface{ Append([]byte, bool) []byte }) {
+	if conn.SetDeadline(time.Now().Add(refuseTimeout)) == nil {
+		conn.Write(reply.Append(nil, true))
+	}
+}
+
+// Shutdown closes the listeners, tells sessions that wait for a command
+// 421 4.3.2, and lets those that are in DATA finish. It returns nil when all
+// goroutines are gone. When the context ends first, it cuts the rest off, waits
+// for them all the same, and returns the context's error.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	s.stopping = true
+	s.cancel()
+	for d := range s.sessions {
+		d.stop()
+	}
+	s.mu.Unlock()
+
+	done := make(chan struct{})
+	go func() {
+		s.work.Wait()
+		close(done)
+	}()
+	var err error
+	select {
+	case <-done:
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+		s.mu.Lock()
+		for d := range s.sessions {
+			d.abort()
+		}
+		s.mu.Unlock()
+		s.cut()
+		<-done
+	}
+	s.cut()
+	return err
+}
+
+// Close is Shutdown without patience: every session is cut off. It waits for
+// all goroutines.
+func (s *Server) Close() error {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := s.Shutdown(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// addrPort returns a connection's end; the zero value for one that is not IP.
+func addrPort(a net.Addr) netip.AddrPort {
+	switch a := a.(type) {
+	case *net.TCPAddr:
+		ap := a.AddrPort()
+		return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+	case nil:
+		return netip.AddrPort{}
+	}
+	ap, err := netip.ParseAddrPort(a.String())
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+}

@@ -1,0 +1,194 @@
+package receive
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+
+	"postern/internal/wire"
+	"postern/logs"
+)
+
+// readBuffer is the size of a session's only lasting buffer.
+const readBuffer = 4 << 10
+
+// session is one SMTP session. All of it belongs to one goroutine, but for what
+// deadlines says of itself.
+type session struct {
+	server    *Server
+	snapshot  *snapshot
+	connector *connector
+	// conn is what is read and written: the connection, or TLS over it.
+	conn          net.Conn
+	local, remote netip.AddrPort
+	id            string
+	log           *logs.Session // nil: not logged
+	reader        *wire.Reader
+	out           *[]byte // replies to come; nil when there are none
+	failed        error   // why nothing more is read or written
+	closing       bool
+	hangsUp       bool // we close although the client may have more to say
+	remoteClosed  bool
+	deadlines     deadlines
+
+	proven   Principals
+	rights   Rights
+	tls      string // what was negotiated; empty: clear text
+	greeted  bool   // HELO or EHLO was taken
+	extended bool   // it was EHLO
+	helo     string
+	errors   int64
+	messages int // in this session
+	tx       *transaction
+}
+
+// run carries the session from its first octet to its last.
+func (s *session) run(overfull bool) {
+	c := s.connector
+	if c.ProtocolLogging != "none" {
+		s.log = s.server.log.Session(c.Name, s.id, s.local, s.remote)
+	}
+	s.log.Connect()
+	defer s.end()
+	s.reader = wire.NewReader(s, readBuffer)
+	s.permit(0)
+	if c.ImplicitTLS && s.handshake() != nil {
+		return
+	}
+	if overfull {
+		s.reply(replyTooManyConnections)
+		return
+	}
+	s.reply(s.banner())
+	for !s.closing {
+		line, err := s.reader.ReadLine(maxCommandLine)
+		switch {
+		case err == nil:
+			s.command(line)
+		case errors.Is(err, wire.ErrLineTooLong):
+			s.log.Info("", "a line of more than "+itoa(maxCommandLine)+" octets")
+			s.reply(replyLineTooLong)
+		case errors.Is(err, wire.ErrBareLF), errors.Is(err, wire.ErrBareCR):
+			s.reply(replyBareLine)
+		default:
+			s.readFailed(err)
+		}
+	}
+}
+
+// permit sets the rights that follow from what the session has proven.
+func (s *session) permit(proven Principals) {
+	s.proven = proven
+	s.rights = RightsOf(s.connector.ReceiveConnector, proven)
+	if s.log != nil {
+		s.log.Info(s.rights.String(), "Set Session Permissions")
+	}
+}
+
+// Read is where all input of the session passes. It sends the replies that wait
+// before it waits itself, holds the deadlines, and never reads again once it
+// has failed.
+func (s *session) Read(p []byte) (int, error) {
+	if err := s.flush(); err != nil {
+		return 0, err
+	}
+	if err := s.deadlines.beforeRead(); err != nil {
+		return 0, s.fail(err)
+	}
+	n, err := s.conn.Read(p)
+	if err = s.deadlines.afterRead(n, err); err != nil {
+		s.fail(err)
+	}
+	return n, err
+}
+
+// fail keeps the first error.
+func (s *session) fail(err error) error {
+	if s.failed == nil {
+		s.failed = err
+	}
+	return s.failed
+}
+
+// readFailed says what can be said after a read that failed, and ends the
+// session.
+func (s *session) readFailed(err error) {
+	s.closing = true
+	var timeout *timeoutError
+	switch {
+	case errors.As(err, &timeout) && timeout.limit == limitWrite:
+		s.note(replyTimedOut(timeout.limit))
+	case errors.As(err, &timeout):
+		s.lastWords(replyTimedOut(timeout.limit))
+	case errors.Is(err, errStopped):
+		s.lastWords(replyStopping)
+	case errors.Is(err, errAborted):
+	default:
+		s.remoteClosed = true
+		if !errors.Is(err, io.EOF) {
+			s.log.Info(errorText(err), "connection lost")
+		}
+	}
+}
+
+// lastWords sends a reply although nothing is read any more.
+func (s *session) lastWords(r *wire.Reply) {
+	s.failed = nil
+	s.deadlines.last(refuseTimeout)
+	s.reply(r)
+	s.flush()
+	s.fail(io.ErrClosedPipe)
+	s.hangsUp = false
+}
+
+// end sends what waits and closes the connection.
+func (s *session) end() {
+	if s.failed == nil {
+		s.flush()
+	}
+	s.linger()
+	s.conn.Close()
+	s.release()
+	if s.remoteClosed {
+		s.log.Disconnect("Remote")
+	} else {
+		s.log.Disconnect("Local")
+	}
+}
+
+// linger lets a client that we hang up on read our last words: closing while
+// its octets are unread would make the kernel reset the connection, and the
+// reset may overtake them.
+func (s *session) linger() {
+	half, ok := s.deadlines.conn.(interface{ CloseWrite() error })
+	if !ok || s.remoteClosed || !s.hangsUp {
+		return
+	}
+	if half.CloseWrite() != nil {
+		return
+	}
+	s.deadlines.last(lingerTimeout)
+	io.CopyN(io.Discard, s.deadlines.conn, lingerOctets)
+}
+
+// errorText is an error of the connection without the addresses, which the log
+// has already.
+func errorText(err error) string {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Err != nil {
+		return op.Err.Error()
+	}
+	return strings.TrimPrefix(err.Error(), "receive: ")
+}
+
+// banner is the greeting (RFC 5321 4.2 and 4.3.1).
+func (s *session) banner() *wire.Reply {
+	text := strings.TrimLeft(strings.TrimPrefix(s.connector.Banner, "220"), " -")
+	if text == "" {
+		text = s.connector.FQDN + " ESMTP Postern ready at " + time.Now().Format("Mon, 2 Jan 2006 15:04:05 -0700")
+	}
+	return wire.NewReply(220, noCode, text)
+}

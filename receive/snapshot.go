@@ -1,0 +1,102 @@
+package receive
+
+import (
+	"crypto/tls"
+	"net/netip"
+	"slices"
+	"sync/atomic"
+
+	"postern/config"
+	"postern/internal/message"
+	"postern/internal/metrics"
+)
+
+// snapshot is a Snapshot made ready for sessions. It is never changed.
+type snapshot struct {
+	configs    []config.ReceiveConnector
+	connectors []connector // one for each of configs
+	domains    Domains
+	addresses  []netip.Addr // the specific addresses that we are bound to
+}
+
+// connector is a Receive connector made ready for sessions.
+type connector struct {
+	*config.ReceiveConnector
+	// tls is nil where TLS is not offered.
+	tls *tls.Config
+	// active counts the sessions, those of earlier snapshots included.
+	active *atomic.Int64
+
+	connections, messages, octets *metrics.Counter
+	sessions                      *metrics.Gauge
+}
+
+// compile makes a snapshot ready. It takes what outlives snapshots from the
+// server.
+func (s *Server) compile(next Snapshot) *snapshot {
+	snap := &snapshot{
+		configs:    next.Connectors,
+		connectors: make([]connector, len(next.Connectors)),
+		domains:    next.Domains,
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range next.Connectors {
+		c := &next.Connectors[i]
+		for _, b := range c.Bindings {
+			if a := plainAddr(b.Addr()); !a.IsUnspecified() && !slices.Contains(snap.addresses, a) {
+				snap.addresses = append(snap.addresses, a)
+			}
+		}
+		label := metrics.Label{Name: "connector", Value: c.Name}
+		out := &snap.connectors[i]
+		*out = connector{
+			ReceiveConnector: c,
+			active:           s.active[c.Name],
+			connections:      s.metrics.Counter("receive_connections", label),
+			messages:         s.metrics.Counter("receive_messages", label),
+			octets:           s.metrics.Counter("receive_octets", label),
+			sessions:         s.metrics.Gauge("receive_sessions", label),
+		}
+		if hasMechanism(c, "tls") || c.ImplicitTLS {
+			out.tls = s.tls(c.FQDN)
+		}
+		if out.active == nil {
+			out.active = new(atomic.Int64)
+			s.active[c.Name] = out.active
+		}
+	}
+	return snap
+}
+
+// ours reports whether a domain is an address literal of one of our bindings or
+// of the local end of the session.
+func (s *session) ours(domain string) bool {
+	if domain == "" || domain[0] != '[' {
+		return false
+	}
+	a, err := message.ParseLiteral(domain)
+	if err != nil || !a.IsValid() {
+		return false
+	}
+	a = plainAddr(a)
+	return a == plainAddr(s.local.Addr()) || slices.Contains(s.snapshot.addresses, a)
+}
+
+// accepted reports whether mail for the domain is taken from strangers.
+func (s *session) accepted(domain string) (config.AcceptedDomain, bool) {
+	if s.snapshot.domains == nil {
+		return config.AcceptedDomain{}, false
+	}
+	return s.snapshot.domains.Accepted(domain)
+}
+
+// defaultDomain is where recipients without a domain go.
+func (s *session) defaultDomain() string {
+	if s.snapshot.domains != nil {
+		if d := s.snapshot.domains.DefaultDomain(); d != "" {
+			return d
+		}
+	}
+	return s.connector.FQDN
+}

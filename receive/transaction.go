@@ -1,0 +1,179 @@
+package receive
+
+import (
+	"strings"
+
+	"postern/config"
+	"postern/internal/message"
+	"postern/internal/wire"
+)
+
+const unlimited = config.Unlimited
+
+// manyRecipients is from how many recipients on duplicates are looked up in a
+// map.
+const manyRecipients = 16
+
+// transaction is a mail transaction (RFC 5321 3.3): MAIL was taken.
+type transaction struct {
+	envelope *message.Envelope
+	keys     map[string]struct{} // of the recipients, when they are many
+}
+
+// mail is MAIL (RFC 5321 4.1.1.2).
+func (s *session) mail(arg string) {
+	if s.tx != nil {
+		s.reply(replyMailTwice)
+		return
+	}
+	if !s.rights.Has(Submit) {
+		s.reply(replyNotAuthenticated)
+		return
+	}
+	m, err := wire.ParseMail(arg, s.features())
+	if err != nil {
+		s.replyError(err)
+		return
+	}
+	if r := s.checkDeclaredSize(m); r != nil {
+		s.reply(r)
+		return
+	}
+	if r := s.checkSender(m.Path); r != nil {
+		s.reply(r)
+		return
+	}
+	s.tx = &transaction{envelope: &message.Envelope{
+		From: m.Path, Body: m.Body, SMTPUTF8: m.SMTPUTF8, RequireTLS: m.RequireTLS,
+		Return: m.Ret, EnvID: m.EnvID,
+	}}
+	s.reply(replySenderOK)
+}
+
+// maxMessageSize is the limit for messages in this session, in octets.
+func (s *session) maxMessageSize() int64 {
+	if s.rights.Has(BypassMessageSizeLimit) {
+		return unlimited
+	}
+	return s.connector.MaxMessageSize
+}
+
+// checkDeclaredSize holds the size that the client declares against the limit
+// (RFC 1870 6.1).
+func (s *session) checkDeclaredSize(m wire.Mail) *wire.Reply {
+	if limit := s.maxMessageSize(); m.HasSize && (m.Size > limit || m.Size < 0) {
+		return atLimit(replyMessageSize, m.Size, limit)
+	}
+	return nil
+}
+
+// checkSender asks whether the session may send as from. The null reverse path
+// is everyone's (RFC 5321 4.5.5).
+func (s *session) checkSender(from message.Address) *wire.Reply {
+	if from.IsNull() {
+		return nil
+	}
+	if !s.rights.Has(AcceptAnySender) {
+		return replySendAs.WithLog("accept_any_sender is missing, and no sender is proven to be the client's own")
+	}
+	if !s.rights.Has(AcceptAuthoritativeDomainSender) {
+		if d, ok := s.accepted(from.Domain); ok && d.Type != config.ExternalRelay {
+			return replySendAs.WithLog("accept_authoritative_domain_sender is missing for our domain " + d.Domain)
+		}
+	}
+	return nil
+}
+
+// rcpt is RCPT (RFC 5321 4.1.1.3).
+func (s *session) rcpt(arg string) {
+	if s.tx == nil {
+		s.reply(replyMailFirst)
+		return
+	}
+	p, err := wire.ParseRcpt(arg, s.features())
+	if err != nil {
+		s.replyError(err)
+		return
+	}
+	rcpt, r := s.recipient(p)
+	if r != nil {
+		s.reply(r)
+		return
+	}
+	if !s.tx.has(rcpt.Address) {
+		e := s.tx.envelope
+		if n := int64(len(e.Recipients)); n >= s.connector.MaxRecipientsPerMessage {
+			s.reply(atLimit(replyTooManyRecipients, n+1, s.connector.MaxRecipientsPerMessage))
+			return
+		}
+		s.tx.add(rcpt)
+	}
+	s.reply(replyRecipientOK)
+}
+
+// recipient returns the recipient that a forward path names here: a path
+// without a domain and one at an address of ours go to the default domain. It
+// asks for the right to relay.
+func (s *session) recipient(p wire.Rcpt) (message.Recipient, *wire.Reply) {
+	out := message.Recipient{Address: p.Path, Notify: p.Notify, ORcpt: p.ORcpt}
+	if p.Path.Domain == "" { // RFC 5321 4.5.1: always taken
+		out.Address.Domain = s.defaultDomain()
+		return out, nil
+	}
+	if s.ours(p.Path.Domain) {
+		out.Address.Domain = s.defaultDomain()
+		if out.ORcpt == "" { // RFC 3461 5.2.1: the path as it was received
+			out.ORcpt = "rfc822;" + p.Path.String()
+		}
+		if isPostmaster(p.Path.Local) {
+			return out, nil
+		}
+	}
+	if s.rights.Has(AcceptAnyRecipient) {
+		return out, nil
+	}
+	if routed(p.Path.Local) {
+		return out, replyRelayTrick
+	}
+	if _, ok := s.accepted(out.Address.Domain); !ok {
+		return out, replyRelay
+	}
+	return out, nil
+}
+
+func isPostmaster(local string) bool {
+	return strings.EqualFold(strings.Trim(local, `"`), "postmaster")
+}
+
+// routed reports whether a local part asks whoever delivers it to send the
+// message on to another host: "user%host", "host!user", or an "@" in quotes.
+func routed(local string) bool { return strings.ContainsAny(local, "%!@") }
+
+// has reports whether the recipient is there already: a second RCPT gives no
+// second copy.
+func (t *transaction) has(a message.Address) bool {
+	if t.keys != nil {
+		_, ok := t.keys[a.Key()]
+		return ok
+	}
+	for i := range t.envelope.Recipients {
+		if t.envelope.Recipients[i].Address.Equal(a) {
+			return true
+		}
+	}
+	return false
+}
+
+func (t *transaction) add(r message.Recipient) {
+	e := t.envelope
+	e.Recipients = append(e.Recipients, r)
+	switch {
+	case t.keys != nil:
+		t.keys[r.Address.Key()] = struct{}{}
+	case len(e.Recipients) == manyRecipients:
+		t.keys = make(map[string]struct{}, 2*manyRecipients)
+		for i := range e.Recipients {
+			t.keys[e.Recipients[i].Address.Key()] = struct{}{}
+		}
+	}
+}
