@@ -1,0 +1,468 @@
+package message
+
+import (
+	"errors"
+	"fmt"
+)
+
+// The encoding on disk is ours: fields of tag, length and value, tag and
+// length as unsigned varints. A field at its zero value is left out; a decoder
+// passes over tags it does not know, so that a later version can add fields
+// and an older one still reads the rest. A tag never changes its meaning.
+// Decoders never panic, and what they allocate is proportional to their input.
+
+// The tags of an Envelope.
+const (
+	envFrom = iota + 1
+	envBody
+	envSMTPUTF8
+	envRequireTLS
+	envReturn
+	envEnvID
+	envRecipient
+	envSize
+	envArrived
+	envMessageID
+	envOrigin
+)
+
+// The tags of a Recipient.
+const (
+	rcptLocal = iota + 1
+	rcptDomain
+	rcptNotify
+	rcptORcpt
+)
+
+// The tags of an Origin.
+const (
+	originConnector = iota + 1
+	originSession
+	originClient
+	originLocal
+	originHelo
+	originProtocol
+	originInternal
+	originReportOf
+)
+
+// The tags of a Reply.
+const (
+	replyCode = iota + 1
+	replyEnhanced
+	replyText
+)
+
+// The tags of an Outcome.
+const (
+	outcomeRecipients = iota + 1
+	outcomeStatus
+	outcomeReply
+	outcomeRemoteMTA
+	outcomeDue
+	outcomeTries
+)
+
+// The tags of an Attempt.
+const (
+	attemptAt = iota + 1
+	attemptHost
+	attemptAddress
+	attemptSource
+	attemptTLS
+	attemptSession
+	attemptReply
+)
+
+// The tags of an Update.
+const (
+	updateAt = iota + 1
+	updateOutcome
+	updateAttempt
+	updateNotified
+	updateDelayNotified
+	updateDone
+)
+
+// The tags of a State. Recipients name replies by their place among the
+// stateReply fields, which stand before them.
+const (
+	stateReply = iota + 1
+	stateRecipient
+	stateAttempt
+	stateDone
+)
+
+// The tags of a State's reply and of a RecipientState.
+const (
+	answerReply = iota + 1
+	answerRemoteMTA
+)
+
+const (
+	rstatStatus = iota + 1
+	rstatAnswer
+	rstatAt
+	rstatDue
+	rstatTries
+	rstatNotified
+	rstatDelayNotified
+)
+
+// AppendEnvelope appends the encoding of e to b.
+func AppendEnvelope(b []byte, e *Envelope) []byte {
+	b = appendNested(b, envFrom, func(b []byte) []byte { return appendAddress(b, e.From) })
+	b = appendUint(b, envBody, uint64(e.Body))
+	b = appendBool(b, envSMTPUTF8, e.SMTPUTF8)
+	b = appendBool(b, envRequireTLS, e.RequireTLS)
+	b = appendUint(b, envReturn, uint64(e.Return))
+	b = appendString(b, envEnvID, e.EnvID)
+	for i := range e.Recipients {
+		r := &e.Recipients[i]
+		b = appendNested(b, envRecipient, func(b []byte) []byte {
+			b = appendAddress(b, r.Address)
+			b = appendUint(b, rcptNotify, uint64(r.Notify))
+			return appendString(b, rcptORcpt, r.ORcpt)
+		})
+	}
+	b = appendInt(b, envSize, e.Size)
+	b = appendTime(b, envArrived, e.Arrived)
+	b = appendString(b, envMessageID, e.MessageID)
+	return appendNested(b, envOrigin, func(b []byte) []byte {
+		o := &e.Origin
+		b = appendString(b, originConnector, o.Connector)
+		b = appendString(b, originSession, o.Session)
+		b = appendAddrPort(b, originClient, o.Client)
+		b = appendAddrPort(b, originLocal, o.Local)
+		b = appendString(b, originHelo, o.Helo)
+		b = appendString(b, originProtocol, o.Protocol)
+		b = appendBool(b, originInternal, o.Internal)
+		return appendUint(b, originReportOf, uint64(o.ReportOf))
+	})
+}
+
+// DecodeEnvelope reads what AppendEnvelope wrote. Times come back in UTC.
+func DecodeEnvelope(b []byte) (*Envelope, error) {
+	e := new(Envelope)
+	f := fields{s: string(b)}
+	for f.next() {
+		switch f.tag {
+		case envFrom:
+			e.From = f.recipient().Address
+		case envBody:
+			e.Body = BodyType(f.uint8())
+		case envSMTPUTF8:
+			e.SMTPUTF8 = f.bool()
+		case envRequireTLS:
+			e.RequireTLS = f.bool()
+		case envReturn:
+			e.Return = Return(f.uint8())
+		case envEnvID:
+			e.EnvID = f.v
+		case envRecipient:
+			e.Recipients = append(e.Recipients, f.recipient())
+		case envSize:
+			e.Size = f.int()
+		case envArrived:
+			e.Arrived = f.time()
+		case envMessageID:
+			e.MessageID = f.v
+		case envOrigin:
+			e.Origin = f.origin()
+		}
+	}
+	if f.err != nil {
+		return nil, fmt.Errorf("envelope: %w", f.err)
+	}
+	return e, nil
+}
+
+// AppendUpdate appends the encoding of u to b.
+func AppendUpdate(b []byte, u *Update) []byte {
+	b = appendTime(b, updateAt, u.At)
+	for i := range u.Outcomes {
+		o := &u.Outcomes[i]
+		b = appendNested(b, updateOutcome, func(b []byte) []byte {
+			b = appendInts(b, outcomeRecipients, o.Recipients)
+			b = appendUint(b, outcomeStatus, uint64(o.Status))
+			b = appendReply(b, outcomeReply, &o.Reply)
+			b = appendString(b, outcomeRemoteMTA, o.RemoteMTA)
+			b = appendTime(b, outcomeDue, o.Due)
+			return appendInt(b, outcomeTries, int64(o.Tries))
+		})
+	}
+	for i := range u.Attempts {
+		b = appendAttempt(b, updateAttempt, &u.Attempts[i])
+	}
+	b = appendInts(b, updateNotified, u.Notified)
+	b = appendInts(b, updateDelayNotified, u.DelayNotified)
+	return appendBool(b, updateDone, u.Done)
+}
+
+// DecodeUpdate reads what AppendUpdate wrote. Times come back in UTC.
+func DecodeUpdate(b []byte) (*Update, error) {
+	u := new(Update)
+	f := fields{s: string(b)}
+	for f.next() {
+		switch f.tag {
+		case updateAt:
+			u.At = f.time()
+		case updateOutcome:
+			u.Outcomes = append(u.Outcomes, f.outcome())
+		case updateAttempt:
+			u.Attempts = append(u.Attempts, f.attempt())
+		case updateNotified:
+			u.Notified = f.ints()
+		case updateDelayNotified:
+			u.DelayNotified = f.ints()
+		case updateDone:
+			u.Done = f.bool()
+		}
+	}
+	if f.err != nil {
+		return nil, fmt.Errorf("update: %w", f.err)
+	}
+	return u, nil
+}
+
+// answer is what recipients that met the same end have in common.
+type answer struct {
+	reply Reply
+	mta   string
+}
+
+// AppendState appends the encoding of s to b. A reply that many recipients
+// share is written once.
+func AppendState(b []byte, s *State) []byte {
+	answers := make(map[answer]uint64, 1)
+	for i := range s.Recipients {
+		r := &s.Recipients[i]
+		a := answer{r.Reply, r.RemoteMTA}
+		if a == (answer{}) || answers[a] != 0 {
+			continue
+		}
+		answers[a] = uint64(len(answers) + 1)
+		b = appendNested(b, stateReply, func(b []byte) []byte {
+			b = appendReply(b, answerReply, &a.reply)
+			return appendString(b, answerRemoteMTA, a.mta)
+		})
+	}
+	for i := range s.Recipients {
+		r := &s.Recipients[i]
+		b = appendNested(b, stateRecipient, func(b []byte) []byte {
+			b = appendUint(b, rstatStatus, uint64(r.Status))
+			b = appendUint(b, rstatAnswer, answers[answer{r.Reply, r.RemoteMTA}])
+			b = appendTime(b, rstatAt, r.At)
+			b = appendTime(b, rstatDue, r.Due)
+			b = appendInt(b, rstatTries, int64(r.Tries))
+			b = appendBool(b, rstatNotified, r.Notified)
+			return appendBool(b, rstatDelayNotified, r.DelayNotified)
+		})
+	}
+	for i := range s.Attempts {
+		b = appendAttempt(b, stateAttempt, &s.Attempts[i])
+	}
+	return appendBool(b, stateDone, s.Done)
+}
+
+// DecodeState reads what AppendState wrote. Times come back in UTC.
+func DecodeState(b []byte) (*State, error) {
+	s := new(State)
+	var answers []answer
+	f := fields{s: string(b)}
+	for f.next() {
+		switch f.tag {
+		case stateReply:
+			answers = append(answers, f.answer())
+		case stateRecipient:
+			s.Recipients = append(s.Recipients, f.recipientState(answers))
+		case stateAttempt:
+			s.Attempts = append(s.Attempts, f.attempt())
+		case stateDone:
+			s.Done = f.bool()
+		}
+	}
+	if f.err != nil {
+		return nil, fmt.Errorf("state: %w", f.err)
+	}
+	return s, nil
+}
+
+func appendAddress(b []byte, a Address) []byte {
+	b = appendString(b, rcptLocal, a.Local)
+	return appendString(b, rcptDomain, a.Domain)
+}
+
+func appendReply(b []byte, tag uint64, r *Reply) []byte {
+	if *r == (Reply{}) {
+		return b
+	}
+	return appendNested(b, tag, func(b []byte) []byte {
+		b = appendInt(b, replyCode, int64(r.Code))
+		if r.Enhanced != ([3]int{}) {
+			b = appendInts(b, replyEnhanced, r.Enhanced[:])
+		}
+		return appendString(b, replyText, r.Text)
+	})
+}
+
+func appendAttempt(b []byte, tag uint64, a *Attempt) []byte {
+	return appendNested(b, tag, func(b []byte) []byte {
+		b = appendTime(b, attemptAt, a.At)
+		b = appendString(b, attemptHost, a.Host)
+		b = appendString(b, attemptAddress, a.Address)
+		b = appendString(b, attemptSource, a.Source)
+		b = appendString(b, attemptTLS, a.TLS)
+		b = appendString(b, attemptSession, a.Session)
+		return appendReply(b, attemptReply, &a.Reply)
+	})
+}
+
+func (f *fields) recipient() (r Recipient) {
+	g := fields{s: f.v}
+	for g.next() {
+		switch g.tag {
+		case rcptLocal:
+			r.Address.Local = g.v
+		case rcptDomain:
+			r.Address.Domain = g.v
+		case rcptNotify:
+			r.Notify = Notify(g.uint8())
+		case rcptORcpt:
+			r.ORcpt = g.v
+		}
+	}
+	f.fail(g.err)
+	return r
+}
+
+func (f *fields) origin() (o Origin) {
+	g := fields{s: f.v}
+	for g.next() {
+		switch g.tag {
+		case originConnector:
+			o.Connector = g.v
+		case originSession:
+			o.Session = g.v
+		case originClient:
+			o.Client = g.addrPort()
+		case originLocal:
+			o.Local = g.addrPort()
+		case originHelo:
+			o.Helo = g.v
+		case originProtocol:
+			o.Protocol = g.v
+		case originInternal:
+			o.Internal = g.bool()
+		case originReportOf:
+			o.ReportOf = ID(g.uint())
+		}
+	}
+	f.fail(g.err)
+	return o
+}
+
+func (f *fields) reply() (r Reply) {
+	g := fields{s: f.v}
+	for g.next() {
+		switch g.tag {
+		case replyCode:
+			r.Code = int(g.int())
+		case replyEnhanced:
+			copy(r.Enhanced[:], g.ints())
+		case replyText:
+			r.Text = g.v
+		}
+	}
+	f.fail(g.err)
+	return r
+}
+
+func (f *fields) outcome() (o Outcome) {
+	g := fields{s: f.v}
+	for g.next() {
+		switch g.tag {
+		case outcomeRecipients:
+			o.Recipients = g.ints()
+		case outcomeStatus:
+			o.Status = Status(g.uint8())
+		case outcomeReply:
+			o.Reply = g.reply()
+		case outcomeRemoteMTA:
+			o.RemoteMTA = g.v
+		case outcomeDue:
+			o.Due = g.time()
+		case outcomeTries:
+			o.Tries = int(g.int())
+		}
+	}
+	f.fail(g.err)
+	return o
+}
+
+func (f *fields) attempt() (a Attempt) {
+	g := fields{s: f.v}
+	for g.next() {
+		switch g.tag {
+		case attemptAt:
+			a.At = g.time()
+		case attemptHost:
+			a.Host = g.v
+		case attemptAddress:
+			a.Address = g.v
+		case attemptSource:
+			a.Source = g.v
+		case attemptTLS:
+			a.TLS = g.v
+		case attemptSession:
+			a.Session = g.v
+		case attemptReply:
+			a.Reply = g.reply()
+		}
+	}
+	f.fail(g.err)
+	return a
+}
+
+func (f *fields) answer() (a answer) {
+	g := fields{s: f.v}
+	for g.next() {
+		switch g.tag {
+		case answerReply:
+			a.reply = g.reply()
+		case answerRemoteMTA:
+			a.mta = g.v
+		}
+	}
+	f.fail(g.err)
+	return a
+}
+
+func (f *fields) recipientState(answers []answer) (r RecipientState) {
+	g := fields{s: f.v}
+	for g.next() {
+		switch g.tag {
+		case rstatStatus:
+			r.Status = Status(g.uint8())
+		case rstatAnswer:
+			n := g.uint()
+			if n > uint64(len(answers)) {
+				g.fail(errors.New("reply out of range"))
+			} else if n > 0 {
+				r.Reply, r.RemoteMTA = answers[n-1].reply, answers[n-1].mta
+			}
+		case rstatAt:
+			r.At = g.time()
+		case rstatDue:
+			r.Due = g.time()
+		case rstatTries:
+			r.Tries = int(g.int())
+		case rstatNotified:
+			r.Notified = g.bool()
+		case rstatDelayNotified:
+			r.DelayNotified = g.bool()
+		}
+	}
+	f.fail(g.err)
+	return r
+}
