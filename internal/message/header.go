@@ -99,7 +99,7 @@ func (s *HeaderScanner) HasFrom() bool { return s.hasFrom }
 func (s *HeaderScanner) HasMessageID() bool { return s.hasID }
 
 // MessageID returns the first Message-ID with its angle brackets, unfolded and
-// without control characters. It is empty when there is none, or none that
+// without control characters; the white space of a fold goes too. It is empty when there is none, or none that
 // fits 998 octets; one without brackets is returned as it stands.
 func (s *HeaderScanner) MessageID() string {
 	if s.idTooBig {
