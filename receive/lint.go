@@ -7,9 +7,9 @@ import (
 	"postern/config"
 )
 
-// Lint says what is worth knowing about the Receive connectors: who may relay,
-// who may send as us, and connectors that can't be told apart. All findings are
-// warnings.
+// Lint says what is worth knowing about the Receive connectors: who may relay
+// and who may send as us. All findings are warnings; what a configuration can't
+// run with, package config refuses.
 func Lint(cfg *config.Config) []config.Finding {
 	var out []config.Finding
 	for i := range cfg.ReceiveConnectors {
@@ -20,8 +20,6 @@ func Lint(cfg *config.Config) []config.Finding {
 		path := fmt.Sprintf("receive_connector[%d]", i)
 		out = append(out, lintRelay(c, path)...)
 		out = append(out, lintSenders(c, path, cfg.AcceptedDomains)...)
-		out = append(out, lintTLS(c, path)...)
-		out = append(out, lintTwins(cfg.ReceiveConnectors, i, path)...)
 	}
 	return out
 }
@@ -61,56 +59,6 @@ func lintSenders(c *config.ReceiveConnector, path string, domains []config.Accep
 			`add deny = ["accept_authoritative_domain_sender"], unless our own servers send through this connector`)}
 	}
 	return nil
-}
-
-// lintTLS names connectors whose TLS settings contradict one another.
-func lintTLS(c *config.ReceiveConnector, path string) []config.Finding {
-	if c.RequireTLS && !c.ImplicitTLS && !hasMechanism(c, "tls") {
-		return []config.Finding{warning(path+".require_tls",
-			fmt.Sprintf("connector %q requires TLS and does not offer it, so it takes no mail", c.Name),
-			`add "tls" to auth_mechanism`)}
-	}
-	return nil
-}
-
-// lintTwins names an earlier connector that shares a binding and a range.
-func lintTwins(all []config.ReceiveConnector, i int, path string) []config.Finding {
-	for j := range i {
-		if !all[j].Enabled {
-			continue
-		}
-		for _, b := range all[i].Bindings {
-			if !sharesBinding(&all[j], b) {
-				continue
-			}
-			for _, r := range all[i].RemoteIPRanges {
-				if sharesRange(&all[j], r) {
-					return []config.Finding{warning(path+".remote_ip_ranges",
-						fmt.Sprintf("connectors %q and %q have the same binding %s and range %s; the first one takes the connections", all[j].Name, all[i].Name, b, rangeText(r)),
-						"give them different bindings, or one of them a smaller range")}
-				}
-			}
-		}
-	}
-	return nil
-}
-
-func sharesBinding(c *config.ReceiveConnector, b netip.AddrPort) bool {
-	for _, o := range c.Bindings {
-		if plain(o) == plain(b) {
-			return true
-		}
-	}
-	return false
-}
-
-func sharesRange(c *config.ReceiveConnector, r config.Range) bool {
-	for _, o := range c.RemoteIPRanges {
-		if plainAddr(o.From) == plainAddr(r.From) && plainAddr(o.To) == plainAddr(r.To) {
-			return true
-		}
-	}
-	return false
 }
 
 // privateRanges are the addresses that strangers don't have: loopback, RFC
