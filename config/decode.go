@@ -113,18 +113,13 @@ func (d *decoder) warnPending(t *table, k *key, row any, path string) {
 	if k.Pending && !switchesOff(shown) && !k.isDefault(d.config, t, row) {
 		d.warn(path, k.Name+" is read but this version does not act on it yet", "")
 	}
-	words, isList := shown.([]any)
-	if !isList {
-		words = []any{shown}
-	}
-	for i, w := range words {
-		if word, ok := w.(string); ok && slices.Contains(k.PendingValues, word) {
-			at := path
-			if isList {
-				at = indexPath(path, i)
-			}
-			d.warn(at, fmt.Sprintf("%s: %q is read but this version does not act on it yet", k.Name, word), "")
+	_, isList := shown.([]any)
+	for i, word := range k.pendingIn(k.Field(row)) {
+		at := path
+		if isList {
+			at = indexPath(path, i)
 		}
+		d.warn(at, fmt.Sprintf("%s: %q is read but this version does not act on it yet", k.Name, word), "")
 	}
 }
 

@@ -65,6 +65,15 @@ func (p Position) String() string {
 	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
 }
 
+// In is where the finding stands: the place that it knows itself, else that of
+// its key in c, which may be nil.
+func (f Finding) In(c *Config) Position {
+	if !f.Position.IsZero() {
+		return f.Position
+	}
+	return c.Position(f.Path)
+}
+
 // Format writes the finding as one line: place, message and remedy. The
 // finding's own position wins over pos, so that f.Format(cfg.Position(f.Path))
 // is right for every finding, also where cfg is nil.

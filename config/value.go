@@ -192,10 +192,10 @@ func sizeLimit(lo, hi int64) valueType { return quantity(sizes(), lo, hi, true) 
 
 func counts() measure {
 	return measure{
-		name: "number", example: "a whole number without quotes",
+		name: "number", example: "a whole number",
 		parse: func(s string) (int64, error) {
 			if _, err := strconv.ParseInt(s, 10, 64); err == nil {
-				return 0, fmt.Errorf("%s is a string", quote(s))
+				return 0, fmt.Errorf("%s stands in quotes", quote(s))
 			}
 			return 0, fmt.Errorf("%s is not a number", quote(s))
 		},

@@ -1,0 +1,89 @@
+package config
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write docs/reference/configuration.md")
+
+const referenceFile = "../docs/reference/configuration.md"
+
+func TestReferenceIsCurrent(t *testing.T) {
+	if *update {
+		if err := os.WriteFile(referenceFile, Reference(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(referenceFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != string(Reference()) {
+		t.Errorf("%s is stale; run: go generate ./config", referenceFile)
+	}
+}
+
+func TestReferenceSaysWhatIsNotInEffect(t *testing.T) {
+	lines := strings.Split(string(Reference()), "\n")
+	find := func(heading, key string) string {
+		in := false
+		for _, l := range lines {
+			if strings.HasPrefix(l, "## ") {
+				in = l == "## `"+heading+"`"
+			}
+			if in && strings.HasPrefix(l, "| `"+key+"` |") {
+				return l
+			}
+		}
+		t.Fatalf("%s in %s does not stand in the reference", key, heading)
+		return ""
+	}
+	for _, tt := range []struct {
+		heading, key string
+		contains     []string
+	}{
+		{"[[receive_connector]]", "tarpit_interval", []string{"| `\"5s\"` |", "0s to 10m", "**not in effect yet**"}},
+		{"[[receive_connector]]", "auth_mechanism", []string{"**not in effect yet**: `basic`, `basic_require_tls`, `scram`, `client_certificate`"}},
+		{"[[receive_connector]]", "max_hop_count", []string{"| number | `30` | 1 to 500 |"}},
+		{"[[receive_connector]]", "fqdn", []string{"| `server.fqdn` |"}},
+		{"[[receive_connector]]", "max_connection_rate_per_minute", []string{"| `\"unlimited\"` |", `or "unlimited"`}},
+		{"[[user]]", "password_hash", []string{"required", "**not in effect yet**"}},
+		{"[back_pressure.disk]", "high", []string{"| `\"500MB free\"` |", "**not in effect yet**"}},
+		{"[send_connector.smart_host_auth]", "mechanism", []string{"**not in effect yet**"}},
+		{"[queue]", "directory", []string{"`server.data_dir`/spool", "needs a restart"}},
+		{"[queue]", "retry", []string{"`[\"1m x4\", \"10m x6\", \"30m\"]`"}},
+	} {
+		line := find(tt.heading, tt.key)
+		for _, want := range tt.contains {
+			if !strings.Contains(line, want) {
+				t.Errorf("%s %s: no %q in %s", tt.heading, tt.key, want, line)
+			}
+		}
+		if n := strings.Count(strings.ReplaceAll(line, `\|`, ""), "|"); n != 7 {
+			t.Errorf("%s %s: %d cell borders in %s", tt.heading, tt.key, n, line)
+		}
+	}
+	if line := find("[[receive_connector]]", "require_tls"); strings.Contains(line, "not in effect") {
+		t.Errorf("require_tls is in effect: %s", line)
+	}
+}
+
+func TestExamplesHaveNoFindings(t *testing.T) {
+	files, err := filepath.Glob("../examples/*.toml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no examples: %v", err)
+	}
+	for _, file := range files {
+		cfg, findings, err := Load(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range findings {
+			t.Error(f.Format(cfg.Position(f.Path)))
+		}
+	}
+}
