@@ -18,7 +18,7 @@ const (
 
 // scanWindow is how far ahead is looked for a line end, in octets. It bounds
 // what content of nothing but bare line ends costs.
-const scanWindow = 1 << 10
+const scanWindow = 256
 
 // DataReader decodes the content that follows DATA (RFC 5321 4.1.1.4, 4.5.2).
 // Only the octets CR LF "." CR LF end it, or "." CR LF at its very beginning;

@@ -2,8 +2,8 @@ package wire
 
 import (
 	"errors"
-	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/emersion/go-smtp"
@@ -153,8 +153,10 @@ type params struct {
 	value    string
 	hasValue bool
 	err      error
-	seen     []string
-	store    [8]string // under seen
+	// seen are the keywords so far. Since one that is not known ends it all,
+	// they are no more than there are known ones.
+	seen  [8]string
+	count int
 }
 
 // next goes to the next parameter. It reports false at the end and when the
@@ -172,20 +174,16 @@ func (p *params) next() bool {
 		return false
 	}
 	if p.hasValue && !isValue(p.value) {
-		p.err = replyArguments(fmt.Sprintf("the value of %s is malformed", p.keyword))
+		p.err = replyArguments("the value of " + p.keyword + " is malformed")
 		return false
 	}
 	p.keyword = strings.ToUpper(p.keyword)
-	if p.seen == nil {
-		p.seen = p.store[:0]
+	if slices.Contains(p.seen[:p.count], p.keyword) {
+		p.err = replyArguments(p.keyword + " is given twice")
+		return false
 	}
-	for _, k := range p.seen {
-		if k == p.keyword {
-			p.err = replyArguments(fmt.Sprintf("%s is given twice", k))
-			return false
-		}
-	}
-	p.seen = append(p.seen, p.keyword)
+	p.seen[p.count] = p.keyword
+	p.count++
 	return true
 }
 
