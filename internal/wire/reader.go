@@ -105,7 +105,7 @@ func (r *Reader) fill(limit int) error {
 		return r.err
 	}
 	if r.start == r.end && len(r.buf) > r.size {
-		r.buf = nil // the large buffer has served
+		r.buf, r.start, r.end = nil, 0, 0 // the large buffer has served
 	}
 	r.compact()
 	if r.end == len(r.buf) {
