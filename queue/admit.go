@@ -1,0 +1,306 @@
+package queue
+
+import (
+	"time"
+
+	"postern/internal/dsn"
+	"postern/internal/message"
+	"postern/queue/spool"
+	"postern/routing"
+)
+
+func nowNano() int64 { return time.Now().UnixNano() }
+
+// group is the recipients of a message that share a next hop.
+type group struct {
+	hop         routing.NextHop
+	unreachable bool
+	reply       message.Reply // why it is unreachable
+	recipients  []int
+	due         int64
+	deferred    bool
+}
+
+// routes asks the router for each of the recipients. Those that it refuses come
+// back as outcomes.
+func routes(r Router, e *message.Envelope, recipients []int) (groups []group, refused []message.Outcome) {
+	query := routing.Query{Sender: e.From, Size: e.Size}
+	if e.Origin.Internal {
+		query.Size = 0 // notifications are exempt from size limits, as Exchange's are
+	}
+	for _, i := range recipients {
+		query.Recipient = e.Recipients[i].Address
+		d := r.Route(query)
+		if d.Problem.Refuses() {
+			refused = addOutcome(refused, i, message.Outcome{Status: message.Failed, Reply: d.Reply})
+			continue
+		}
+		unreachable := d.Problem != routing.ProblemNone
+		if unreachable {
+			d.NextHop = routing.NextHop{}
+		}
+		g := 0
+		groups, g = addToGroup(groups, i, d.NextHop, unreachable)
+		if unreachable {
+			groups[g].reply = d.Reply
+		}
+	}
+	return groups, refused
+}
+
+// addToGroup adds a recipient to the group of its next hop and returns that
+// group's index.
+func addToGroup(groups []group, recipient int, hop routing.NextHop, unreachable bool) ([]group, int) {
+	for g := len(groups) - 1; g >= 0; g-- { // from the end: neighbours tend to share a hop
+		if groups[g].hop == hop && groups[g].unreachable == unreachable {
+			groups[g].recipients = append(groups[g].recipients, recipient)
+			return groups, g
+		}
+	}
+	return append(groups, group{hop: hop, unreachable: unreachable, recipients: []int{recipient}}), len(groups)
+}
+
+// addOutcome adds a recipient to the outcome of the same end and tries, or
+// begins a new one.
+func addOutcome(list []message.Outcome, recipient int, o message.Outcome) []message.Outcome {
+	for i := range list {
+		l := &list[i]
+		if l.Status == o.Status && l.Reply == o.Reply && l.RemoteMTA == o.RemoteMTA && l.Tries == o.Tries && l.Due.Equal(o.Due) {
+			l.Recipients = append(l.Recipients, recipient)
+			return list
+		}
+	}
+	o.Recipients = []int{recipient}
+	return append(list, o)
+}
+
+// admit queues a message that was just stored.
+func (q *Queue) admit(id message.ID, e *message.Envelope) {
+	q.mu.Lock()
+	router, gen := q.settings.Router, q.gen
+	q.mu.Unlock()
+	all := make([]int, len(e.Recipients))
+	for i := range all {
+		all[i] = i
+	}
+	groups, refused := routes(router, e, all)
+	now := time.Now()
+	for g := range groups {
+		groups[g].due = now.UnixNano()
+	}
+	it := item{id: id, arrived: e.Arrived.UnixNano(), gen: gen, delayTold: !delayOwed(e, nil)}
+	var f *flight
+	if len(refused) > 0 {
+		// It is locked before a worker can see it, so that nobody sees the
+		// message without its refusals.
+		f = &flight{id: id, refs: 1}
+		f.fill(&spool.Entry{ID: id, Envelope: e, Size: e.Size})
+		f.mu.Lock()
+	}
+	q.mu.Lock()
+	if f != nil {
+		q.flights[id] = f
+	}
+	q.queueGroups(it, len(e.Recipients), groups, now.UnixNano())
+	q.startWorkers()
+	q.mu.Unlock()
+	if f != nil {
+		events := q.conclude(f, &message.Update{At: now, Outcomes: refused}, routing.NextHop{})
+		f.mu.Unlock()
+		q.tell(events)
+		q.release(f)
+	}
+}
+
+// queueGroups makes an item for each group of a message that has none yet.
+// Called with mu held.
+func (q *Queue) queueGroups(it item, recipients int, groups []group, now int64) {
+	var split []*destination
+	if len(groups) > 1 {
+		split = make([]*destination, recipients)
+		q.splits[it.id] = split
+	}
+	for g := range groups {
+		d := q.destination(&groups[g])
+		if split != nil {
+			for _, i := range groups[g].recipients {
+				split[i] = d
+			}
+		}
+		it.due, it.deferred = groups[g].due, groups[g].deferred
+		q.items++
+		q.enqueue(d, it, now)
+	}
+}
+
+// destination returns the delivery queue of a group, making it if need be.
+// Called with mu held.
+func (q *Queue) destination(g *group) *destination {
+	if g.unreachable {
+		if g.reply.Code != 0 {
+			q.unreachable.trouble = &trouble{reply: g.reply}
+		}
+		return q.unreachable
+	}
+	d := q.destinations[g.hop]
+	if d == nil {
+		d = &destination{hop: g.hop, place: -1}
+		q.destinations[g.hop] = d
+	}
+	return d
+}
+
+// takeUp queues a message found in the store at the start. It makes no changes
+// to the store: recipients that the router refuses now go by way of the
+// Unreachable queue, from which they are routed again at once.
+func (q *Queue) takeUp(e *spool.Entry) {
+	st := e.State
+	if st == nil {
+		st = message.NewState(len(e.Envelope.Recipients))
+	}
+	q.mu.Lock()
+	router, gen := q.settings.Router, q.gen
+	q.mu.Unlock()
+	now := time.Now()
+	groups, refused := routes(router, e.Envelope, st.Pending())
+	it := item{id: e.ID, arrived: e.Envelope.Arrived.UnixNano(), gen: gen, delayTold: !delayOwed(e.Envelope, st)}
+	for g := range groups {
+		groups[g].due, groups[g].deferred = earliestDue(st, groups[g].recipients, now), anyDeferred(st, groups[g].recipients)
+	}
+	for _, o := range refused {
+		for _, i := range o.Recipients {
+			groups, _ = addToGroup(groups, i, routing.NextHop{}, true)
+		}
+		it.gen = 0
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.queueGroups(it, len(e.Envelope.Recipients), groups, now.UnixNano())
+	if len(owed(e.Envelope, st)) > 0 || len(groups) == 0 {
+		q.addChore(chore{due: now.UnixNano(), kind: choreNotify, id: e.ID})
+	}
+}
+
+// earliestDue is when the first of the recipients is to be tried: those
+// without outcome at once.
+func earliestDue(st *message.State, recipients []int, now time.Time) int64 {
+	due := never
+	for _, i := range recipients {
+		r := &st.Recipients[i]
+		if r.Status == message.Pending || r.Due.IsZero() {
+			return now.UnixNano()
+		}
+		due = min(due, r.Due.UnixNano())
+	}
+	return due
+}
+
+func anyDeferred(st *message.State, recipients []int) bool {
+	for _, i := range recipients {
+		if st.Recipients[i].Status == message.Deferred {
+			return true
+		}
+	}
+	return false
+}
+
+// delayOwed reports whether some pending recipient is to be reported late when
+// the time comes and has not been.
+func delayOwed(e *message.Envelope, st *message.State) bool {
+	for i := range e.Recipients {
+		if st != nil && (st.Recipients[i].Status.Final() || st.Recipients[i].DelayNotified) {
+			continue
+		}
+		if dsn.Wanted(e, i, dsn.Delay) {
+			return true
+		}
+	}
+	return false
+}
+
+// owed lists the recipients whose failure the sender is still to be told of.
+func owed(e *message.Envelope, st *message.State) []int {
+	var list []int
+	for i := range st.Recipients {
+		r := &st.Recipients[i]
+		if (r.Status == message.Failed || r.Status == message.Expired) && !r.Notified && dsn.Wanted(e, i, dsn.Failure) {
+			list = append(list, i)
+		}
+	}
+	return list
+}
+
+// reroute routes the recipients of an item in d anew. It returns those that
+// stay and moves the others to where they belong now. Called with f.mu held.
+func (q *Queue) reroute(f *flight, d *destination, it *item, list []int) (stay []int, events []Event) {
+	q.mu.Lock()
+	router, gen := q.settings.Router, q.gen
+	q.mu.Unlock()
+	groups, refused := routes(router, f.envelope, list)
+	if len(refused) > 0 {
+		events = q.conclude(f, &message.Update{At: time.Now(), Outcomes: refused}, d.hop)
+	}
+	it.gen = gen
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := nowNano()
+	for g := range groups {
+		to := q.destination(&groups[g])
+		if to == d {
+			stay = groups[g].recipients
+			continue
+		}
+		groups[g].due = now
+		q.move(f, d, to, *it, &groups[g], now)
+	}
+	q.tidySplit(f)
+	return stay, events
+}
+
+// move gives the recipients of a group to another delivery queue. Where the
+// message has an item already they join it. Called with f.mu and mu held.
+func (q *Queue) move(f *flight, from, to *destination, it item, g *group, now int64) {
+	split := q.splits[f.id]
+	if split == nil {
+		split = make([]*destination, len(f.state.Recipients))
+		for i := range f.state.Recipients {
+			if !f.state.Recipients[i].Status.Final() {
+				split[i] = from
+			}
+		}
+		q.splits[f.id] = split
+	}
+	joins := false
+	for i := range split {
+		joins = joins || split[i] == to && !f.state.Recipients[i].Status.Final()
+	}
+	for _, i := range g.recipients {
+		split[i] = to
+	}
+	if joins {
+		return
+	}
+	it.due, it.deferred = g.due, anyDeferred(f.state, g.recipients)
+	q.items++
+	q.enqueue(to, it, now)
+}
+
+// tidySplit forgets which recipient stands in which queue when all that are
+// left stand in one. Called with f.mu and mu held.
+func (q *Queue) tidySplit(f *flight) {
+	split := q.splits[f.id]
+	if split == nil {
+		return
+	}
+	var one *destination
+	for i := range f.state.Recipients {
+		if f.state.Recipients[i].Status.Final() {
+			continue
+		}
+		if one != nil && split[i] != one {
+			return
+		}
+		one = split[i]
+	}
+	delete(q.splits, f.id)
+}

@@ -1,0 +1,209 @@
+package queue
+
+import (
+	"errors"
+	"time"
+
+	"postern/internal/message"
+	"postern/queue/spool"
+	"postern/routing"
+)
+
+// replyNoOutcome stands for a recipient that a delivery forgot.
+var replyNoOutcome = message.Reply{Code: 451, Enhanced: [3]int{4, 3, 0}, Text: "The delivery ended without an outcome"}
+
+// attempt tries an item once. epoch is that of d's Retry state when the item
+// was taken.
+func (q *Queue) attempt(d *destination, it item, epoch uint32) {
+	f, err := q.acquire(it.id)
+	if err != nil {
+		q.unloadable(d, it, err)
+		return
+	}
+	defer q.release(f)
+	list, next, ok := q.prepare(f, d, &it)
+	if !ok {
+		q.land(d, it, next)
+		return
+	}
+	report := q.deliverer.Deliver(q.ctx, d.hop, &message.Delivery{
+		ID: it.id, Envelope: f.envelope, Recipients: list, Size: f.size,
+		Open: func() (message.Content, error) { return q.store.Content(it.id) },
+	})
+	now := time.Now()
+	cut := q.ctx.Err() != nil
+	rule := q.judge(d, epoch, &report, now, cut)
+
+	f.mu.Lock()
+	u := &message.Update{At: now, Attempts: report.Attempts, Outcomes: rule.outcomes(f.state, list, &report, cut)}
+	var events []Event
+	if len(u.Outcomes) > 0 || len(u.Attempts) > 0 {
+		events = q.conclude(f, u, d.hop)
+	}
+	next = q.remainder(f, d, it, now)
+	f.mu.Unlock()
+	q.tell(events)
+	q.land(d, it, next)
+}
+
+// prepare decides who of an item's recipients is to be tried. When ok is false
+// there is nothing to try now, and next is what remains of the item.
+func (q *Queue) prepare(f *flight, d *destination, it *item) (list []int, next *item, ok bool) {
+	f.mu.Lock()
+	list = q.mine(f, d)
+	q.mu.Lock()
+	stale := it.gen != q.gen
+	expired := it.arrived+int64(q.schedule.expiration) <= nowNano()
+	q.mu.Unlock()
+	var events []Event
+	switch {
+	case len(list) == 0:
+	case expired:
+		next = it // to be handed to a clerk
+	case stale:
+		list, events = q.reroute(f, d, it, list)
+	}
+	f.mu.Unlock()
+	q.tell(events)
+	return list, next, next == nil && len(list) > 0
+}
+
+// verdict is what an attempt means for the recipients that stay.
+type verdict struct {
+	now      time.Time
+	until    int64 // of the queue's Retry state; zero when a host was reached
+	schedule *schedule
+	after    time.Duration // at least so long
+}
+
+// judge updates the queue's Retry state by what an attempt found.
+func (q *Queue) judge(d *destination, epoch uint32, r *message.Report, now time.Time, cut bool) *verdict {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	s := q.schedule
+	v := &verdict{now: now, schedule: &s, after: r.RetryAfter}
+	switch {
+	case cut: // it says nothing about the next hop
+	case r.Unreachable:
+		v.until = d.fail(now, epoch, lastReply(r), r.RetryAfter, &s)
+	default:
+		d.succeed()
+	}
+	return v
+}
+
+// lastReply is the reply by which a report explains itself.
+func lastReply(r *message.Report) message.Reply {
+	for i := range r.Outcomes {
+		if o := &r.Outcomes[i]; o.Status == message.Deferred && o.Reply.Code != 0 {
+			return o.Reply
+		}
+	}
+	if n := len(r.Attempts); n > 0 {
+		return r.Attempts[n-1].Reply
+	}
+	return message.Reply{}
+}
+
+// outcomes brings a report into the form in which it is recorded: each
+// recipient of the list once, with its tries, deferred ones with a common due
+// time. Of a delivery that was cut only what is final counts.
+func (v *verdict) outcomes(st *message.State, list []int, r *message.Report, cut bool) []message.Outcome {
+	left := make(map[int]bool, len(list))
+	tries := 0
+	for _, i := range list {
+		left[i] = true
+		tries = max(tries, st.Recipients[i].Tries+1)
+	}
+	due := v.due(tries)
+	var out []message.Outcome
+	add := func(i int, o message.Outcome) {
+		if !left[i] {
+			return
+		}
+		delete(left, i)
+		o.Tries = st.Recipients[i].Tries + 1
+		o.Recipients, o.Due = nil, time.Time{}
+		if o.Status != message.Delivered && o.Status != message.Failed {
+			if cut {
+				return
+			}
+			o.Status, o.Due = message.Deferred, due
+		}
+		out = addOutcome(out, i, o)
+	}
+	for _, o := range r.Outcomes {
+		for _, i := range o.Recipients {
+			add(i, o)
+		}
+	}
+	for _, i := range list {
+		add(i, message.Outcome{Status: message.Deferred, Reply: replyNoOutcome})
+	}
+	return out
+}
+
+// due is when a message is tried again after so many attempts.
+func (v *verdict) due(tries int) time.Time {
+	if v.until != 0 {
+		return time.Unix(0, v.until)
+	}
+	return v.now.Add(v.schedule.wait(tries, v.after))
+}
+
+// remainder is the item for the recipients that are still pending, nil when
+// there are none. Recipients that joined while the attempt was under way are
+// tried at once. Called with f.mu held.
+func (q *Queue) remainder(f *flight, d *destination, it item, now time.Time) *item {
+	q.mu.Lock()
+	if f.state.Done {
+		delete(q.splits, f.id)
+	} else {
+		q.tidySplit(f)
+	}
+	q.mu.Unlock()
+	left := q.mine(f, d)
+	if len(left) == 0 {
+		return nil
+	}
+	it.due = earliestDue(f.state, left, now)
+	it.deferred = anyDeferred(f.state, left)
+	return &it
+}
+
+// unloadable deals with an item whose message can't be read.
+func (q *Queue) unloadable(d *destination, it item, err error) {
+	if errors.Is(err, spool.ErrNotFound) {
+		q.log.Error("a queued message is not in the spool any more and is dropped", "id", it.id, "error", err)
+		q.mu.Lock()
+		delete(q.splits, it.id)
+		q.mu.Unlock()
+		q.land(d, it, nil)
+		return
+	}
+	q.log.Error("a queued message can't be read; it will be tried again", "id", it.id, "after", loadRetry, "error", err)
+	q.counters.loadFailures.Add(1)
+	it.due = nowNano() + int64(loadRetry) + int64(jitter(loadRetry))
+	q.land(d, it, &it)
+}
+
+// conclude records an update with outcomes, orders the notification that they
+// call for, and returns the events to tell. Called with f.mu held.
+func (q *Queue) conclude(f *flight, u *message.Update, hop routing.NextHop) []Event {
+	if f.state.Done {
+		return nil
+	}
+	q.record(f, u)
+	events := q.outcomeEvents(f, u, hop)
+	if len(owed(f.envelope, f.state)) > 0 {
+		now := nowNano()
+		due := now
+		if len(f.state.Pending()) > 0 {
+			due += int64(mergeFailures)
+		}
+		q.mu.Lock()
+		q.addChore(chore{due: due, kind: choreNotify, id: f.id})
+		q.mu.Unlock()
+	}
+	return events
+}

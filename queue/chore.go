@@ -1,0 +1,302 @@
+package queue
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"postern/internal/dsn"
+	"postern/internal/message"
+	"postern/queue/spool"
+)
+
+// chore is work on a message that is not delivery.
+type chore struct {
+	due  int64
+	kind choreKind
+	id   message.ID
+	dest *destination // choreExpire: pinned; choreDelay: whose trouble to tell of
+	item item         // choreExpire
+	// flight of a choreSave, which holds a reference to it
+	flight *flight
+}
+
+type choreKind uint8
+
+const (
+	choreExpire  choreKind = iota // give up an item's recipients
+	choreDelay                    // notify of a delay
+	choreNotify                   // notify of failures, and end the message when it is over
+	choreSave                     // store what could not be stored
+	choreReroute                  // route anew what is unreachable
+)
+
+// choreHeap is a binary heap of chores, the one due first on top.
+type choreHeap []chore
+
+func (h *choreHeap) push(c chore) {
+	s := append(*h, c)
+	*h = s
+	for i := len(s) - 1; i > 0; {
+		parent := (i - 1) / 2
+		if s[parent].due <= s[i].due {
+			return
+		}
+		s[i], s[parent] = s[parent], s[i]
+		i = parent
+	}
+}
+
+func (h *choreHeap) pop() chore {
+	s := *h
+	top := s[0]
+	last := len(s) - 1
+	s[0] = s[last]
+	s[last] = chore{}
+	s = s[:last]
+	for i := 0; ; {
+		child := 2*i + 1
+		if child >= len(s) {
+			break
+		}
+		if r := child + 1; r < len(s) && s[r].due < s[child].due {
+			child = r
+		}
+		if s[i].due <= s[child].due {
+			break
+		}
+		s[i], s[child] = s[child], s[i]
+		i = child
+	}
+	if cap(s) > 64 && len(s) < cap(s)/4 {
+		s = append(make(choreHeap, 0, cap(s)/2), s...)
+	}
+	*h = s
+	return top
+}
+
+// addChore gives the clerks something to do. Called with mu held.
+func (q *Queue) addChore(c chore) {
+	q.chores.push(c)
+	if now := nowNano(); c.due > now {
+		q.wakeBy(c.due)
+	} else {
+		q.startClerks(now)
+	}
+}
+
+// startClerks starts a clerk when a chore is due. Called with mu held.
+func (q *Queue) startClerks(now int64) {
+	if q.phase == running && q.clerks < maxClerks && len(q.chores) > 0 && q.chores[0].due <= now {
+		q.clerks++
+		q.done.Add(1)
+		go q.clerk()
+	}
+}
+
+// clerk does chores until none is due.
+func (q *Queue) clerk() {
+	defer q.done.Done()
+	q.mu.Lock()
+	for q.phase == running && len(q.chores) > 0 {
+		now := nowNano()
+		if q.chores[0].due > now {
+			q.wakeBy(q.chores[0].due)
+			break
+		}
+		c := q.chores.pop()
+		q.startClerks(now)
+		q.mu.Unlock()
+		q.do(&c)
+		q.mu.Lock()
+	}
+	q.clerks--
+	q.mu.Unlock()
+}
+
+func (q *Queue) do(c *chore) {
+	var err error
+	wait := storageRetry
+	switch c.kind {
+	case choreReroute:
+		q.rerouteUnreachable()
+		return
+	case choreSave:
+		if q.save(c.flight) {
+			q.saved(c.flight)
+			return
+		}
+		err = errors.New("an outcome can't be stored yet")
+	default:
+		err = q.onMessage(c)
+	}
+	if err == nil {
+		return
+	}
+	if q.ctx.Err() != nil {
+		return // the next start makes up for it
+	}
+	q.log.Error("queue: work on a message failed; it will be tried again", "id", c.id, "after", wait, "error", err)
+	q.mu.Lock()
+	c.due = nowNano() + int64(wait+jitter(wait))
+	q.addChore(*c)
+	q.mu.Unlock()
+}
+
+// onMessage does a chore that needs the message in hand.
+func (q *Queue) onMessage(c *chore) error {
+	f, err := q.acquire(c.id)
+	if errors.Is(err, spool.ErrNotFound) {
+		if c.kind == choreExpire {
+			q.unpin(c.dest, nil)
+		}
+		return nil // it was finished meanwhile
+	}
+	if err != nil {
+		q.counters.loadFailures.Add(1)
+		return err
+	}
+	defer q.release(f)
+	switch c.kind {
+	case choreExpire:
+		q.expire(f, c)
+		return nil
+	case choreDelay:
+		return q.notifyDelay(f, c.dest)
+	default:
+		return q.notifyFailures(f)
+	}
+}
+
+// unpin ends a clerk's hold on an item. It waits again when next is not nil.
+func (q *Queue) unpin(d *destination, next *item) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	d.pins--
+	now := nowNano()
+	if next != nil {
+		q.enqueue(d, *next, now)
+		return
+	}
+	q.items--
+	q.settle(d, now)
+}
+
+// expire gives up the recipients of an item.
+func (q *Queue) expire(f *flight, c *chore) {
+	q.mu.Lock()
+	still := c.item.arrived+int64(q.schedule.expiration) <= nowNano()
+	reason := q.troubleOf(c.dest)
+	q.mu.Unlock()
+	if !still { // the expiration was raised meanwhile
+		q.unpin(c.dest, &c.item)
+		return
+	}
+	f.mu.Lock()
+	now := time.Now()
+	u := &message.Update{At: now}
+	for _, i := range q.mine(f, c.dest) {
+		r := &f.state.Recipients[i]
+		last := r.Reply
+		if last.Code == 0 {
+			last = reason
+		}
+		u.Outcomes = addOutcome(u.Outcomes, i, message.Outcome{Status: message.Expired, Reply: expiredReply(last), Tries: r.Tries})
+	}
+	var events []Event
+	if len(u.Outcomes) > 0 {
+		events = q.conclude(f, u, c.dest.hop)
+	}
+	q.mu.Lock()
+	q.tidySplit(f)
+	q.mu.Unlock()
+	// Recipients may have joined since the outcomes were made up.
+	var next *item
+	if len(q.mine(f, c.dest)) > 0 {
+		next = &c.item
+	}
+	f.mu.Unlock()
+	q.tell(events)
+	q.unpin(c.dest, next)
+}
+
+// expiredReply is Exchange's reply for an expired message, with the last error
+// behind it.
+func expiredReply(last message.Reply) message.Reply {
+	r := message.Reply{Code: 550, Enhanced: [3]int{4, 4, 7}, Text: "QUEUE.Expired; message expired"}
+	if last.Code != 0 {
+		r.Text += "\nLast error: " + last.String()
+	}
+	return r
+}
+
+// troubleOf is the reply that says why nothing leaves a queue. Called with mu
+// held.
+func (q *Queue) troubleOf(d *destination) message.Reply {
+	if d == nil || d.trouble == nil {
+		return message.Reply{}
+	}
+	return d.trouble.reply
+}
+
+// rerouteUnreachable routes a batch of unreachable messages anew, those first
+// that were longest without answer, and orders the next batch.
+func (q *Queue) rerouteUnreachable() {
+	u := q.unreachable
+	for range rerouteBatch {
+		q.mu.Lock()
+		if !q.staleUnreachable() || q.phase != running {
+			q.mu.Unlock()
+			return
+		}
+		it := u.pop()
+		u.pins++
+		q.settle(u, nowNano())
+		q.mu.Unlock()
+		q.rerouteItem(u, it)
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.addChore(chore{due: nowNano(), kind: choreReroute})
+}
+
+func (q *Queue) rerouteItem(u *destination, it item) {
+	f, err := q.acquire(it.id)
+	if err != nil {
+		if errors.Is(err, spool.ErrNotFound) {
+			q.unpin(u, nil)
+			return
+		}
+		// With the present generation it waits for the next reload, or expires.
+		q.log.Error("an unreachable message can't be read and is not routed anew", "id", it.id, "error", err)
+		q.counters.loadFailures.Add(1)
+		q.mu.Lock()
+		it.gen = q.gen
+		q.mu.Unlock()
+		q.unpin(u, &it)
+		return
+	}
+	defer q.release(f)
+	f.mu.Lock()
+	list := q.mine(f, u)
+	stay, events := q.reroute(f, u, &it, list)
+	f.mu.Unlock()
+	q.tell(events)
+	if len(stay) > 0 {
+		q.unpin(u, &it)
+		return
+	}
+	q.unpin(u, nil)
+}
+
+// staleUnreachable reports whether some unreachable message was last routed by
+// an earlier router. Called with mu held.
+func (q *Queue) staleUnreachable() bool {
+	u := q.unreachable
+	return len(u.items) > 0 && u.items[0].due != int64(q.gen)
+}
+
+// unwanted lists those of the recipients whose failure the sender is not told.
+func unwanted(e *message.Envelope, recipients []int) []int {
+	return slices.DeleteFunc(slices.Clone(recipients), func(i int) bool { return dsn.Wanted(e, i, dsn.Failure) })
+}

@@ -1,0 +1,210 @@
+package queue
+
+import (
+	"time"
+)
+
+// enqueue makes an item wait in d, or hands it to a clerk when its time is up.
+// Called with mu held.
+func (q *Queue) enqueue(d *destination, it item, now int64) {
+	if q.schedule.deadline(&it) <= now {
+		if q.overdue(d, &it, now) {
+			q.settle(d, now)
+			return
+		}
+	}
+	if d.unreachable {
+		it.due = int64(it.gen)
+	}
+	d.push(it, &q.schedule)
+	q.settle(d, now)
+}
+
+// overdue deals with an item whose deadline has passed. An expired one goes to
+// a clerk, and true is returned; for the others the delay notification is
+// ordered, and they go on waiting. Called with mu held.
+func (q *Queue) overdue(d *destination, it *item, now int64) (taken bool) {
+	if it.arrived+int64(q.schedule.expiration) <= now {
+		d.pins++
+		q.addChore(chore{due: now, kind: choreExpire, id: it.id, dest: d, item: *it})
+		return true
+	}
+	it.delayTold = true
+	q.addChore(chore{due: now, kind: choreDelay, id: it.id, dest: d})
+	return false
+}
+
+// settle puts a destination where it belongs after a change: into a ring when
+// something can be tried now, else on the clock for when something can. Called
+// with mu held.
+func (q *Queue) settle(d *destination, now int64) {
+	key := d.readyAt(&q.schedule)
+	if key <= now {
+		to := &q.fresh
+		if len(d.active) > 0 {
+			to = &q.more
+		}
+		if d.ring != to {
+			if d.ring != nil {
+				d.ring.remove(d)
+			}
+			to.append(d)
+		}
+		key = never
+	} else if d.ring != nil {
+		d.ring.remove(d)
+	}
+	switch {
+	case len(d.items) > 0:
+		key = min(key, d.sweepAt)
+		d.idleSince = 0
+	case len(d.active) > 0 || d.pins > 0 || d.unreachable:
+		d.idleSince = 0
+	default:
+		if d.idleSince == 0 {
+			d.idleSince = now
+		}
+		key = d.idleSince + int64(queueMaxIdle)
+	}
+	q.clock.set(d, key)
+	q.wakeBy(key)
+}
+
+// wakeBy makes the timekeeper look no later than at the given time. Called with
+// mu held.
+func (q *Queue) wakeBy(at int64) {
+	if at >= q.armed {
+		return
+	}
+	q.armed = at
+	select {
+	case q.kick <- struct{}{}:
+	default:
+	}
+}
+
+// keepTime is the timekeeper: the one timer of the queue.
+func (q *Queue) keepTime() {
+	defer q.done.Done()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-q.stop:
+			return
+		case <-q.kick:
+		case <-timer.C:
+		}
+		q.mu.Lock()
+		now := nowNano()
+		q.tick(now)
+		next := now + int64(heartbeat)
+		if len(q.clock) > 0 {
+			next = min(next, q.clock[0].key)
+		}
+		if len(q.chores) > 0 && q.chores[0].due > now {
+			next = min(next, q.chores[0].due)
+		}
+		q.armed = next
+		q.mu.Unlock()
+		timer.Reset(time.Duration(next - now))
+	}
+}
+
+// tick does everything whose time has come. Called with mu held.
+func (q *Queue) tick(now int64) {
+	for len(q.clock) > 0 && q.clock[0].key <= now {
+		d := q.clock[0]
+		if len(d.items) > 0 && d.sweepAt <= now {
+			d.sweep(now, &q.schedule, func(it *item) bool { return q.overdue(d, it, now) })
+		}
+		if d.idleSince != 0 && d.idleSince+int64(queueMaxIdle) <= now {
+			q.clock.set(d, never)
+			delete(q.destinations, d.hop)
+			continue
+		}
+		q.settle(d, now)
+	}
+	q.startClerks(now)
+	q.startWorkers()
+}
+
+// next chooses the delivery queue whose turn it is: those with nothing in
+// flight first, then the others while enough workers are left for the former.
+// Called with mu held.
+func (q *Queue) next() *destination {
+	switch {
+	case q.phase != running || q.unsaved >= maxUnsaved || q.busy >= q.schedule.workers:
+		return nil
+	case !q.fresh.empty():
+		return q.fresh.head
+	case !q.more.empty() && q.busy < q.schedule.workers-q.schedule.reserve:
+		return q.more.head
+	}
+	return nil
+}
+
+// startWorkers starts a worker when there is something to do. That worker
+// starts the next one. Called with mu held.
+func (q *Queue) startWorkers() {
+	if q.workers < q.schedule.workers && q.next() != nil {
+		q.workers++
+		q.done.Add(1)
+		go q.work()
+	}
+}
+
+// work delivers until nothing is ready.
+func (q *Queue) work() {
+	defer q.done.Done()
+	q.mu.Lock()
+	for {
+		d, it, epoch, ok := q.take()
+		if !ok {
+			q.workers--
+			q.mu.Unlock()
+			return
+		}
+		q.startWorkers()
+		q.mu.Unlock()
+		q.attempt(d, it, epoch)
+		q.mu.Lock()
+	}
+}
+
+// take takes the next item to be tried and counts it as in flight. Called with
+// mu held.
+func (q *Queue) take() (d *destination, it item, epoch uint32, ok bool) {
+	now := nowNano()
+	for {
+		d := q.next()
+		if d == nil {
+			return nil, item{}, 0, false
+		}
+		d.ring.remove(d)
+		if d.readyAt(&q.schedule) > now {
+			q.settle(d, now)
+			continue
+		}
+		it := d.pop()
+		d.active = append(d.active, it)
+		q.busy++
+		q.settle(d, now)
+		return d, it, d.epoch, true
+	}
+}
+
+// land ends an attempt. The item goes on waiting when next is not nil.
+func (q *Queue) land(d *destination, it item, next *item) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	now := nowNano()
+	d.finish(it.id)
+	q.busy--
+	if next == nil {
+		q.items--
+		q.settle(d, now)
+		return
+	}
+	q.enqueue(d, *next, now)
+}

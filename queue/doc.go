@@ -1,0 +1,50 @@
+// Package queue keeps messages moving: it routes what was accepted, groups it
+// by next hop, delivers it within limits, retries on the schedule, expires what
+// stays, and tells senders by delivery status notification. It serves receive,
+// which submits to it, and the administration API, which looks at it and gives
+// it orders. It declares what it needs of routing (Router) and of package send
+// (Deliverer); what is on disk belongs to queue/spool.
+//
+// # The model
+//
+// A message stands in one delivery queue for each next hop that its pending
+// recipients have; those for whom no Send connector matches wait in the
+// Unreachable queue. In a delivery queue a message is an item of 32 octets: its
+// id, when it is due, when it arrived. Everything else is read from the spool
+// when the item comes due. A recipient belongs to exactly one item as long as it
+// is pending. For a message with a single item that needs no bookkeeping; for the
+// others a table (splits) says which recipient stands in which queue.
+//
+// An item is at any moment in exactly one of these places:
+//
+//	waiting     in its queue's heap, ordered by due time
+//	in flight   in the hands of a worker, listed in its queue's active items
+//	with clerks as a chore: its deadline has passed, or it is being re-routed
+//
+// and it ends when all its recipients are final. A delivery queue is in Retry
+// after no host of its next hop took a connection: until its own retry time
+// nothing of it is tried, then one item is, and the first one that gets through
+// lets the others go.
+//
+// # Who does what
+//
+// Workers deliver, at most max_outbound_connections in all and
+// max_per_domain_outbound_connections for one queue. They are started when
+// something is ready and end when nothing is. Queues with nothing in flight come
+// first, in turn, then those that have something; the last tenth of all workers
+// is kept for the former, so that neither a slow nor a huge destination keeps
+// another one waiting. Clerks, a few at most, do what is not delivery: delay
+// notifications, expiry, notifications owed, re-routing, updates that could not
+// be stored. One goroutine keeps the time for all with one timer.
+//
+// # What is recorded when
+//
+// What a delivery brought is handed to the spool at once and rides its next
+// group. A failure is recorded first, with the notification owed; then the
+// notification is stored as a message of its own and routed like any other;
+// then the recipients are marked notified; only then may the message be done.
+// After a restart owed notifications are made up. If an update can't be stored
+// the message stays in memory with what is known of it, so that nobody is sent
+// the same message twice, and deliveries pause when too many such messages are
+// at hand.
+package queue

@@ -1,0 +1,180 @@
+package queue
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"postern/internal/dsn"
+	"postern/internal/message"
+)
+
+// notifyFailures tells the sender of all failures that are owed by now, in one
+// notification, and ends the message when nothing else is left.
+func (q *Queue) notifyFailures(f *flight) error {
+	f.reporting.Lock()
+	defer f.reporting.Unlock()
+	f.mu.Lock()
+	list := owed(f.envelope, f.state)
+	recipients := reported(f.state, list)
+	finish := len(list) == 0 && !f.state.Done && len(f.state.Pending()) == 0
+	f.mu.Unlock()
+	if len(list) == 0 && !finish {
+		return nil
+	}
+	u := &message.Update{Notified: list}
+	var id message.ID
+	if len(list) > 0 {
+		var err error
+		if id, err = q.notify(f, &dsn.Report{Kind: dsn.Failure, Recipients: recipients}); err != nil {
+			return err
+		}
+	}
+	q.recordNotified(f, u, id)
+	return nil
+}
+
+// notifyDelay tells the sender that a message is late for all recipients who
+// are still pending, whatever queue they stand in, in one notification.
+func (q *Queue) notifyDelay(f *flight, d *destination) error {
+	f.reporting.Lock()
+	defer f.reporting.Unlock()
+	q.mu.Lock()
+	until := f.envelope.Arrived.Add(q.schedule.expiration)
+	q.mu.Unlock()
+	f.mu.Lock()
+	var list []int
+	for _, i := range f.state.Pending() {
+		if !f.state.Recipients[i].DelayNotified && dsn.Wanted(f.envelope, i, dsn.Delay) {
+			list = append(list, i)
+		}
+	}
+	recipients := reported(f.state, list)
+	q.mu.Lock()
+	split := q.splits[f.id]
+	for n := range recipients {
+		if st := &recipients[n].State; st.Reply.Code == 0 { // never tried itself: its queue is in Retry
+			if split != nil {
+				d = split[recipients[n].Index]
+			}
+			st.Reply = q.troubleOf(d)
+		}
+	}
+	q.mu.Unlock()
+	f.mu.Unlock()
+	if len(list) == 0 || !time.Now().Before(until) {
+		return nil
+	}
+	id, err := q.notify(f, &dsn.Report{Kind: dsn.Delay, Recipients: recipients, RetryUntil: until})
+	if err != nil {
+		return err
+	}
+	q.recordNotified(f, &message.Update{DelayNotified: list}, id)
+	return nil
+}
+
+func reported(st *message.State, list []int) []dsn.Recipient {
+	r := make([]dsn.Recipient, len(list))
+	for n, i := range list {
+		r[n] = dsn.Recipient{Index: i, State: st.Recipients[i]}
+	}
+	return r
+}
+
+// recordNotified records that a notification was stored.
+func (q *Queue) recordNotified(f *flight, u *message.Update, id message.ID) {
+	u.At = time.Now()
+	f.mu.Lock()
+	if f.state.Done {
+		f.mu.Unlock()
+		return
+	}
+	q.record(f, u)
+	f.mu.Unlock()
+	var events []Event
+	if id != 0 {
+		q.counters.notifications.Add(1)
+		events = append(events, Event{Kind: Notified, At: u.At, ID: f.id, Envelope: f.envelope, Notification: id, Delay: len(u.DelayNotified) > 0,
+			Outcome: message.Outcome{Recipients: append(u.Notified, u.DelayNotified...)}})
+	}
+	if u.Done {
+		events = append(events, Event{Kind: Finished, At: u.At, ID: f.id, Envelope: f.envelope})
+	}
+	q.tell(events)
+}
+
+// notify composes a notification, stores it and puts it on its way. Called with
+// f.reporting held.
+func (q *Queue) notify(f *flight, r *dsn.Report) (message.ID, error) {
+	q.mu.Lock()
+	r.ReportingMTA, r.From = q.settings.ReportingMTA, q.settings.Postmaster
+	q.mu.Unlock()
+	r.ID, r.Envelope, r.Now = f.id, f.envelope, time.Now()
+
+	id, err := q.compose(r, true)
+	var unreadable *readError
+	if errors.As(err, &unreadable) {
+		q.log.Error("a message can't be read to be returned to its sender; the notification goes without it", "id", f.id, "error", err)
+		id, err = q.compose(r, false)
+	}
+	return id, err
+}
+
+// readError marks trouble with reading the original from trouble with writing
+// the notification.
+type readError struct{ err error }
+
+func (e *readError) Error() string { return "read the message: " + e.err.Error() }
+func (e *readError) Unwrap() error { return e.err }
+
+func (q *Queue) compose(r *dsn.Report, whole bool) (message.ID, error) {
+	r.Original = nil
+	if whole {
+		c, err := q.store.Content(r.ID)
+		if err != nil {
+			return 0, &readError{err}
+		}
+		defer c.Close()
+		r.Original = &marked{c}
+	}
+	d, err := q.newDraft()
+	if err != nil {
+		return 0, fmt.Errorf("make a notification: %w", err)
+	}
+	r.NotificationID = d.ID()
+	e, err := dsn.Compose(d, r)
+	if err != nil {
+		d.Abort()
+		return 0, fmt.Errorf("make a notification: %w", err)
+	}
+	if err := q.submit(q.ctx, d, e); err != nil {
+		return 0, fmt.Errorf("make a notification: %w", err)
+	}
+	return r.NotificationID, nil
+}
+
+// marked is content whose errors are readErrors.
+type marked struct{ message.Content }
+
+func (m *marked) Read(p []byte) (int, error) {
+	n, err := m.Content.Read(p)
+	return n, mark(err)
+}
+
+func (m *marked) ReadAt(p []byte, off int64) (int, error) {
+	n, err := m.Content.ReadAt(p, off)
+	return n, mark(err)
+}
+
+func (m *marked) Seek(off int64, whence int) (int64, error) {
+	n, err := m.Content.Seek(off, whence)
+	return n, mark(err)
+}
+
+func mark(err error) error {
+	if err == nil || err == io.EOF {
+		return err
+	}
+	return &readError{err}
+}
