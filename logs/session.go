@@ -1,38 +1,137 @@
 package logs
 
-import "net/netip"
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+)
 
 // Session writes the lines of one SMTP session. A nil Session takes every call
 // and does nothing, which is how protocol_logging = "none" looks. All methods
 // may be called concurrently; none waits for the disk.
-type Session struct{}
+//
+// A line that finds no room is dropped with its sequence number, so that the
+// gap shows.
+type Session struct {
+	protocol      *Protocol
+	connector, id string
+
+	mu            sync.Mutex
+	sequence      int
+	local, remote netip.AddrPort
+	head          []byte // ",connector-id,session-id,"
+	ends          []byte // ",local-endpoint,remote-endpoint"
+}
 
 // Connect notes that the connection stands ("+").
-func (s *Session) Connect() {}
+func (s *Session) Connect() { s.log(EventConnect, "", "") }
 
 // Disconnect notes the end of the connection ("-"); context is "Local" or
 // "Remote", whoever closed it.
-func (s *Session) Disconnect(context string) {}
+func (s *Session) Disconnect(context string) { s.log(EventDisconnect, "", context) }
 
-// Sent notes one line that went to the peer (">"), without its CRLF.
-func (s *Session) Sent(line string) {}
+// Sent notes one line that went to the peer (">"), without its CRLF. A line
+// that holds credentials is given as Redacted.
+func (s *Session) Sent(line string) { s.log(EventSent, line, "") }
 
 // Received notes one line that came from the peer ("<"), without its CRLF. A
 // line that holds credentials is given as Redacted.
-func (s *Session) Received(line string) {}
+func (s *Session) Received(line string) { s.log(EventReceived, line, "") }
 
 // Info notes something that is not on the wire ("*"): text in data, a label in
 // context, or the context alone (reference 7.1).
-func (s *Session) Info(data, context string) {}
+func (s *Session) Info(data, context string) { s.log(EventInfo, data, context) }
 
 // SetEndpoints says where the two ends of the connection are from now on: a
 // Send connector knows its local end only once it is connected.
-func (s *Session) SetEndpoints(local, remote netip.AddrPort) {}
+func (s *Session) SetEndpoints(local, remote netip.AddrPort) {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.setEndpoints(local, remote)
+}
+
+func (s *Session) setEndpoints(local, remote netip.AddrPort) {
+	s.local, s.remote = local, remote
+	s.ends = append(s.ends[:0], ',')
+	s.ends = appendEndpoint(s.ends, local)
+	s.ends = append(s.ends, ',')
+	s.ends = appendEndpoint(s.ends, remote)
+}
+
+// maxPooled is the largest buffer that is kept for the next line.
+const maxPooled = 4 * MaxField
+
+func (s *Session) log(e Event, data, context string) {
+	if s == nil {
+		return
+	}
+	p := s.protocol
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	buf := p.buffers.Get().(*[]byte)
+	b := append((*buf)[:0], s.head...)
+	b = strconv.AppendInt(b, int64(s.sequence), 10)
+	b = append(b, s.ends...)
+	b = appendTail(b, e, data, context)
+	at := p.writer.append(b)
+	if cap(b) <= maxPooled {
+		*buf = b
+		p.buffers.Put(buf)
+	}
+	if p.tee != nil {
+		p.tee(Line{
+			Time: at.UTC().Truncate(time.Millisecond), Connector: s.connector, Session: s.id, Sequence: s.sequence,
+			Local: s.local, Remote: s.remote, Event: e, Data: data, Context: context,
+		})
+	}
+	s.sequence++
+}
 
 // SessionIDs gives out session ids: 16 upper-case hexadecimal digits that grow
-// with time. The zero value works; one value serves the whole gateway. Next may
-// be called concurrently.
-type SessionIDs struct{}
+// with time, as Exchange's do, which count ticks of 100 ns since the year 1.
+// The zero value works; one value serves the whole gateway. Next may be called
+// concurrently.
+//
+// The low ten bits are drawn once for each SessionIDs and the others are the
+// time, or one more than the last id where that is later. So ids stay unique
+// over restarts as long as the clock runs forward, and a clock that was set
+// back repeats ids only if the same ten bits are drawn again.
+type SessionIDs struct {
+	once  sync.Once
+	nonce uint64
+	last  atomic.Uint64
+}
+
+// nonceBits is the number of bits that tell one run of the gateway from
+// another. 2^10 ticks are 102.4 µs: up to 9765 sessions a second the ids keep
+// step with the clock, beyond that they run ahead of it.
+const nonceBits = 10
+
+// unixTicks is 1 January 1970 in ticks of 100 ns since 1 January of the year 1.
+const unixTicks = 621_355_968_000_000_000
 
 // Next returns an id that was not given out before.
-func (g *SessionIDs) Next() string { return "" }
+func (g *SessionIDs) Next() string {
+	g.once.Do(func() {
+		var b [8]byte
+		rand.Read(b[:]) // never fails
+		g.nonce = binary.BigEndian.Uint64(b[:]) & (1<<nonceBits - 1)
+	})
+	// UnixMicro, unlike UnixNano, is right for every year a clock may show.
+	ticks := uint64(unixTicks + time.Now().UnixMicro()*10)
+	for {
+		last := g.last.Load()
+		id := max(ticks>>nonceBits, last>>nonceBits+1)<<nonceBits | g.nonce
+		if g.last.CompareAndSwap(last, id) {
+			return fmt.Sprintf("%016X", id)
+		}
+	}
+}
