@@ -157,8 +157,8 @@ func TestCorpus(t *testing.T) {
 		}
 		c.play("C: MAIL FROM:<>\nS: 250 .*\nC: RCPT TO:<b@contoso.example>\nS: 250 .*\nC: DATA\nS: 354 .*")
 		stuffed := strings.ReplaceAll("\r\n"+text, "\r\n.", "\r\n..")[2:]
-		go c.send(stuffed + ".\r\n")
 		before := len(b.queue.all())
+		go c.send(stuffed + ".\r\n")
 		if got := c.reply(); !strings.HasPrefix(got, "250 ") {
 			t.Errorf("%s: %s", file, got)
 			continue
