@@ -288,7 +288,7 @@ func (b *bench) dialTo(from, to netip.AddrPort) *client {
 		from = strangerAddr
 	}
 	near, far := newPipe(from, to)
-	c := &client{t: b.t, conn: near, pipe: far, r: bufio.NewReader(near), done: make(chan struct{})}
+	c := &client{t: b.t, conn: near, pipe: far, r: newReader(near), done: make(chan struct{})}
 	go func() {
 		defer close(c.done)
 		b.server.ServeConn(far)
@@ -400,14 +400,18 @@ func (c *client) reply() string {
 	}
 }
 
+func newReader(r io.Reader) *bufio.Reader { return bufio.NewReader(r) }
+
+func clientTLS() *tls.Config { return &tls.Config{InsecureSkipVerify: true} }
+
 // handshake puts the client's side under TLS.
 func (c *client) handshake() *tls.Conn {
 	c.t.Helper()
-	conn := tls.Client(c.conn, &tls.Config{InsecureSkipVerify: true})
+	conn := tls.Client(c.conn, clientTLS())
 	if err := conn.Handshake(); err != nil {
 		c.t.Fatalf("handshake: %v", err)
 	}
-	c.conn, c.r = conn, bufio.NewReader(conn)
+	c.conn, c.r = conn, newReader(conn)
 	return conn
 }
 

@@ -1,10 +1,8 @@
 package receive
 
 import (
-	"context"
 	"crypto/tls"
 	"io"
-	"net"
 	"net/netip"
 	"strings"
 	"testing"
@@ -248,32 +246,3 @@ func TestSnapshot(t *testing.T) {
 		C: MAIL FROM:<>
 		S: 530 .*`)
 }
-
-// listenInMemory is a network whose listeners hand out what is put into them.
-type memoryListener struct {
-	conns chan net.Conn
-	done  chan struct{}
-	addr  netip.AddrPort
-}
-
-func (l *memoryListener) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.conns:
-		return c, nil
-	case <-l.done:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *memoryListener) Close() error {
-	select {
-	case <-l.done:
-	default:
-		close(l.done)
-	}
-	return nil
-}
-
-func (l *memoryListener) Addr() net.Addr { return net.TCPAddrFromAddrPort(l.addr) }
-
-type listenFunc func(ctx context.Context, network, address string) (net.Listener, error)
