@@ -167,26 +167,24 @@ func (d *decoder) checkLogs(l *Logs) {
 
 func (d *decoder) checkSend(c *SendConnector, row string) {
 	d.checkSendTLS(c, row)
-	if d.read(row, "smart_host_auth.mechanism", "smart_hosts", "tls") && c.SmartHostAuth.Mechanism != "none" {
-		at := joinPath(row, "smart_host_auth.mechanism")
-		if len(c.SmartHosts) == 0 {
-			d.fail(at, "mechanism: there are no smart hosts to authenticate to", "write smart_hosts, or take smart_host_auth out")
-		}
-		if c.SmartHostAuth.Mechanism == "basic_require_tls" && c.TLS == TLSIgnoreSTARTTLS {
-			d.fail(at, `mechanism: "basic_require_tls" needs TLS, which tls = "ignore_starttls" never asks for`, `write tls = "required"`)
-		}
-	}
-	if !d.read(row, "smart_host_auth.mechanism", "smart_host_auth.username", "smart_host_auth.password_file") {
+	auth := joinPath(row, "smart_host_auth")
+	if !d.read(auth, "mechanism", "username", "password_file") {
 		return
 	}
-	for _, k := range []struct{ name, value string }{{"username", c.SmartHostAuth.Username}, {"password_file", c.SmartHostAuth.PasswordFile}} {
-		at := joinPath(row, "smart_host_auth."+k.name)
+	a := &c.SmartHostAuth
+	for _, k := range []struct{ name, value string }{{"username", a.Username}, {"password_file", a.PasswordFile}} {
 		switch {
-		case c.SmartHostAuth.Mechanism == "none" && k.value != "":
-			d.fail(at, k.name+": without a mechanism it is never sent", `write mechanism = "basic_require_tls"`)
-		case c.SmartHostAuth.Mechanism != "none" && k.value == "":
-			d.fail(at, fmt.Sprintf("%s is missing in smart_host_auth, for mechanism = %q", k.name, c.SmartHostAuth.Mechanism), "write "+k.name+" = ...")
+		case a.Mechanism == "none" && k.value != "":
+			d.fail(joinPath(auth, k.name), k.name+": without a mechanism it is never sent", `write mechanism = "basic_require_tls"`)
+		case a.Mechanism != "none" && k.value == "":
+			d.fail(joinPath(auth, k.name), fmt.Sprintf("%s is missing in smart_host_auth, for mechanism = %q", k.name, a.Mechanism), "write "+k.name+" = ...")
 		}
+	}
+	if a.Mechanism != "none" && len(c.SmartHosts) == 0 && d.read(row, "smart_hosts") {
+		d.fail(joinPath(auth, "mechanism"), "mechanism: there are no smart hosts to authenticate to", "write smart_hosts, or take smart_host_auth out")
+	}
+	if a.Mechanism == "basic_require_tls" && c.TLS == TLSIgnoreSTARTTLS && d.read(row, "tls") {
+		d.fail(joinPath(auth, "mechanism"), `mechanism: "basic_require_tls" needs TLS, which tls = "ignore_starttls" never asks for`, `write tls = "required"`)
 	}
 }
 

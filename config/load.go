@@ -7,7 +7,9 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/BurntSushi/toml"
@@ -77,13 +79,13 @@ func parse(name string, text []byte, hostName func() (string, error)) (*Config, 
 func parseTOML(name, text string) (map[string]any, source, *Finding) {
 	const mark = "\ufeff"
 	plain := strings.TrimPrefix(text, mark)
-	src, err := scanPositions(name, plain)
+	src, stopped, err := scanPositions(name, plain)
 	src.shift = len(text) - len(plain)
 	fail := func(offset int, message, remedy string) (map[string]any, source, *Finding) {
 		return nil, src, &Finding{Message: message, Remedy: remedy, Position: src.at(offset)}
 	}
 	if err != nil {
-		return fail(0, err.Error(), "write tables instead of values within values")
+		return fail(stopped, err.Error(), "no key there is needs that")
 	}
 	if !utf8.ValidString(plain) {
 		return fail(invalidUTF8(plain), "the file is not UTF-8", "save it as UTF-8")
@@ -98,9 +100,23 @@ func parseTOML(name, text string) (map[string]any, source, *Finding) {
 		if strings.HasPrefix(syntax.Message, "expected value") {
 			remedy = "write a string in quotes, a number, true, false, or a list in brackets"
 		}
-		return fail(min(max(syntax.Position.Start, 0), len(plain)), strings.TrimSuffix(syntax.Message, "."), remedy)
+		return fail(min(max(syntax.Position.Start, 0), len(plain)), printable(strings.TrimSuffix(syntax.Message, ".")), remedy)
 	}
 	return tree, src, nil
+}
+
+// printable escapes what a message of the library quotes from the file as it
+// stands there.
+func printable(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		if unicode.IsPrint(r) {
+			b.WriteRune(r)
+		} else {
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		}
+	}
+	return b.String()
 }
 
 // invalidUTF8 finds the first octet that is not part of a character.

@@ -162,7 +162,7 @@ func comment() typed[string] { return text[string]("string", plain) }
 func someText(name string) typed[string] {
 	return text[string](name, func(s string) (string, []fault) {
 		if s == "" {
-			return "", []fault{{message: "it is empty", remedy: "write a " + name}}
+			return "", []fault{{message: "the " + name + " is empty", remedy: "write one"}}
 		}
 		return plain(s)
 	})

@@ -7,9 +7,13 @@ import (
 	"strings"
 )
 
-// maxNesting bounds how deep arrays and inline tables may nest in a file; the
-// deepest key there is needs three.
-const maxNesting = 32
+// Bounds of what a file may make of its keys, so that reading one takes memory
+// in proportion to its length. The deepest key there is has three parts, the
+// longest two names.
+const (
+	maxNesting    = 32
+	maxPathLength = 1024
+)
 
 // source remembers where a configuration came from: the file's name, where
 // each of its keys stands, and the host's name.
@@ -114,8 +118,9 @@ func parentPath(path string) string {
 
 // scanPositions finds where every key and array element of a TOML text begins.
 // It expects a text that the TOML library accepts; of any other it finds what
-// it can. The error says that values nest too deeply to be read safely.
-func scanPositions(file, text string) (source, error) {
+// it can. The error says that values nest too deeply to be read safely; the
+// scanner then stops there.
+func scanPositions(file, text string) (src source, stopped int, err error) {
 	s := scanner{
 		text:   text,
 		source: source{file: file, offsets: map[string]int{}, lines: []int{0}},
@@ -128,9 +133,9 @@ func scanPositions(file, text string) (source, error) {
 	}
 	s.document()
 	if s.tooDeep {
-		return s.source, fmt.Errorf("values nest more than %d deep", maxNesting)
+		return s.source, s.stopped, fmt.Errorf("keys or values nest more than %d deep, or are longer than %d octets", maxNesting, maxPathLength)
 	}
-	return s.source, nil
+	return s.source, 0, nil
 }
 
 // scanner walks through a TOML text without interpreting its values.
@@ -140,7 +145,15 @@ type scanner struct {
 	source source
 	// arrays counts the tables of each array of tables so far.
 	arrays  map[string]int
+	// tooDeep ends the scan; stopped is the offset of what was too deep.
 	tooDeep bool
+	stopped int
+}
+
+func (s *scanner) stop(offset int) {
+	if !s.tooDeep {
+		s.tooDeep, s.stopped = true, offset
+	}
 }
 
 func (s *scanner) document() {
@@ -204,6 +217,10 @@ func (s *scanner) keyValue(table string, depth int) bool {
 }
 
 func (s *scanner) record(path string, offset int) {
+	if len(path) > maxPathLength {
+		s.stop(offset)
+		return
+	}
 	if _, ok := s.source.offsets[path]; !ok {
 		s.source.offsets[path] = offset
 	}
@@ -235,6 +252,10 @@ func (s *scanner) keys() []scannedKey {
 			}
 		}
 		keys = append(keys, scannedKey{name, start})
+		if len(keys) > maxNesting || len(name) > maxPathLength {
+			s.stop(start)
+			return keys
+		}
 		s.skipBlank(false)
 		if s.peek() != '.' {
 			return keys
@@ -246,7 +267,7 @@ func (s *scanner) keys() []scannedKey {
 // value steps over a value and records what stands in it.
 func (s *scanner) value(path string, depth int) {
 	if depth > maxNesting {
-		s.tooDeep = true
+		s.stop(s.off)
 		return
 	}
 	switch s.peek() {

@@ -99,7 +99,7 @@ func staticHosts() typed[map[string][]netip.Addr] {
 				}
 				list, bad := addresses.parse(table[name])
 				if _, nested := table[name].(map[string]any); nested {
-					bad = []fault{{message: quote(name) + " is a table here", remedy: "write the whole name in quotes: " + write}}
+					bad = []fault{{message: quote(name) + " is a table here", remedy: `write the whole name in quotes: "hub1.contoso.example" = ["10.0.0.11"]`}}
 				}
 				for _, f := range bad {
 					f.sub = "." + sub + f.sub

@@ -15,8 +15,12 @@ func nearest(word string, known []string) string {
 	best, bestDistance := "", 0
 	for _, k := range known {
 		plain := plainWord(k)
+		most := max(1, min(len(word), len(plain))/3)
 		d := distance(word, plain)
-		if d > max(1, min(len(word), len(plain))/3) {
+		if d > most && len(word) >= 4 && strings.HasPrefix(plain, word) {
+			d = most // the beginning of a longer word
+		}
+		if d > most {
 			continue
 		}
 		if best == "" || d < bestDistance {
