@@ -102,13 +102,6 @@ func Unescape(s string) string {
 // holds a comma or a quote. A first character with which a spreadsheet would
 // begin a formula is written as \xHH: the field comes from a stranger.
 func appendField(b []byte, s string) []byte {
-	if s == "" {
-		return b
-	}
-	if strings.IndexByte("=+-@", s[0]) >= 0 {
-		b = appendHex(b, s[0])
-		s = s[1:]
-	}
 	plain, quote := true, false
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {
@@ -118,31 +111,27 @@ func appendField(b []byte, s string) []byte {
 			plain = false
 		}
 	}
-	if plain && !quote {
-		return append(b, s...)
+	if quote {
+		b = append(b, '"')
+	}
+	if s != "" && strings.IndexByte("=+-@", s[0]) >= 0 {
+		b = appendHex(b, s[0])
+		s = s[1:]
 	}
 	if !plain {
 		s = string(appendEscaped(make([]byte, 0, len(s)+32), s))
 	}
-	return appendQuoted(b, s, quote)
-}
-
-func appendQuoted(b []byte, s string, quote bool) []byte {
-	if !quote {
-		return append(b, s...)
-	}
-	b = append(b, '"')
-	for {
-		i := strings.IndexByte(s, '"')
-		if i < 0 {
-			break
+	if quote {
+		for i := strings.IndexByte(s, '"'); i >= 0; i = strings.IndexByte(s, '"') {
+			b = append(append(b, s[:i]...), `""`...)
+			s = s[i+1:]
 		}
-		b = append(b, s[:i+1]...)
-		b = append(b, '"')
-		s = s[i+1:]
 	}
 	b = append(b, s...)
-	return append(b, '"')
+	if quote {
+		b = append(b, '"')
+	}
+	return b
 }
 
 // splitCSV splits a line into exactly len(fields) fields and unescapes them.
