@@ -94,17 +94,17 @@ func sendLimits() []key {
 		},
 		{
 			Name: "blocked_senders", Type: list(someText("sender"), 0, once[string]), Default: []any{},
-			Doc:   "Senders whose mail is not routed through the connector.",
+			Doc:   "Senders whose mail is not routed through the connector: addresses, domains, `*.contoso.example` for a domain and its subdomains, `<>` for notifications.",
 			Field: in(func(c *SendConnector) any { return &c.BlockedSenders }),
 		},
 		{
 			Name: "allowed_senders", Type: list(someText("sender"), 0, once[string]), Default: []any{},
-			Doc:   "The only senders whose mail is routed through the connector. When empty, every sender but the blocked ones.",
+			Doc:   "The only senders whose mail is routed through the connector, written like `blocked_senders`. When empty, every sender but the blocked ones.",
 			Field: in(func(c *SendConnector) any { return &c.AllowedSenders }),
 		},
 		{
 			Name: "connection_inactivity_timeout", Type: duration(time.Second, day), Default: "10m",
-			Doc:   "How long a connection may be idle before it is closed.",
+			Doc:   "How long an idle connection may be kept for the next message; the gateway keeps it for a few seconds at most in any case.",
 			Field: in(func(c *SendConnector) any { return &c.ConnectionInactivityTimeout }),
 		},
 		{

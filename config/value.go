@@ -309,7 +309,7 @@ func choice[S ~string](words ...S) typed[S] {
 // one, tells why two of them can't stand in it together.
 func list[E any](element typed[E], least int, clash func(a, b E) *fault) typed[[]E] {
 	return typed[[]E]{
-		name: "list of " + element.name, permits: element.permits, counts: element.counts,
+		name: "list of " + plural(element.name), permits: element.permits, counts: element.counts,
 		parse: func(value any) ([]E, []fault) { return parseList(value, element, least, clash) },
 		json: func(es []E) any {
 			out := make([]any, len(es))
@@ -377,4 +377,11 @@ func oneOf(words []string) string {
 		return strings.Join(words, "")
 	}
 	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
+}
+
+func plural(word string) string {
+	if strings.HasSuffix(word, "s") {
+		return word + "es"
+	}
+	return word + "s"
 }
