@@ -33,13 +33,14 @@ func appendHello(b []byte, verb, name string) ([]byte, error) {
 // is refused too, so that nothing can be injected. b is returned unchanged
 // with an error.
 func AppendMail(b []byte, e *message.Envelope, peer Extensions, size int64) ([]byte, error) {
-	if err := refuse(e, peer); err != nil {
+	utf8 := e.SMTPUTF8 || !isASCII(e.From.Local)
+	if err := refuse(e, utf8, peer); err != nil {
 		return b, err
 	}
 	c := append(b, "MAIL FROM:<"...)
 	if !e.From.IsNull() {
 		var err error
-		if c, err = appendAddress(c, e.From, e.SMTPUTF8); err != nil {
+		if c, err = appendAddress(c, e.From, utf8); err != nil {
 			return b, err
 		}
 	}
@@ -48,7 +49,7 @@ func AppendMail(b []byte, e *message.Envelope, peer Extensions, size int64) ([]b
 		c = strconv.AppendInt(append(c, " SIZE="...), size, 10)
 	}
 	c = appendBody(c, e.Body, peer)
-	if e.SMTPUTF8 {
+	if utf8 {
 		c = append(c, " SMTPUTF8"...)
 	}
 	if e.RequireTLS {
@@ -72,9 +73,9 @@ func AppendMail(b []byte, e *message.Envelope, peer Extensions, size int64) ([]b
 }
 
 // refuse tells what the peer can't do for the message.
-func refuse(e *message.Envelope, peer Extensions) error {
+func refuse(e *message.Envelope, utf8 bool, peer Extensions) error {
 	switch {
-	case e.SMTPUTF8 && !peer.SMTPUTF8:
+	case utf8 && !peer.SMTPUTF8:
 		return replyNoSMTPUTF8()
 	case e.RequireTLS && !peer.RequireTLS: // RFC 8689 4.2.1
 		return NewReply(550, smtp.EnhancedCode{5, 7, 30}, "REQUIRETLS is needed, but the next hop does not offer it")
@@ -101,7 +102,8 @@ func appendBody(b []byte, body message.BodyType, peer Extensions) []byte {
 }
 
 // AppendRcpt appends the RCPT command for a recipient, with its CRLF; see
-// AppendMail.
+// AppendMail. UTF-8 in an address goes out as it is only if the transaction's
+// MAIL had SMTPUTF8: for one that had not, peer.SMTPUTF8 must be false.
 func AppendRcpt(b []byte, rcpt *message.Recipient, peer Extensions) ([]byte, error) {
 	c := append(b, "RCPT TO:<"...)
 	c, err := appendAddress(c, rcpt.Address, peer.SMTPUTF8)

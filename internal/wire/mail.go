@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/emersion/go-smtp"
@@ -239,18 +240,12 @@ func noValue(hasValue bool) error {
 // parseSize reads size-value, 1*20DIGIT (RFC 1870 3). What does not fit 63
 // bits is the largest number that does: too big, but well-formed.
 func parseSize(s string) (int64, error) {
-	if s == "" || len(s) > 20 {
+	if s == "" || len(s) > 20 || strings.Trim(s, "0123456789") != "" {
 		return 0, errors.New("want a number of up to 20 digits")
 	}
-	var n uint64
-	for i := 0; i < len(s); i++ {
-		if s[i] < '0' || s[i] > '9' {
-			return 0, errors.New("want a number of up to 20 digits")
-		}
-		if n > (math.MaxInt64-9)/10 {
-			n = math.MaxInt64 / 10 // stays beyond what the next digit allows
-		}
-		n = n*10 + uint64(s[i]-'0')
+	n, err := strconv.ParseUint(s, 10, 64)
+	if err != nil || n > math.MaxInt64 {
+		n = math.MaxInt64
 	}
 	return int64(n), nil
 }

@@ -90,6 +90,9 @@ func (r *Reader) Poll() (int, error) {
 		return r.Buffered(), r.err
 	}
 	err := r.fill(r.size)
+	if err == errBufferFull {
+		err = nil
+	}
 	if r.err != nil {
 		err, r.err = r.err, nil
 	}

@@ -102,13 +102,10 @@ func (r *Reply) Append(b []byte, enhanced bool) []byte {
 		last = len(b)
 		b = append(b, prefix...)
 		b = appendText(b, line)
-		if line == "" {
-			b = b[:len(b)-1] // the space is for the text
+		if line == "" && len(prefix) > len("250 ") {
+			b = b[:len(b)-1] // the second space is for the text
 		}
 		b = append(b, "\r\n"...)
-	}
-	if b[last+3] == '\r' { // a code with neither enhanced code nor text
-		return append(b[:last+3], " \r\n"...)
 	}
 	return b
 }
