@@ -144,7 +144,7 @@ type scanner struct {
 	off    int
 	source source
 	// arrays counts the tables of each array of tables so far.
-	arrays  map[string]int
+	arrays map[string]int
 	// tooDeep ends the scan; stopped is the offset of what was too deep.
 	tooDeep bool
 	stopped int
