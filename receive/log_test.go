@@ -1,0 +1,227 @@
+package receive
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"postern/config"
+	"postern/logs"
+)
+
+// protocolLog opens a protocol log and returns a function that gives what was
+// logged, a line each as "event data | context".
+func protocolLog(t *testing.T, b *bench) func() string {
+	t.Helper()
+	var mu sync.Mutex
+	var got strings.Builder
+	p, err := logs.OpenProtocol(logs.ProtocolOptions{
+		Directory: t.TempDir(), Direction: logs.Receive, Server: "EDGE01",
+		Tee: func(l logs.Line) {
+			mu.Lock()
+			defer mu.Unlock()
+			fmt.Fprintf(&got, "%c %s | %s\n", l.Event, l.Data, l.Context)
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		b.server.Close()
+		if err := p.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	b.server.log = p
+	return func() string {
+		mu.Lock()
+		defer mu.Unlock()
+		return got.String()
+	}
+}
+
+func checkLog(t *testing.T, got string, want ...string) {
+	t.Helper()
+	lines := strings.Split(strings.TrimSuffix(got, "\n"), "\n")
+	for i, w := range want {
+		if i >= len(lines) || !regexp.MustCompile("^(?:"+w+")$").MatchString(lines[i]) {
+			t.Fatalf("line %d is not %s:\n%s", i, w, got)
+		}
+	}
+	if len(lines) != len(want) {
+		t.Errorf("%d lines, want %d:\n%s", len(lines), len(want), got)
+	}
+}
+
+func TestProtocolLog(t *testing.T) {
+	b := newBench(t, testConnector(func(c *config.ReceiveConnector) { c.Deny = []string{"accept_authoritative_domain_sender"} }))
+	logged := protocolLog(t, b)
+	c := b.dialog(`
+		S: 220 .*
+		C: EHLO client.example
+		S~ .*
+		C: MAIL FROM:<a@contoso.example>
+		S: 550 .*
+		C: MAIL FROM:<a@b.example> SIZE=99999999
+		S: 552 .*
+		C| MAIL FROM:<a@b.example>
+		C| RCPT TO:<b@contoso.example>
+		C: DATA
+		S: 250 .*
+		S: 250 .*
+		S: 354 .*
+		C: Subject: a secret
+		C:
+		C: QUIT
+		C: .
+		S: 250 .*
+		C: QUIT
+		S: 221 .*
+		END`)
+	c.close()
+	checkLog(t, logged(),
+		`\+  \| `,
+		`\* submit accept_any_sender accept_headers_routing \| Set Session Permissions`,
+		`> 220 edge\.contoso\.example ESMTP Postern ready at .* \| `,
+		`< EHLO client\.example \| `,
+		`> 250-edge\.contoso\.example Hello \[198\.51\.100\.7\] \| `,
+		`> 250-SIZE 37748736 \| `,
+		`> 250-PIPELINING \| `,
+		`> 250-ENHANCEDSTATUSCODES \| `,
+		`> 250-STARTTLS \| `,
+		`> 250 8BITMIME \| `,
+		`< MAIL FROM:<a@contoso\.example> \| `,
+		`\* accept_authoritative_domain_sender is missing for our domain contoso\.example \| reason`,
+		`> 550 5\.7\.1 .* \| `,
+		`< MAIL FROM:<a@b\.example> SIZE=99999999 \| `,
+		`\* 99999999 of 37748736 \| limit max_message_size`,
+		`> 552 5\.3\.4 .* \| `,
+		`< MAIL FROM:<a@b\.example> \| `,
+		`> 250 2\.1\.0 Sender OK \| `,
+		`< RCPT TO:<b@contoso\.example> \| `,
+		`> 250 2\.1\.5 Recipient OK \| `,
+		`< DATA \| `,
+		`\* 0000000000001;\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z;1 \| receiving message`,
+		`> 354 Start mail input; end with <CRLF>\.<CRLF> \| `,
+		`> 250 2\.6\.0 \[InternalId=0000000000001, Hostname=edge\.contoso\.example\] Queued mail for delivery \| `,
+		`< QUIT \| `,
+		`> 221 2\.0\.0 Service closing transmission channel \| `,
+		`-  \| Local`,
+	)
+	if o := b.only().envelope.Origin; !regexp.MustCompile("^[0-9A-F]{16}$").MatchString(o.Session) {
+		t.Errorf("session %q", o.Session)
+	}
+}
+
+func TestProtocolLogOfTLS(t *testing.T) {
+	b := newBench(t)
+	logged := protocolLog(t, b)
+	c := b.dial(netip.AddrPort{})
+	c.play(greet + `
+		C: STARTTLS
+		S: 220 .*
+		TLS
+		C: NOOP
+		S: 250 .*`)
+	c.close()
+	got := logged()
+	_, got, _ = strings.Cut(got, "< STARTTLS | \n")
+	checkLog(t, got,
+		`> 220 2\.0\.0 SMTP server ready \| `,
+		`\*  \| Sending certificate`,
+		`\* CN=edge\.contoso\.example.* \| Certificate subject`,
+		`\* CN=edge\.contoso\.example.* \| Certificate issuer name`,
+		`\* [0-9A-F]+ \| Certificate serial number`,
+		`\* [0-9A-F]{64} \| Certificate thumbprint`,
+		`\* edge\.contoso\.example.* \| Certificate alternate names`,
+		`\* TLS1\.3 TLS_\S+ \| TLS negotiation succeeded`,
+		`\* submit .* \| Set Session Permissions`,
+		`< NOOP \| `,
+		`> 250 2\.0\.0 OK \| `,
+		`-  \| Remote`,
+	)
+}
+
+func TestProtocolLogCanBeOff(t *testing.T) {
+	b := newBench(t, testConnector(func(c *config.ReceiveConnector) { c.ProtocolLogging = "none" }))
+	logged := protocolLog(t, b)
+	b.dialog(begin + `
+		C: .
+		S: 250 .*` + quit)
+	if got := logged(); got != "" {
+		t.Errorf("logged:\n%s", got)
+	}
+}
+
+func TestLint(t *testing.T) {
+	stranger := func(c *config.ReceiveConnector) {
+		c.Deny = []string{"accept_authoritative_domain_sender"}
+	}
+	for _, tt := range []struct {
+		name   string
+		change []func(*config.ReceiveConnector)
+		want   []string // path: part of the message
+	}{
+		{"a good Internet connector", []func(*config.ReceiveConnector){stranger}, nil},
+		{"strangers send as us", nil, []string{`receive_connector[0].deny: strangers may send as us`}},
+		{"open relay by grant", []func(*config.ReceiveConnector){stranger, func(c *config.ReceiveConnector) {
+			c.Grant = []string{"accept_any_recipient"}
+		}}, []string{`receive_connector[0].grant: open relay: connector "From Internet" grants accept_any_recipient to every session, without authentication, from 0.0.0.0-255.255.255.255`}},
+		{"open relay by trust", []func(*config.ReceiveConnector){stranger, func(c *config.ReceiveConnector) {
+			c.PermissionGroups, c.AuthMechanism = []string{"servers"}, []string{"external_authoritative"}
+		}}, []string{`receive_connector[0].auth_mechanism: open relay: connector "From Internet" trusts every host from 0.0.0.0-255.255.255.255 as one of our servers`}},
+		{"only IPv6 is open", []func(*config.ReceiveConnector){stranger, func(c *config.ReceiveConnector) {
+			c.Grant = []string{"accept_any_recipient"}
+			c.RemoteIPRanges = []config.Range{ipRange("10.0.0.0/8"), ipRange("2000::/3")}
+		}}, []string{`receive_connector[0].grant: open relay`}},
+		{"deny closes it", []func(*config.ReceiveConnector){func(c *config.ReceiveConnector) {
+			c.Grant, c.Deny = []string{"accept_any_recipient"}, []string{"accept_any_recipient", "accept_authoritative_domain_sender"}
+		}}, nil},
+		{"nobody may submit", []func(*config.ReceiveConnector){func(c *config.ReceiveConnector) {
+			c.PermissionGroups, c.Grant = nil, []string{"accept_any_recipient"}
+		}}, nil},
+		{"private networks", []func(*config.ReceiveConnector){func(c *config.ReceiveConnector) {
+			c.Grant = []string{"accept_any_recipient"}
+			c.RemoteIPRanges = []config.Range{ipRange("10.0.0.0/8"), ipRange("192.168.0.0/16"), ipRange("127.0.0.0/8"), ipRange("fd00::/8"), ipRange("::1")}
+		}}, nil},
+		{"known hosts", []func(*config.ReceiveConnector){func(c *config.ReceiveConnector) {
+			c.Grant = []string{"accept_any_recipient"}
+			c.RemoteIPRanges = []config.Range{ipRange("203.0.113.5"), ipRange("198.51.100.0/24"), ipRange("2001:db8:1:2::/64")}
+		}}, nil},
+		{"more hosts than anyone knows", []func(*config.ReceiveConnector){stranger, func(c *config.ReceiveConnector) {
+			c.Grant = []string{"accept_any_recipient"}
+			c.RemoteIPRanges = []config.Range{ipRange("198.51.100.0/23")}
+		}}, []string{"receive_connector[0].grant: open relay"}},
+		{"a range that is private only in part", []func(*config.ReceiveConnector){stranger, func(c *config.ReceiveConnector) {
+			c.Grant = []string{"accept_any_recipient"}
+			c.RemoteIPRanges = []config.Range{ipRange("10.0.0.0-11.255.255.255")}
+		}}, []string{"receive_connector[0].grant: open relay"}},
+		{"only loopback is bound", []func(*config.ReceiveConnector){func(c *config.ReceiveConnector) {
+			c.Grant = []string{"accept_any_recipient"}
+			c.Bindings = []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:25")}
+		}}, nil},
+		{"disabled", []func(*config.ReceiveConnector){func(c *config.ReceiveConnector) {
+			c.Grant, c.Enabled = []string{"accept_any_recipient"}, false
+		}}, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			cfg := &config.Config{
+				ReceiveConnectors: []config.ReceiveConnector{testConnector(tt.change...)},
+				AcceptedDomains:   []config.AcceptedDomain{{Domain: "external.example", Type: config.ExternalRelay}, {Domain: "contoso.example", Type: config.InternalRelay}},
+			}
+			found := Lint(cfg)
+			if len(found) != len(tt.want) {
+				t.Fatalf("found %+v, want %q", found, tt.want)
+			}
+			for i, f := range found {
+				if s := f.Path + ": " + f.Message; !strings.HasPrefix(s, tt.want[i]) || f.Severity != config.Warning || f.Remedy == "" {
+					t.Errorf("found %+v, want %q", f, tt.want[i])
+				}
+			}
+		})
+	}
+}
