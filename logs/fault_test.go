@@ -168,6 +168,30 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
+// TestSpells: each spell of trouble counts its own drops.
+func TestSpells(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		disk, tr := healthy(), new(trouble)
+		p := open(t, dir, tr.watch(ProtocolOptions{MaxDirectorySize: 1 << 30}), disk)
+		s := p.Session("A", "B", local, remote)
+		long := strings.Repeat("x", MaxField)
+		fits := maxPending / (MaxField + len("2000-01-01T00:00:00.000Z,A,B,1234,192.0.2.10:25,198.51.100.7:40122,<,,\n"))
+		for _, drops := range []int{7, 3} {
+			disk.set(func() { disk.room = 0 })
+			for range fits + drops {
+				s.Received(long)
+			}
+			time.Sleep(10 * time.Second)
+			disk.set(func() { disk.room = 1 << 60 })
+			time.Sleep(2 * time.Second)
+		}
+		synctest.Wait()
+		tr.expect(t, "no space left", "recovered, 7 dropped", "no space left", "recovered, 3 dropped")
+		closeLog(t, p)
+	})
+}
+
 // TestDirectoryMissing: a log that can't be opened when the gateway starts is
 // opened when it can be.
 func TestDirectoryMissing(t *testing.T) {

@@ -97,7 +97,7 @@ func (s *fileSet) write(day int64, b []byte) (n int, opened bool, err error) {
 		s.size += int64(whole)
 		s.bare = s.bare && whole == 0
 		if err != nil {
-			s.giveUp()
+			s.close() // adopt cuts off what stands behind the last whole line
 			return n, opened, fmt.Errorf("write %s: %w", filepath.Join(s.directory, s.name), err)
 		}
 	}
@@ -161,7 +161,7 @@ func (s *fileSet) open(day int64, atLeast int) error {
 	}
 }
 
-// openFile opens one file. It is not adopted when it is full or not ours.
+// openFile opens one file. It is not adopted when it is not ours.
 func (s *fileSet) openFile(day int64, n int) (adopted bool, err error) {
 	name := s.prefix + time.Unix(day*86400, 0).UTC().Format("20060102") + "-" + strconv.Itoa(n) + ".log"
 	f, err := s.fs.OpenAppend(filepath.Join(s.directory, name), fileMode)
@@ -224,7 +224,7 @@ func (s *fileSet) adopt() (bool, error) {
 			return false, err
 		}
 	}
-	return s.size < s.maxFile, nil
+	return true, nil
 }
 
 // The head of each file. The field names and the version are Exchange's, whose
@@ -242,18 +242,10 @@ func (s *fileSet) header(now time.Time) []byte {
 func (s *fileSet) writeHeader() error {
 	h := s.header(time.Now())
 	if _, err := s.file.Write(h); err != nil {
-		// What was written would be taken for a whole header or be in the way.
-		return errors.Join(err, s.file.Truncate(0))
+		return err
 	}
 	s.size, s.bare = int64(len(h)), true
 	return nil
-}
-
-// giveUp closes a file whose last write failed. What stands behind its last
-// whole line is cut off now, or else by adopt.
-func (s *fileSet) giveUp() {
-	s.file.Truncate(s.size)
-	s.close()
 }
 
 func (s *fileSet) close() {

@@ -125,11 +125,12 @@ func (p *Protocol) Session(connector, session string, local, remote netip.AddrPo
 		connector = p.server + `\` + connector
 	}
 	s := &Session{protocol: p, connector: connector, id: session}
-	s.head = append(s.head, ',')
+	s.head = append(make([]byte, 0, len(connector)+len(session)+8), ',')
 	s.head = appendField(s.head, connector)
 	s.head = append(s.head, ',')
 	s.head = appendField(s.head, session)
 	s.head = append(s.head, ',')
+	s.ends = make([]byte, 0, len(",255.255.255.255:65535,255.255.255.255:65535"))
 	s.setEndpoints(local, remote)
 	return s
 }

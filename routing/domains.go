@@ -68,10 +68,7 @@ func (d *domains) find(key string) (a *config.AcceptedDomain, base string) {
 	if a := d.exact[key]; a != nil {
 		return a, ""
 	}
-	if len(d.below) == 0 || strings.HasPrefix(key, "[") {
-		return nil, ""
-	}
-	for base := parent(key); base != ""; base = parent(base) {
+	for base := parent(key); base != "" && len(d.below) > 0; base = parent(base) {
 		if a := d.below[base]; a != nil {
 			return a, base
 		}

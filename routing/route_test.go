@@ -337,6 +337,23 @@ func TestEliminatedBy(t *testing.T) {
 	}
 }
 
+// TestEliminatedByEnforced: where limits bind, only those of the best match are
+// asked.
+func TestEliminatedByEnforced(t *testing.T) {
+	tab := table(t, &config.Config{Routing: config.Routing{Restrictions: "enforce"}, SendConnectors: []config.SendConnector{
+		limited(conn("Internet", "*"), 10), conn("Third", "p.example"), conn("Second", "p.example;2"), limited(conn("First", "p.example"), 1000),
+	}})
+	for size, first := range map[int64]string{1000: "", 1001: "size"} {
+		want := []string{"First " + first, "Third name", "Second higher_cost", "Internet less_specific"}
+		d := tab.Explain(Query{Recipient: addr(t, "a@p.example"), Size: size})
+		for i, k := range d.Candidates {
+			if got := k.Name + " " + k.EliminatedBy; got != want[i] {
+				t.Errorf("size %d, candidate %d: %s, want %s", size, i, got, want[i])
+			}
+		}
+	}
+}
+
 func TestDecisionJSON(t *testing.T) {
 	tab := table(t, &config.Config{SendConnectors: []config.SendConnector{limited(conn("P", "p.example"), 10)}})
 	for _, c := range []struct {

@@ -87,10 +87,7 @@ func (s *senders) match(from *sender) (string, bool) {
 	if p, ok := s.domains[from.domain]; ok {
 		return p, true
 	}
-	if len(s.subdomains) == 0 || strings.HasPrefix(from.domain, "[") {
-		return "", false
-	}
-	for d := from.domain; d != ""; d = parent(d) {
+	for d := from.domain; d != "" && len(s.subdomains) > 0; d = parent(d) {
 		if p, ok := s.subdomains[d]; ok {
 			return p, true
 		}

@@ -207,11 +207,9 @@ type search struct {
 }
 
 func (t *Table) search(key string) search {
+	// Address literals need no case of their own: no space but "*" can name
+	// one, nor a part of one.
 	s := search{table: t, key: key, below: key}
-	if key == "" || key[0] == '[' { // a literal has no parent domains
-		s.exactDone, s.below = true, ""
-		return s
-	}
 	if len(t.accepted) > 0 {
 		if a, base := t.domains.find(key); a != nil && a.Type != config.ExternalRelay {
 			s.acceptedExact, s.acceptedBase = base == "", base
