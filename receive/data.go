@@ -175,15 +175,21 @@ func (b *body) take(p []byte) {
 			b.refuse(r)
 			return
 		}
-		if b.holding {
+		if b.holding && !b.decided(len(p)) {
 			b.held = append(b.held, p...)
-			if b.scan.Done() || b.scan.HasDate() && b.scan.HasMessageID() || len(b.held) > maxHeldHeader {
-				b.letGo()
-			}
 			return
+		}
+		if b.holding {
+			b.letGo()
 		}
 	}
 	b.storeOrRefuse(p)
+}
+
+// decided reports whether it is known, with n octets more, what the header
+// lacks.
+func (b *body) decided(n int) bool {
+	return b.scan.Done() || b.scan.HasDate() && b.scan.HasMessageID() || len(b.held)+n > maxHeldHeader
 }
 
 // checkHeader holds the header, as far as it has come, against the limits. Our
@@ -205,7 +211,7 @@ func (b *body) letGo() {
 	if fields := b.missing(); len(fields) > 0 {
 		b.storeOrRefuse(fields)
 	}
-	if b.refusal == nil && len(b.held) > 0 {
+	if len(b.held) > 0 {
 		b.storeOrRefuse(b.held)
 	}
 	b.held = nil
@@ -234,7 +240,11 @@ func (b *body) refuse(r *wire.Reply) {
 	b.s.deadlines.enter(phaseDrain, time.Now())
 }
 
+// storeOrRefuse stores content, unless it is refused by now.
 func (b *body) storeOrRefuse(p []byte) {
+	if b.refusal != nil {
+		return
+	}
 	if err := b.store(p); err != nil {
 		b.s.server.logger.Error("can't store a message", "connector", b.s.connector.Name, "session", b.s.id, "error", err)
 		b.refuse(replyStorage.WithLog(err.Error()))

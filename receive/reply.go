@@ -4,17 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"os"
-	"sync"
 
 	"postern/internal/metrics"
 	"postern/internal/wire"
 )
-
-// buffers hold replies while they wait. An idle session has none.
-var buffers = sync.Pool{New: func() any {
-	b := make([]byte, 0, 512)
-	return &b
-}}
 
 // reply is the one place where replies pass: it counts limits and errors, logs,
 // and puts the reply to those that wait for the next write. They are written
@@ -33,7 +26,7 @@ func (s *session) reply(r *wire.Reply) {
 		s.hangsUp = r.Code != 221
 	}
 	if s.out == nil {
-		s.out = buffers.Get().(*[]byte)
+		s.out = s.server.buffers.Get().(*[]byte)
 	}
 	b := *s.out
 	n := len(b)
@@ -106,7 +99,7 @@ func (s *session) release() {
 	}
 	if cap(*s.out) <= 2*batchSize {
 		*s.out = (*s.out)[:0]
-		buffers.Put(s.out)
+		s.server.buffers.Put(s.out)
 	}
 	s.out = nil
 }

@@ -16,6 +16,7 @@ import (
 	"postern/config"
 	"postern/internal/message"
 	"postern/internal/metrics"
+	"postern/internal/wire"
 	"postern/logs"
 	"postern/queue/spool"
 )
@@ -112,6 +113,9 @@ type Server struct {
 
 	work sync.WaitGroup // every goroutine
 
+	readers sync.Pool // of *wire.Reader
+	buffers sync.Pool // of *[]byte: replies while they wait; an idle session has none
+
 	mu        sync.Mutex
 	stopping  bool
 	sessions  map[*deadlines]struct{}
@@ -129,6 +133,8 @@ func New(o Options) *Server {
 		listeners: make(map[socket]*listener),
 		active:    make(map[string]*atomic.Int64),
 	}
+	s.readers.New = func() any { return wire.NewReader(nil, readBuffer) }
+	s.buffers.New = func() any { b := make([]byte, 0, 512); return &b }
 	if s.ids == nil {
 		s.ids = new(logs.SessionIDs)
 	}

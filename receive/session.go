@@ -52,8 +52,9 @@ func (s *session) run(overfull bool) {
 		s.log = s.server.log.Session(c.Name, s.id, s.local, s.remote)
 	}
 	s.log.Connect()
+	s.reader = s.server.readers.Get().(*wire.Reader)
+	s.reader.Reset(s)
 	defer s.end()
-	s.reader = wire.NewReader(s, readBuffer)
 	s.permit(0)
 	if c.ImplicitTLS && s.handshake() != nil {
 		return
@@ -152,6 +153,8 @@ func (s *session) end() {
 	s.linger()
 	s.conn.Close()
 	s.release()
+	s.reader.Reset(nil)
+	s.server.readers.Put(s.reader)
 	if s.remoteClosed {
 		s.log.Disconnect("Remote")
 	} else {
