@@ -154,15 +154,11 @@ func nonASCIILength(s string) (int, error) {
 	return n, nil
 }
 
-// atextTable marks atext (RFC 5322 3.2.3).
-var atextTable = func() (t [256]bool) {
-	for c := range 256 {
-		t[c] = isLetDig(byte(c)) || (c < 0x80 && strings.IndexByte("!#$%&'*+-/=?^_`{|}~", byte(c)) >= 0)
-	}
-	return t
-}()
-
-func isAtext(c byte) bool { return atextTable[c] }
+// isAtext reports whether c is atext (RFC 5322 3.2.3).
+func isAtext(c byte) bool {
+	return isLetDig(c) || c == '!' || '#' <= c && c <= '\'' || c == '*' || c == '+' || c == '-' || c == '/' ||
+		c == '=' || c == '?' || '^' <= c && c <= '`' || '{' <= c && c <= '~'
+}
 
 func isLetDig(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'

@@ -136,6 +136,15 @@ func TestParseAddress(t *testing.T) {
 	}
 }
 
+func TestAtext(t *testing.T) {
+	const want = "!#$%&'*+-/=?^_`{|}~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" // RFC 5322 3.2.3
+	for c := range 256 {
+		if got := isAtext(byte(c)); got != (c < 0x80 && strings.Contains(want, string(rune(c)))) {
+			t.Errorf("isAtext(%q) is %v", byte(c), got)
+		}
+	}
+}
+
 // The suite judges what may stand in a message. In a command there are neither
 // comments nor folding nor obsolete forms (RFC 5321 4.1.2), and its warnings
 // about DNS are none of grammar.

@@ -31,7 +31,9 @@ func appendHello(b []byte, verb, name string) ([]byte, error) {
 // *Reply, which is the outcome of the recipients at this peer: SMTPUTF8,
 // BINARYMIME and REQUIRETLS that it does not offer. An address that is none
 // is refused too, so that nothing can be injected. b is returned unchanged
-// with an error.
+// with an error. A message declared 8BITMIME goes to a peer without 8BITMIME
+// too, undeclared: converting it would break its signatures (RFC 6152 3 leaves
+// only that or refusing it).
 func AppendMail(b []byte, e *message.Envelope, peer Extensions, size int64) ([]byte, error) {
 	utf8 := e.SMTPUTF8 || !isASCII(e.From.Local)
 	if err := refuse(e, utf8, peer); err != nil {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"math/rand/v2"
+	"net/textproto"
 	"os"
 	"path/filepath"
 	"strings"
@@ -163,6 +164,32 @@ func TestRoundTripCorpus(t *testing.T) {
 	if err != nil || files < 100 {
 		t.Fatalf("%d messages: %v", files, err)
 	}
+}
+
+// An independent codec, net/textproto's, reads what we write and writes what
+// we read, as far as it keeps line ends: it has LF where SMTP has CRLF.
+func TestTextproto(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		content := rapid.StringMatching(`([.a\x00ÿ]{0,4}\r\n){0,8}`).Draw(rt, "content")
+		lf := strings.ReplaceAll(content, "\r\n", "\n")
+		encoded := encode(t, []byte(content), [][]byte{[]byte(content)})
+		got, err := textproto.NewReader(bufio.NewReader(bytes.NewReader(encoded))).ReadDotBytes()
+		if err != nil || string(got) != lf {
+			rt.Fatalf("%q sent as %q is read as %q, %v", content, encoded, got, err)
+		}
+		if content == "" {
+			return // which they send as an empty line
+		}
+		var theirs bytes.Buffer
+		w := textproto.NewWriter(bufio.NewWriter(&theirs)).DotWriter()
+		_, _ = io.WriteString(w, lf)
+		_ = w.Close()
+		d := reference(theirs.Bytes(), RejectBareLineEnds)
+		if d.text != content || !d.ended {
+			rt.Fatalf("%q sent as %q is read as %+v", content, theirs.Bytes(), d)
+		}
+		checkDecode(t, theirs.Bytes(), 1)
+	})
 }
 
 func FuzzRoundTrip(f *testing.F) {
