@@ -46,13 +46,13 @@ func advise(cfg *config.Config, t *Table) []config.Finding {
 			continue
 		}
 		names[c.folded] = c
-		findings = append(findings, adviseConnector(t, c)...)
+		findings = append(findings, adviseConnector(t, c, cfg.SendConnectors[c.index].MaxMessageSize)...)
 	}
 	return append(findings, adviseRanks(t)...)
 }
 
 // adviseConnector looks at one connector by itself.
-func adviseConnector(t *Table, c *connector) []config.Finding {
+func adviseConnector(t *Table, c *connector, size int64) []config.Finding {
 	if !c.enabled {
 		return nil
 	}
@@ -64,6 +64,13 @@ func adviseConnector(t *Table, c *connector) []config.Finding {
 		}}
 	}
 	var findings []config.Finding
+	if size <= 0 {
+		findings = append(findings, config.Finding{
+			Severity: config.Warning, Path: fmt.Sprintf("send_connector[%d].max_message_size", c.index),
+			Message: fmt.Sprintf("a max_message_size of %d is taken for no limit at all", size),
+			Remedy:  `write "unlimited", or enabled = false to route nothing through the connector`,
+		})
+	}
 	seen := make(map[AddressSpace]int)
 	for j, text := range c.spaces {
 		s, err := ParseAddressSpace(text)

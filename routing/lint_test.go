@@ -68,6 +68,8 @@ func TestLint(t *testing.T) {
 			want:       []string{"warning send_connector[1].address_spaces[0]: never chosen"}},
 		{name: "no space", connectors: []config.SendConnector{conn("A"), disabled(conn("B"))},
 			want: []string{"warning send_connector[0]: never chosen"}},
+		{name: "no size", connectors: []config.SendConnector{limited(conn("A", "*"), 0)},
+			want: []string{"warning send_connector[0].max_message_size: no limit at all"}},
 		{name: "one name twice", connectors: []config.SendConnector{conn("Out", "a.example"), conn("OUT", "b.example")},
 			want: []string{"error send_connector[1].name: has the name of another"}},
 		{name: "domains twice", domains: []config.AcceptedDomain{own, accepted("CONTOSO.example.", config.InternalRelay), accepted("*.bücher.example", config.Authoritative), accepted("bücher.example", config.Authoritative), accepted("*.xn--bcher-kva.example", config.Authoritative)},
