@@ -1,0 +1,312 @@
+package send
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+
+	"postern/config"
+	"postern/internal/message"
+	"postern/internal/wire"
+	"postern/logs"
+	ptls "postern/tls"
+)
+
+// conn is a connection to a next hop that has said EHLO. One goroutine uses it
+// at a time.
+type conn struct {
+	s          *Sender
+	key        key
+	generation int
+	connector  *config.SendConnector
+
+	raw net.Conn // the TCP connection
+	nc  net.Conn // raw, or TLS over it
+	r   *wire.Reader
+	buf []byte // commands being put together
+
+	log     *logs.Session
+	session string
+	local   netip.AddrPort
+	tls     string // what was negotiated; empty for clear text
+	ext     wire.Extensions
+
+	// messages counts the transactions, dirty says that one is open and must
+	// be ended with RSET before the next.
+	messages int
+	dirty    bool
+	// rcptMax is the number of recipients the host takes in a transaction, as
+	// learnt from its refusals; 0 when none was seen.
+	rcptMax int
+	// until bounds the commands of a transaction together.
+	until time.Time
+}
+
+// spent reports whether the connection has carried as many messages as it may.
+func (c *conn) spent() bool {
+	limit := c.connector.MessagesPerConnection
+	if limit <= 0 {
+		limit = defaultPerSession
+	}
+	if m := c.ext.Limits.MailMax; m > 0 { // RFC 9422 4.1
+		limit = min(limit, int64(m))
+	}
+	return int64(c.messages) >= limit
+}
+
+// watch makes the end of the context end whatever the connection waits for.
+// Every deadline is set before the context is looked at, so that none undoes
+// this one. The function returned reports whether the connection was left
+// alone.
+func (c *conn) watch(ctx context.Context) (stop func() bool) {
+	return context.AfterFunc(ctx, func() { _ = c.raw.SetDeadline(past) })
+}
+
+// write sends commands, whole lines with their CRLF, and logs them.
+func (c *conn) write(ctx context.Context, p phase, commands []byte, d time.Duration) *failure {
+	if c.log != nil {
+		for line := range bytes.SplitSeq(bytes.TrimSuffix(commands, crlf), crlf) {
+			c.log.Sent(string(line))
+		}
+	}
+	return c.writeQuietly(ctx, p, commands, d)
+}
+
+var crlf = []byte("\r\n")
+
+func (c *conn) writeQuietly(ctx context.Context, p phase, b []byte, d time.Duration) *failure {
+	_ = c.raw.SetWriteDeadline(c.deadline(d))
+	if ctx.Err() != nil {
+		return lost(ctx, p, ctx.Err())
+	}
+	if _, err := c.nc.Write(b); err != nil {
+		// What the host said before it closed explains more than the error.
+		if f := c.lastWords(p); f != nil && ctx.Err() == nil {
+			return f
+		}
+		return lost(ctx, p, err)
+	}
+	return nil
+}
+
+// deadline is d from now, or the end of the time for the whole envelope.
+func (c *conn) deadline(d time.Duration) time.Time {
+	t := time.Now().Add(d)
+	if !c.until.IsZero() && c.until.Before(t) {
+		return c.until
+	}
+	return t
+}
+
+// lastWords reads the reply of a host that takes no more, if it gave one.
+func (c *conn) lastWords(p phase) *failure {
+	_ = c.raw.SetReadDeadline(time.Now().Add(c.s.timeouts.Quit))
+	reply, lines, err := c.r.ReadReply()
+	c.logReceived(lines)
+	if err != nil || reply.Code < 400 {
+		return nil
+	}
+	return refused(p, reply)
+}
+
+// read reads one reply. A 421 ends the connection whenever it comes
+// (RFC 5321 3.8).
+func (c *conn) read(ctx context.Context, p phase, d time.Duration) (message.Reply, []string, *failure) {
+	_ = c.raw.SetReadDeadline(c.deadline(d))
+	if ctx.Err() != nil {
+		return message.Reply{}, nil, lost(ctx, p, ctx.Err())
+	}
+	reply, lines, err := c.r.ReadReply()
+	c.logReceived(lines)
+	if err != nil {
+		return reply, lines, lost(ctx, p, err)
+	}
+	if reply.Code == 421 {
+		return reply, lines, refused(p, reply)
+	}
+	return reply, lines, nil
+}
+
+func (c *conn) logReceived(lines []string) {
+	if c.log != nil {
+		for _, l := range lines {
+			c.log.Received(l)
+		}
+	}
+}
+
+// command sends one command and reads its reply. Before, nothing may be
+// waiting to be read: a reply that nobody asked for would be taken for the
+// answer to this command, and each after it for the answer to the next.
+func (c *conn) command(ctx context.Context, p phase, line []byte, d time.Duration) (message.Reply, []string, *failure) {
+	if f := c.unsolicited(ctx, p); f != nil {
+		return message.Reply{}, nil, f
+	}
+	if f := c.write(ctx, p, line, d); f != nil {
+		return message.Reply{}, nil, f
+	}
+	return c.read(ctx, p, d)
+}
+
+// unsolicited fails when the host has sent something that it was not asked
+// for. A 421 among that is its reason to close.
+func (c *conn) unsolicited(ctx context.Context, p phase) *failure {
+	if c.r.Buffered() == 0 {
+		return nil
+	}
+	reply, _, f := c.read(ctx, p, c.s.timeouts.Quit)
+	if f != nil {
+		return f
+	}
+	f = unexpected(p, reply)
+	f.reply.Text += " (it was sent unasked)"
+	return f
+}
+
+// greet reads the banner and looks whether it is our own.
+func (c *conn) greet(ctx context.Context) *failure {
+	reply, _, f := c.read(ctx, phaseGreeting, c.s.timeouts.Greeting)
+	if f != nil {
+		return f
+	}
+	if reply.Code != 220 {
+		if reply.Code < 400 {
+			return unexpected(phaseGreeting, reply)
+		}
+		return refused(phaseGreeting, reply) // RFC 5321 3.1
+	}
+	// RFC 5321 4.2: the host's name is the first word.
+	if name, _, _ := strings.Cut(oneLine(reply.Text), " "); c.s.snapshot.Load().isOurName(name) {
+		return &failure{phase: phaseGreeting, loop: true, intact: true,
+			reply: ours(554, [3]int{5, 4, 6}, "Mail loop: %s greets with our own name %s", c.key.endpoint, name)}
+	}
+	return nil
+}
+
+// hello says EHLO, or HELO to a host that does not know it, which can't be
+// where TLS is still to come and required.
+func (c *conn) hello(ctx context.Context) *failure {
+	name := c.heloName()
+	line, err := wire.AppendEHLO(c.buf[:0], name)
+	if err != nil {
+		return &failure{phase: phaseEHLO, intact: true, reply: ours(451, codeConfig, "Send connector %q: %v", c.connector.Name, err)}
+	}
+	reply, lines, f := c.command(ctx, phaseEHLO, line, c.s.timeouts.EHLO)
+	if f != nil {
+		return f
+	}
+	if reply.Code/100 == 2 {
+		c.ext = wire.ParseEHLO(lines)
+		return nil
+	}
+	if reply.Code < 500 {
+		return refused(phaseEHLO, reply)
+	}
+	if c.tls == "" && c.key.policy.Required() {
+		f := refused(phaseEHLO, reply)
+		f.unreachable, f.said = false, false
+		f.reply = ours(451, codeNoTLS, "TLS is required, but the host refuses EHLO: %s", oneLine(reply.String()))
+		return f
+	}
+	// RFC 5321 3.2: an older server may know HELO alone.
+	if line, err = wire.AppendHELO(c.buf[:0], name); err != nil {
+		return refused(phaseEHLO, reply)
+	}
+	if reply, lines, f = c.command(ctx, phaseEHLO, line, c.s.timeouts.EHLO); f != nil {
+		return f
+	}
+	if reply.Code/100 != 2 {
+		return refused(phaseEHLO, reply)
+	}
+	c.ext = wire.Extensions{Name: wire.ParseEHLO(lines[:1]).Name}
+	return nil
+}
+
+// heloName is the connector's name, or the address literal of our end when it
+// is no fully-qualified domain name (RFC 5321 4.1.4).
+func (c *conn) heloName() string {
+	name := strings.TrimSuffix(c.connector.FQDN, ".")
+	if strings.Contains(name, ".") {
+		if ascii := message.DomainKey(name); message.CheckDomain(name, false) != nil && message.CheckDomain(ascii, false) == nil {
+			return ascii
+		}
+		return name
+	}
+	if a := c.local.Addr(); a.IsValid() {
+		return message.Literal(a)
+	}
+	return message.Literal(netip.AddrFrom4([4]byte{127, 0, 0, 1}))
+}
+
+// startTLS asks for TLS, negotiates it and says EHLO again (RFC 3207).
+func (c *conn) startTLS(ctx context.Context) *failure {
+	reply, _, f := c.command(ctx, phaseSTARTTLS, []byte("STARTTLS\r\n"), c.s.timeouts.EHLO)
+	switch {
+	case f != nil:
+	case reply.Code != 220:
+		f = &failure{phase: phaseSTARTTLS, said: true, reply: reply}
+	case c.r.Buffered() > 0:
+		// Octets in clear behind the reply would be taken for the first of
+		// the protected ones.
+		f = &failure{phase: phaseSTARTTLS, reply: ours(421, codeTLS, "The host sent data in clear behind its reply to STARTTLS")}
+	default:
+		f = c.handshake(ctx)
+	}
+	if f != nil {
+		f.tls = !f.canceled
+		return f
+	}
+	// RFC 3207 4.2: what was learnt before is forgotten.
+	c.ext = wire.Extensions{}
+	return c.hello(ctx)
+}
+
+func (c *conn) handshake(ctx context.Context) *failure {
+	e := c.key.endpoint
+	_ = c.raw.SetDeadline(time.Now().Add(c.s.timeouts.TLS))
+	if ctx.Err() != nil {
+		return lost(ctx, phaseHandshake, ctx.Err())
+	}
+	tc := tls.Client(c.raw, c.key.policy.ClientConfig(e.host, c.s.o.Roots))
+	if err := tc.HandshakeContext(ctx); err != nil {
+		if ctx.Err() != nil {
+			return lost(ctx, phaseHandshake, err)
+		}
+		c.log.Info(err.Error(), "TLS negotiation failed")
+		return &failure{phase: phaseHandshake, reply: tlsReply(err)}
+	}
+	_ = c.raw.SetDeadline(time.Time{})
+	c.nc, c.r = tc, wire.NewReader(tc, wire.DefaultBuffer)
+	state := tc.ConnectionState()
+	c.tls = ptls.Describe(state)
+	logTLS(c.log, c.tls, state)
+	return nil
+}
+
+// quit ends the session politely and closes the connection.
+func (c *conn) quit(ctx context.Context) {
+	stop := c.watch(ctx)
+	defer stop()
+	c.until = time.Time{}
+	by := "Local"
+	if c.r.Buffered() == 0 && c.write(ctx, phaseQUIT, []byte("QUIT\r\n"), c.s.timeouts.Quit) == nil {
+		if _, _, f := c.read(ctx, phaseQUIT, c.s.timeouts.Quit); f == nil {
+			by = "Remote" // RFC 5321 4.1.1.10: the server closes
+		}
+	}
+	c.close(by)
+}
+
+// close closes the connection at once. A TLS connection is not asked to say
+// farewell, for which it might wait.
+func (c *conn) close(by string) {
+	_ = c.raw.Close()
+	c.log.Disconnect(by)
+}
+
+// remoteMTA is the host in an outcome.
+func (c *conn) remoteMTA() string { return c.key.endpoint.String() }

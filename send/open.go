@@ -1,0 +1,100 @@
+package send
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/hex"
+	"errors"
+	"net/netip"
+	"strings"
+
+	"postern/internal/message"
+	"postern/internal/wire"
+	"postern/logs"
+	ptls "postern/tls"
+)
+
+// open connects to a host and brings the session to where MAIL can be said:
+// banner, EHLO, STARTTLS, AUTH. With clear TLS is not tried. The connection is
+// returned with a failure too once there is one, for its facts; it is then
+// closed unless the failure says that it is intact.
+func (r *run) open(ctx context.Context, k key, clear bool) (*conn, *failure) {
+	c := &conn{s: r.s, key: k, connector: r.connector, generation: r.generation, session: r.s.o.SessionIDs.Next()}
+	if strings.EqualFold(r.connector.ProtocolLogging, "verbose") {
+		c.log = r.s.o.Log.Session(r.connector.Name, c.session, netip.AddrPort{}, k.endpoint.addr)
+	}
+	c.log.Info("", "attempting to connect")
+	dialing, cancel := context.WithTimeout(ctx, r.s.timeouts.Connect)
+	defer cancel()
+	raw, err := r.s.o.Dial(dialing, k.endpoint.source, k.endpoint.addr)
+	if err != nil {
+		f := lost(ctx, phaseConnect, err)
+		c.log.Info(f.reply.String(), "failed to connect")
+		return c, f
+	}
+	c.raw, c.nc, c.r = raw, raw, wire.NewReader(raw, wire.DefaultBuffer)
+	if a, err := netip.ParseAddrPort(raw.LocalAddr().String()); err == nil {
+		c.local = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+	}
+	c.log.SetEndpoints(c.local, k.endpoint.addr)
+	c.log.Connect()
+	stop := c.watch(ctx)
+	defer stop()
+	f := c.establish(ctx, clear)
+	if f != nil && !f.intact {
+		c.close(closedBy(f))
+	}
+	return c, f
+}
+
+func closedBy(f *failure) string {
+	if f.reply.Enhanced == codeDropped && !f.said {
+		return "Remote"
+	}
+	return "Local"
+}
+
+func (c *conn) establish(ctx context.Context, clear bool) *failure {
+	if f := c.greet(ctx); f != nil {
+		return f
+	}
+	if f := c.hello(ctx); f != nil {
+		return f
+	}
+	policy := c.key.policy
+	if policy.Uses() && !clear && c.ext.StartTLS {
+		if f := c.startTLS(ctx); f != nil {
+			return f
+		}
+	} else if policy.Required() {
+		return &failure{phase: phaseSTARTTLS, intact: true,
+			reply: ours(451, codeNoTLS, "TLS is required (%s), but the host does not offer STARTTLS", policy.Reason)}
+	}
+	return c.authenticate(ctx)
+}
+
+// tlsReply says why a handshake failed.
+func tlsReply(err error) message.Reply {
+	if ce, ok := errors.AsType[*ptls.CertificateError](err); ok {
+		return ours(454, codeTLS, "Certificate validation failure: %v", ce)
+	}
+	return ours(454, codeTLS, "TLS negotiation failed: %v", err)
+}
+
+// logTLS writes what was negotiated and with whom (reference 7.1).
+func logTLS(log *logs.Session, described string, state tls.ConnectionState) {
+	if log == nil {
+		return
+	}
+	log.Info(described, "TLS negotiation succeeded")
+	if len(state.PeerCertificates) == 0 {
+		return
+	}
+	leaf := state.PeerCertificates[0]
+	log.Info("", "Received certificate")
+	log.Info(leaf.Subject.String(), "Certificate subject")
+	log.Info(leaf.Issuer.String(), "Certificate issuer name")
+	log.Info(strings.ToUpper(hex.EncodeToString(leaf.SerialNumber.Bytes())), "Certificate serial number")
+	log.Info(ptls.Thumbprint(leaf), "Certificate thumbprint")
+	log.Info(strings.Join(ptls.Names(leaf), ";"), "Certificate alternate names")
+}

@@ -1,0 +1,332 @@
+package send
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"postern/config"
+	"postern/internal/message"
+	"postern/routing"
+	ptls "postern/tls"
+)
+
+// maxTries bounds the connections opened for one attempt at a message.
+const maxTries = 10
+
+// run is one attempt to bring a message to a next hop.
+type run struct {
+	s          *Sender
+	snap       *snapshot
+	connector  *config.SendConnector
+	generation int
+	hop        routing.NextHop
+	d          *message.Delivery
+
+	// pending are the recipients without an outcome.
+	pending  []int
+	outcomes []message.Outcome
+	byEnd    map[end]int // index into outcomes
+	attempts []message.Attempt
+	content  message.Content
+
+	tries int
+	// took says that some host took the connection.
+	took bool
+	// loop says in what way the gateway was about to send to itself.
+	loop string
+	// temporary and permanent are the most telling failures of each class.
+	temporary, permanent *noted
+	// skipped says why an address was passed over without being tried.
+	skipped *noted
+}
+
+// end is what recipients share who share an Outcome.
+type end struct {
+	status message.Status
+	reply  message.Reply
+	remote string
+}
+
+// noted is a host's failure, kept for the recipients that no host took.
+type noted struct {
+	reply  message.Reply
+	remote string
+}
+
+func (s *Sender) deliver(ctx context.Context, hop routing.NextHop, d *message.Delivery) message.Report {
+	// The generation is read first: a connection may then count as one of an
+	// earlier configuration, but never the other way round.
+	generation := s.pool.current()
+	snap := s.snapshot.Load()
+	connector := snap.connectors[hop.Connector]
+	if connector == nil {
+		return refuseAll(d, ours(451, codeConfig, "There is no send connector %q in the configuration", hop.Connector))
+	}
+	r := &run{s: s, snap: snap, connector: connector, generation: generation, hop: hop, d: d,
+		pending: slices.Clone(d.Recipients)}
+	groups, v := r.hostGroups(ctx)
+	if v != nil {
+		r.settle(r.pending, v.status, v.reply, "")
+		return message.Report{Outcomes: r.outcomes, Unreachable: v.status == message.Deferred && ctx.Err() == nil}
+	}
+	r.walk(ctx, groups)
+	if r.content != nil {
+		_ = r.content.Close()
+	}
+	unreachable := r.finish(ctx)
+	return message.Report{Outcomes: r.outcomes, Attempts: r.attempts, Unreachable: unreachable}
+}
+
+// walk tries the hosts group by group, those that are dead after all others.
+func (r *run) walk(ctx context.Context, groups [][]host) {
+	var dead []endpoint
+	for _, g := range groups {
+		list, last := r.endpoints(ctx, g)
+		for _, e := range list {
+			if r.s.dead.has(e.addr) {
+				dead = append(dead, e)
+				continue
+			}
+			loop := r.try(ctx, e)
+			if r.done(ctx) {
+				return
+			}
+			if last = loop && r.hop.Kind == routing.MX; last {
+				break
+			}
+		}
+		if last {
+			break
+		}
+	}
+	for _, e := range dead {
+		if r.try(ctx, e); r.done(ctx) {
+			return
+		}
+	}
+}
+
+func (r *run) done(ctx context.Context) bool {
+	return len(r.pending) == 0 || ctx.Err() != nil || r.tries >= maxTries
+}
+
+// finish settles the recipients that no host took or refused, and reports
+// whether the next hop as a whole is out of reach.
+func (r *run) finish(ctx context.Context) (unreachable bool) {
+	switch {
+	case len(r.pending) == 0:
+		return false
+	case ctx.Err() != nil:
+		r.settle(r.pending, message.Deferred, interrupted(phaseConnect), "")
+	case r.temporary != nil:
+		// As long as one host may take it later, the message waits.
+		r.settle(r.pending, message.Deferred, r.temporary.reply, r.temporary.remote)
+		unreachable = !r.took
+	case r.loop != "" && r.permanent == nil:
+		r.settle(r.pending, message.Failed, ours(554, [3]int{5, 4, 6}, "%s", r.loop), "")
+	case r.permanent != nil:
+		r.settle(r.pending, message.Failed, r.permanent.reply, r.permanent.remote)
+	default:
+		reply := ours(451, codeNoRoute, "There is no host to connect to")
+		if r.skipped != nil {
+			reply = r.skipped.reply
+		}
+		r.settle(r.pending, message.Deferred, reply, "")
+		unreachable = true
+	}
+	r.pending = nil
+	return unreachable
+}
+
+// settle notes what has become of recipients.
+func (r *run) settle(recipients []int, status message.Status, reply message.Reply, remote string) {
+	if len(recipients) == 0 {
+		return
+	}
+	k := end{status, reply, remote}
+	i, ok := r.byEnd[k]
+	if !ok {
+		if r.byEnd == nil {
+			r.byEnd = make(map[end]int)
+		}
+		i = len(r.outcomes)
+		r.byEnd[k] = i
+		r.outcomes = append(r.outcomes, message.Outcome{Status: status, Reply: reply, RemoteMTA: remote})
+	}
+	r.outcomes[i].Recipients = append(r.outcomes[i].Recipients, recipients...)
+}
+
+// settleBy settles recipients by the class of a host's reply.
+func (r *run) settleBy(recipients []int, reply message.Reply, remote string) {
+	switch reply.Code / 100 {
+	case 2:
+		r.settle(recipients, message.Delivered, reply, remote)
+	case 5:
+		r.settle(recipients, message.Failed, reply, remote)
+	default:
+		r.settle(recipients, message.Deferred, reply, remote)
+	}
+}
+
+// note keeps a failure for the recipients that no host takes: what a host said
+// itself before our own words, of those the first.
+func (r *run) note(f *failure, remote string) {
+	if f.canceled {
+		return
+	}
+	slot := &r.temporary
+	if f.reply.Code >= 500 {
+		slot = &r.permanent
+	}
+	if *slot == nil || f.said {
+		*slot = &noted{reply: f.reply, remote: remote}
+	}
+}
+
+// policy is what TLS to a host must be. A message that came with REQUIRETLS
+// asks for more than its connector may: the name of the host in a trusted
+// certificate (RFC 8689 4.2.1).
+func (r *run) policy(e endpoint) ptls.Policy {
+	domain := r.hop.Domain
+	if r.hop.Kind == routing.SmartHost {
+		domain = e.host
+	}
+	p := ptls.PolicyFor(r.connector, domain)
+	if r.d.Envelope.RequireTLS && (!p.Required() || p.Level != config.DomainValidation) {
+		p = ptls.Policy{Mode: config.TLSRequired, Level: config.DomainValidation, Domain: e.host,
+			Reason: "the message was submitted with REQUIRETLS"}
+	}
+	return p
+}
+
+// try delivers what is pending over one endpoint, as far as it goes. Loop says
+// that the endpoint is the gateway itself.
+func (r *run) try(ctx context.Context, e endpoint) (loop bool) {
+	k := key{connector: r.connector.Name, endpoint: e, policy: r.policy(e)}
+	var inClear, fresh bool
+	for len(r.pending) > 0 && ctx.Err() == nil {
+		started := time.Now()
+		c, err := r.s.pool.get(ctx, k, fresh)
+		if err != nil {
+			r.busy(ctx, started, k, err)
+			return false
+		}
+		reused := c != nil
+		if !reused {
+			var f *failure
+			if c, f = r.connect(ctx, started, k, inClear); f != nil {
+				if f.tls && !k.policy.Required() {
+					inClear, fresh = true, true
+					continue
+				}
+				return f.loop
+			}
+		}
+		r.took = true
+		reply, f := r.use(ctx, c)
+		if f != nil && reused && !f.intact && !f.canceled && f.phase < phaseContent {
+			// The host gave the idle connection up; that it did so just now
+			// says nothing about the message.
+			r.drop(c, f)
+			fresh = true
+			continue
+		}
+		r.attempted(started, e, c, reply)
+		if f == nil || f.intact {
+			r.s.pool.put(c, r.s.idleTime(r.connector))
+		} else {
+			r.drop(c, f)
+		}
+		if f != nil {
+			r.note(f, c.remoteOf(f))
+			return false
+		}
+	}
+	return false
+}
+
+// connect opens a connection. A failure has been noted, but for one of TLS
+// where a connection in clear may be tried.
+func (r *run) connect(ctx context.Context, started time.Time, k key, inClear bool) (*conn, *failure) {
+	r.tries++
+	c, f := r.open(ctx, k, inClear)
+	if f == nil {
+		r.s.dead.clear(k.endpoint.addr)
+		return c, nil
+	}
+	if f.intact {
+		r.s.pool.retire(c, true)
+	} else {
+		r.s.pool.free(k.endpoint.addr)
+	}
+	r.attempted(started, k.endpoint, c, f.reply)
+	switch {
+	case f.loop:
+		r.loop = f.reply.Text
+		return nil, f
+	case f.canceled:
+		return nil, f
+	case f.tls && !k.policy.Required():
+		r.took = true
+		r.s.o.Logger.Warn("TLS failed; the message goes in clear over a new connection",
+			"connector", r.connector.Name, "host", k.endpoint.String(), "session", c.session, "error", f.reply.String())
+		return nil, f
+	case f.local:
+	case f.unreachable:
+		r.s.dead.mark(k.endpoint.addr, time.Now().Add(r.s.timeouts.Dead))
+	default:
+		r.took = true
+	}
+	remote := ""
+	if f.said {
+		remote = k.endpoint.String()
+	}
+	r.note(f, remote)
+	return nil, f
+}
+
+// busy notes that a host had no connection left for us.
+func (r *run) busy(ctx context.Context, started time.Time, k key, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	r.took = r.took || errors.Is(err, errBusy)
+	f := &failure{reply: ours(451, codeCongestion, "No connection to %s: %v", k.endpoint, err)}
+	r.attempts = append(r.attempts, message.Attempt{At: started, Host: k.endpoint.host, Address: k.endpoint.addr.String(), Reply: f.reply})
+	r.note(f, "")
+}
+
+// use sends the pending recipients' copies over a connection.
+func (r *run) use(ctx context.Context, c *conn) (message.Reply, *failure) {
+	stop := c.watch(ctx)
+	reply, f := c.deliver(ctx, r)
+	if !stop() && (f == nil || f.intact) {
+		// The deadline of the context's end is on the connection.
+		f = &failure{reply: reply, canceled: true}
+	}
+	return reply, f
+}
+
+// drop closes a connection that is of no more use.
+func (r *run) drop(c *conn, f *failure) {
+	c.close(closedBy(f))
+	r.s.pool.free(c.key.endpoint.addr)
+}
+
+// attempted adds a connection to the report.
+func (r *run) attempted(at time.Time, e endpoint, c *conn, reply message.Reply) {
+	a := message.Attempt{At: at, Host: e.host, Address: e.addr.String(), TLS: c.tls, Session: c.session, Reply: reply}
+	if c.local.IsValid() {
+		a.Source = c.local.String()
+	}
+	r.attempts = append(r.attempts, a)
+}
+
+// errContent says that the stored content could not be read.
+type errContent struct{ err error }
+
+func (e *errContent) Error() string { return fmt.Sprintf("the content can't be read: %v", e.err) }
+func (e *errContent) Unwrap() error { return e.err }

@@ -1,0 +1,165 @@
+package send
+
+import (
+	"context"
+	"crypto/x509"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"postern/config"
+	"postern/internal/message"
+	"postern/internal/resolver"
+	"postern/logs"
+	"postern/routing"
+)
+
+// Resolver is what a Sender needs to know of names; *resolver.Resolver is one.
+type Resolver interface {
+	MX(ctx context.Context, domain string) (resolver.MXResult, error)
+	Addresses(ctx context.Context, host string) ([]netip.Addr, error)
+}
+
+// DialFunc opens a TCP connection from a source address, which is the zero
+// value where the system shall choose, to a remote one. It must heed the
+// context.
+type DialFunc func(ctx context.Context, source netip.Addr, remote netip.AddrPort) (net.Conn, error)
+
+// Options are what a Sender works with. Config and Resolver are required; of
+// everything else the zero value works.
+type Options struct {
+	Config   *config.Config
+	Resolver Resolver
+	// Log is the protocol log of Send connectors; nil for none. SessionIDs
+	// names the sessions; the gateway has one for all.
+	Log        *logs.Protocol
+	SessionIDs *logs.SessionIDs
+	// Dial opens connections; nil means TCP over the network.
+	Dial DialFunc
+	// LocalAddrs returns the addresses of this host, by which the Sender knows
+	// that a next hop is the gateway itself; nil means those of its
+	// interfaces.
+	LocalAddrs func() []netip.Addr
+	// Roots are the certificate authorities trusted; nil means the system's.
+	Roots *x509.CertPool
+	// Timeouts bound each phase; fields left zero have their defaults.
+	Timeouts Timeouts
+	// Logger hears what an administrator should know; nil for nobody.
+	Logger *slog.Logger
+}
+
+// Sender delivers messages to next hops. All methods may be called
+// concurrently.
+type Sender struct {
+	o        Options
+	timeouts Timeouts
+	snapshot atomic.Pointer[snapshot]
+	pool     *pool
+	dead     deadHosts
+	own      ownAddresses
+	// turn rotates the smart hosts.
+	turn atomic.Uint32
+	// shuffle is rand.Shuffle; tests take another.
+	shuffle func(n int, swap func(i, j int))
+
+	// base ends when Close has waited long enough; everything under way ends
+	// with it.
+	base    context.Context
+	abandon context.CancelFunc
+
+	mu     sync.Mutex
+	closed bool
+	busy   sync.WaitGroup // deliveries under way
+}
+
+// New returns a Sender for the configuration. Close it when it is no longer
+// needed.
+func New(o Options) *Sender {
+	if o.SessionIDs == nil {
+		o.SessionIDs = new(logs.SessionIDs)
+	}
+	if o.Dial == nil {
+		o.Dial = dialTCP
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Sender{o: o, timeouts: o.Timeouts.withDefaults(), shuffle: rand.Shuffle}
+	s.own.list = o.LocalAddrs
+	s.base, s.abandon = context.WithCancel(context.Background())
+	s.pool = newPool(s)
+	s.Configure(o.Config)
+	return s
+}
+
+// Configure puts a new configuration in place. Deliveries under way keep
+// theirs; connections kept for reuse are closed.
+func (s *Sender) Configure(cfg *config.Config) {
+	s.snapshot.Store(newSnapshot(cfg))
+	s.pool.configure(perHostLimit(cfg.Queue.MaxPerDomainOutboundConnections))
+}
+
+// Close lets the deliveries under way end, closes the connections and returns
+// once nothing is left running. When the context ends, what is still under way
+// is cut off, its recipients deferred, and the context's error returned.
+func (s *Sender) Close(ctx context.Context) error {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	done := make(chan struct{})
+	go func() {
+		s.busy.Wait()
+		s.pool.close()
+		close(done)
+	}()
+	var err error
+	select {
+	case <-done:
+	case <-ctx.Done():
+		err = ctx.Err()
+		s.abandon()
+		<-done
+	}
+	s.abandon()
+	return err
+}
+
+// begin notes a delivery under way, unless the Sender is closed.
+func (s *Sender) begin() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.busy.Add(1)
+	return true
+}
+
+// Deliver makes one attempt to bring a message to a next hop: it tries the
+// hosts in turn until one takes the message or there are none left. The report
+// has an outcome for every recipient of the delivery, whatever happens: when
+// the context ends, those without one are deferred. Deliver returns once
+// nothing of the attempt is left running but the polite end of a connection,
+// which Close waits for.
+func (s *Sender) Deliver(ctx context.Context, hop routing.NextHop, d *message.Delivery) message.Report {
+	if !s.begin() {
+		return refuseAll(d, ours(451, codeShutdown, "The gateway is shutting down"))
+	}
+	defer s.busy.Done()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.base, cancel)()
+	return s.deliver(ctx, hop, d)
+}
+
+func dialTCP(ctx context.Context, source netip.Addr, remote netip.AddrPort) (net.Conn, error) {
+	d := net.Dialer{KeepAlive: 30 * time.Second}
+	if source.IsValid() {
+		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(source, 0))
+	}
+	return d.DialContext(ctx, "tcp", remote.String())
+}

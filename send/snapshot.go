@@ -1,0 +1,153 @@
+package send
+
+import (
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"postern/config"
+	"postern/internal/message"
+)
+
+// snapshot is what a Sender needs of a configuration. It is never changed.
+type snapshot struct {
+	connectors map[string]*config.SendConnector
+	// names are the names by which the gateway calls itself, as
+	// message.DomainKeys; unqualified ones, which any host may have, are not
+	// among them.
+	names map[string]bool
+	// bindings are the addresses on which the gateway listens.
+	bindings []netip.AddrPort
+}
+
+func newSnapshot(cfg *config.Config) *snapshot {
+	s := &snapshot{connectors: make(map[string]*config.SendConnector), names: make(map[string]bool)}
+	addName := func(name string) {
+		if key := message.DomainKey(name); strings.Contains(key, ".") {
+			s.names[key] = true
+		}
+	}
+	addName(cfg.Server.FQDN)
+	for i := range cfg.SendConnectors {
+		c := &cfg.SendConnectors[i]
+		s.connectors[c.Name] = c
+	}
+	for i := range cfg.ReceiveConnectors {
+		c := &cfg.ReceiveConnectors[i]
+		if c.Enabled {
+			addName(c.FQDN)
+			s.bindings = append(s.bindings, c.Bindings...)
+		}
+	}
+	return s
+}
+
+// isOurName reports whether a host's name is one of the gateway's own.
+func (s *snapshot) isOurName(name string) bool { return s.names[message.DomainKey(name)] }
+
+// isOurs reports whether a connection to the endpoint would reach the gateway
+// itself: the address is one of a binding with the same port, or the binding
+// is the wildcard of its family and the address is one of this host.
+func (s *snapshot) isOurs(a netip.AddrPort, own *ownAddresses) bool {
+	for _, b := range s.bindings {
+		if b.Port() != a.Port() {
+			continue
+		}
+		at := b.Addr().Unmap()
+		if at == a.Addr() || at.IsUnspecified() && at.Is4() == a.Addr().Is4() && own.has(a.Addr()) {
+			return true
+		}
+	}
+	return false
+}
+
+// ownAddresses are the addresses of this host, read again from time to time.
+type ownAddresses struct {
+	list func() []netip.Addr
+
+	mu    sync.Mutex
+	read  time.Time
+	addrs map[netip.Addr]bool
+}
+
+// ownRefresh is how long the list of our own addresses is believed.
+const ownRefresh = 30 * time.Second
+
+func (o *ownAddresses) has(a netip.Addr) bool {
+	if a.IsLoopback() {
+		return true
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if now := time.Now(); o.addrs == nil || now.Sub(o.read) >= ownRefresh {
+		list := o.list
+		if list == nil {
+			list = interfaceAddrs
+		}
+		o.read, o.addrs = now, make(map[netip.Addr]bool)
+		for _, a := range list() {
+			o.addrs[a.Unmap().WithZone("")] = true
+		}
+	}
+	return o.addrs[a.WithZone("")]
+}
+
+func interfaceAddrs() []netip.Addr {
+	list, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil
+	}
+	var addrs []netip.Addr
+	for _, a := range list {
+		if p, err := netip.ParsePrefix(a.String()); err == nil {
+			addrs = append(addrs, p.Addr())
+		}
+	}
+	return addrs
+}
+
+// deadHosts remembers for a short while which hosts took no connection, so
+// that they are tried after all others. It never keeps a host from being
+// tried when there is no other.
+type deadHosts struct {
+	mu    sync.Mutex
+	until map[netip.AddrPort]time.Time
+}
+
+// maxDead bounds the table.
+const maxDead = 10000
+
+func (d *deadHosts) mark(a netip.AddrPort, until time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.until == nil {
+		d.until = make(map[netip.AddrPort]time.Time)
+	}
+	if len(d.until) >= maxDead {
+		now := time.Now()
+		for k, t := range d.until {
+			if !now.Before(t) {
+				delete(d.until, k)
+			}
+		}
+		if len(d.until) >= maxDead {
+			return
+		}
+	}
+	d.until[a] = until
+}
+
+func (d *deadHosts) clear(a netip.AddrPort) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.until, a)
+}
+
+func (d *deadHosts) has(a netip.AddrPort) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	t, ok := d.until[a]
+	return ok && time.Now().Before(t)
+}
