@@ -102,7 +102,6 @@ func (q *Queue) admit(id message.ID, e *message.Envelope) {
 		q.flights[id] = f
 	}
 	q.queueGroups(it, len(e.Recipients), groups, now.UnixNano())
-	q.startWorkers()
 	q.mu.Unlock()
 	if f != nil {
 		events := q.conclude(f, &message.Update{At: now, Outcomes: refused}, routing.NextHop{})

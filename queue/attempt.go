@@ -155,14 +155,10 @@ func (v *verdict) due(tries int) time.Time {
 // there are none. Recipients that joined while the attempt was under way are
 // tried at once. Called with f.mu held.
 func (q *Queue) remainder(f *flight, d *destination, it item, now time.Time) *item {
+	left := q.mine(f, d) // before tidySplit, without which all that is left would be d's
 	q.mu.Lock()
-	if f.state.Done {
-		delete(q.splits, f.id)
-	} else {
-		q.tidySplit(f)
-	}
+	q.tidySplit(f)
 	q.mu.Unlock()
-	left := q.mine(f, d)
 	if len(left) == 0 {
 		return nil
 	}

@@ -207,14 +207,14 @@ func (q *Queue) expire(f *flight, c *chore) {
 	if len(u.Outcomes) > 0 {
 		events = q.conclude(f, u, c.dest.hop)
 	}
-	q.mu.Lock()
-	q.tidySplit(f)
-	q.mu.Unlock()
 	// Recipients may have joined since the outcomes were made up.
 	var next *item
 	if len(q.mine(f, c.dest)) > 0 {
 		next = &c.item
 	}
+	q.mu.Lock()
+	q.tidySplit(f)
+	q.mu.Unlock()
 	f.mu.Unlock()
 	q.tell(events)
 	q.unpin(c.dest, next)

@@ -18,6 +18,7 @@ func (q *Queue) enqueue(d *destination, it item, now int64) {
 	}
 	d.push(it, &q.schedule)
 	q.settle(d, now)
+	q.startWorkers()
 }
 
 // overdue deals with an item whose deadline has passed. An expired one goes to
