@@ -12,7 +12,7 @@ import (
 )
 
 // sink takes messages and forgets them.
-type sink struct{ d sinkDraft }
+type sink struct{}
 
 type sinkDraft struct{}
 
