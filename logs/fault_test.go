@@ -28,6 +28,7 @@ type faultyFS struct {
 	truncErr error         // of Truncate
 	hang     chan struct{} // Write waits until it is closed
 	rmErr    error         // of Remove
+	delay    time.Duration // of Write
 	tries    int           // writes
 }
 
@@ -77,8 +78,9 @@ type faultyFile struct {
 
 func (f *faultyFile) Write(b []byte) (int, error) {
 	f.fs.mu.Lock()
-	hang := f.fs.hang
+	hang, delay := f.fs.hang, f.fs.delay
 	f.fs.mu.Unlock()
+	time.Sleep(delay)
 	if hang != nil {
 		<-hang
 	}
@@ -257,6 +259,30 @@ func TestDiskHangs(t *testing.T) {
 		if note := fmt.Sprintf("\n#Dropped: %d lines from 2000-01-01T", dropped); strings.Count(strings.Join(contents, ""), note) != 1 {
 			t.Errorf("the log does not say that %d lines are missing", dropped)
 		}
+	})
+}
+
+// TestDiskTooSlow: that lines are dropped is reported while it goes on, once,
+// though the queue is never drained.
+func TestDiskTooSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk, tr := healthy(), new(trouble)
+		disk.delay = 20 * time.Millisecond // for 64 KB
+		p := open(t, t.TempDir(), tr.watch(ProtocolOptions{}), disk)
+		s := p.Session("A", "B", local, remote)
+		long := strings.Repeat("x", MaxField)
+		for range 3000 { // 8 MB a second
+			s.Received(long)
+			s.Received(long)
+			time.Sleep(time.Millisecond)
+		}
+		tr.expect(t, "more is logged than the disk takes")
+		time.Sleep(time.Minute)
+		s.Disconnect("Local") // the next flush finds that no more is dropped
+		time.Sleep(time.Second)
+		synctest.Wait()
+		tr.expect(t, "more is logged than the disk takes", "recovered, ")
+		closeLog(t, p)
 	})
 }
 

@@ -6,11 +6,12 @@ import "fmt"
 // once when it is over. It belongs to writer.run.
 type spell struct {
 	w *writer
-	// on says that trouble is reported and not over; failing, that it is a
-	// write that failed, not merely a slow disk.
-	on, failing bool
-	// base is the number of lines dropped before the spell, seen that at the
-	// last check.
+	// on says that trouble is reported and not over; failing, that a write
+	// failed; dropping, that lines were dropped since the queue was last
+	// drained.
+	on, failing, dropping bool
+	// base is the number of lines dropped before the spell, seen the number
+	// that this spell has noticed.
 	base, seen int64
 }
 
@@ -21,20 +22,27 @@ func (s *spell) failed(err error) {
 		err, maxPending, retryDelay))
 }
 
-// check is made when the whole queue has been written, which ends a spell of
-// failing writes. A disk that is merely slow shows in lines that were dropped
-// all the same; that is over when a check finds no more of them.
-func (s *spell) check() {
+// written hears of a chunk that was written. A disk that is merely slow shows in
+// lines that were dropped all the same.
+func (s *spell) written() {
 	dropped := s.w.dropped.Value()
-	more := dropped - s.seen
-	s.seen = dropped
-	switch {
-	case s.on && (s.failing || more == 0):
-		s.on, s.failing = false, false
-		s.w.onRecover(dropped - s.base)
-		s.base = dropped
-	case more > 0:
+	if more := dropped - s.seen; more > 0 {
+		s.seen, s.dropping = dropped, true
 		s.begin(fmt.Errorf("protocol log: %d lines were dropped: more is logged than the disk takes at %s", more, s.w.set.directory))
+	}
+}
+
+// drained hears that the whole queue has been written, which ends a spell of
+// failing writes. That the disk is too slow is over when the queue was drained
+// and no line dropped since it was last.
+func (s *spell) drained() {
+	s.written()
+	dropping := s.dropping
+	s.dropping = false
+	if s.on && (s.failing || !dropping) {
+		s.on, s.failing = false, false
+		s.w.onRecover(s.seen - s.base)
+		s.base = s.seen
 	}
 }
 

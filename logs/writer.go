@@ -230,7 +230,7 @@ func (w *writer) run() {
 				return
 			}
 		}
-		spell.check()
+		spell.drained()
 		if w.stopped() && w.idle() {
 			return
 		}
@@ -276,6 +276,7 @@ func (w *writer) write(c chunk, spell *spell) ([]byte, error) {
 		}
 		if err == nil {
 			w.settle(n, c.buf)
+			spell.written()
 			return nil, nil
 		}
 		w.settle(n, nil)
