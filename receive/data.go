@@ -49,7 +49,8 @@ func (s *session) finish(b *body) {
 		s.reply(b.refusal)
 		return
 	}
-	e.Size, e.MessageID, e.Arrived = b.size, b.messageID(), time.Now()
+	messageID := b.messageID()
+	e.Size, e.MessageID, e.Arrived = b.size, messageID, time.Now()
 	e.Origin = message.Origin{
 		Connector: s.connector.Name, Session: s.id, Client: s.remote, Local: s.local,
 		Helo: s.helo, Protocol: s.protocol(),
@@ -69,7 +70,7 @@ func (s *session) finish(b *body) {
 	}
 	s.connector.messages.Inc()
 	s.connector.octets.Add(b.size)
-	s.reply(replyQueued(e.MessageID, id, s.connector.FQDN))
+	s.reply(replyQueued(messageID, id, s.connector.FQDN))
 }
 
 // storageFailed answers trouble of ours, which is never the client's fault.

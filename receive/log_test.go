@@ -139,7 +139,6 @@ func TestProtocolLogOfTLS(t *testing.T) {
 		`\* [0-9A-F]{64} \| Certificate thumbprint`,
 		`\* edge\.contoso\.example.* \| Certificate alternate names`,
 		`\* TLS1\.3 TLS_\S+ \| TLS negotiation succeeded`,
-		`\* submit .* \| Set Session Permissions`,
 		`< NOOP \| `,
 		`> 250 2\.0\.0 OK \| `,
 		`-  \| Remote`,

@@ -225,10 +225,10 @@ func (s *Server) serve(conn net.Conn, port uint16) {
 	}
 	c := &snap.connectors[i]
 	c.connections.Inc()
-	active := c.active.Add(1)
-	defer c.active.Add(-1)
-	c.sessions.Set(active)
-	defer func() { c.sessions.Set(c.active.Load()) }()
+	overfull := !c.enter()
+	if !overfull {
+		defer c.leave()
+	}
 
 	x := &session{
 		server: s, snapshot: snap, connector: c, conn: conn,
@@ -245,7 +245,7 @@ func (s *Server) serve(conn net.Conn, port uint16) {
 		return
 	}
 	defer s.leave(&x.deadlines)
-	x.run(active > c.MaxInboundConnection)
+	x.run(overfull)
 }
 
 func (s *Server) enrol(d *deadlines) bool {

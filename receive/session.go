@@ -1,6 +1,7 @@
 package receive
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -56,11 +57,11 @@ func (s *session) run(overfull bool) {
 	s.reader.Reset(s)
 	defer s.end()
 	s.permit(0)
-	if c.ImplicitTLS && s.handshake() != nil {
+	if overfull {
+		s.refuse(atLimit(replyTooManyConnections, c.MaxInboundConnection+1, c.MaxInboundConnection))
 		return
 	}
-	if overfull {
-		s.reply(replyTooManyConnections)
+	if c.ImplicitTLS && s.handshake() != nil {
 		return
 	}
 	s.reply(s.banner())
@@ -78,6 +79,17 @@ func (s *session) run(overfull bool) {
 			s.readFailed(err)
 		}
 	}
+}
+
+// refuse ends a session before it has begun, at little cost: without a
+// handshake, where nothing can be said, and without waiting for the client.
+func (s *session) refuse(r *wire.Reply) {
+	if s.connector.ImplicitTLS {
+		s.note(r)
+		return
+	}
+	s.reply(r)
+	s.hangsUp = false
 }
 
 // permit sets the rights that follow from what the session has proven.
@@ -151,6 +163,9 @@ func (s *session) end() {
 		s.flush()
 	}
 	s.linger()
+	if errors.Is(s.failed, errAborted) {
+		s.deadlines.conn.Close() // without a last word of TLS
+	}
 	s.conn.Close()
 	s.release()
 	s.reader.Reset(nil)
@@ -170,10 +185,13 @@ func (s *session) linger() {
 	if !ok || s.remoteClosed || !s.hangsUp {
 		return
 	}
+	s.deadlines.last(lingerTimeout)
+	if c, ok := s.conn.(*tls.Conn); ok {
+		c.CloseWrite()
+	}
 	if half.CloseWrite() != nil {
 		return
 	}
-	s.deadlines.last(lingerTimeout)
 	io.CopyN(io.Discard, s.deadlines.conn, lingerOctets)
 }
 

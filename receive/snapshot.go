@@ -31,6 +31,22 @@ type connector struct {
 	sessions                      *metrics.Gauge
 }
 
+// enter counts a session in, unless the connector has as many as it may.
+func (c *connector) enter() bool {
+	n := c.active.Add(1)
+	if n > c.MaxInboundConnection {
+		c.active.Add(-1)
+		return false
+	}
+	c.sessions.Add(1)
+	return true
+}
+
+func (c *connector) leave() {
+	c.active.Add(-1)
+	c.sessions.Add(-1)
+}
+
 // compile makes a snapshot ready. It takes what outlives snapshots from the
 // server.
 func (s *Server) compile(next Snapshot) *snapshot {

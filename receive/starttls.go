@@ -35,8 +35,11 @@ func (s *session) startTLS(string) {
 	if s.handshake() != nil {
 		return
 	}
+	// Nothing that was learnt before counts any more.
 	s.greeted, s.extended, s.helo, s.tx = false, false, "", nil
-	s.permit(0)
+	if s.proven != 0 {
+		s.permit(0)
+	}
 }
 
 // handshake puts TLS over the connection. When it fails nothing more is said:
