@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -29,10 +30,11 @@ type socket struct {
 
 func (k socket) String() string { return k.address.String() }
 
-// listenAddress is what a listen function takes.
+// listenAddress is what a listen function takes. Without a host, tcp falls back
+// to IPv4 on a system that has no IPv6.
 func (k socket) listenAddress() string {
 	if k.network == "tcp" {
-		return netip.AddrPortFrom(netip.IPv6Unspecified(), k.address.Port()).String()
+		return ":" + strconv.Itoa(int(k.address.Port()))
 	}
 	return k.address.String()
 }
