@@ -203,7 +203,10 @@ func (c *conn) hello(ctx context.Context) *failure {
 		c.ext = wire.ParseEHLO(lines)
 		return nil
 	}
-	if reply.Code < 500 {
+	switch reply.Code / 100 {
+	case 3:
+		return unexpected(phaseEHLO, reply)
+	case 4:
 		return refused(phaseEHLO, reply)
 	}
 	if c.tls == "" && c.key.policy.Required() {
@@ -219,7 +222,10 @@ func (c *conn) hello(ctx context.Context) *failure {
 	if reply, lines, f = c.command(ctx, phaseEHLO, line, c.s.timeouts.EHLO); f != nil {
 		return f
 	}
-	if reply.Code/100 != 2 {
+	switch reply.Code / 100 {
+	case 3:
+		return unexpected(phaseEHLO, reply)
+	case 4, 5:
 		return refused(phaseEHLO, reply)
 	}
 	c.ext = wire.Extensions{Name: wire.ParseEHLO(lines[:1]).Name}
@@ -248,7 +254,7 @@ func (c *conn) startTLS(ctx context.Context) *failure {
 	switch {
 	case f != nil:
 	case reply.Code != 220:
-		f = &failure{phase: phaseSTARTTLS, said: true, reply: reply}
+		f = &failure{phase: phaseSTARTTLS, reply: ours(454, codeNoTLS, "The host refuses STARTTLS: %s", oneLine(reply.String()))}
 	case c.r.Buffered() > 0:
 		// Octets in clear behind the reply would be taken for the first of
 		// the protected ones.

@@ -53,20 +53,32 @@ func (c *conn) deliver(ctx context.Context, r *run) (message.Reply, *failure) {
 			chunked: c.ext.Chunking && (r.d.Envelope.Body == message.BodyBinaryMIME || r.d.Size >= chunkingFrom)}
 		batch, rest := r.pending[:n:n], r.pending[n:]
 		f := t.run(ctx, batch)
-		r.pending = append(t.left, rest...)
+		if r.pending = rest; len(t.left) > 0 {
+			r.pending = append(t.left, rest...)
+		}
 		c.until = time.Time{}
 		last = t.last
 		if f != nil {
 			if f.phase >= phaseContent {
-				// The content was under way: whoever is left waits for the
-				// next attempt rather than see it sent twice.
-				r.settle(r.pending, message.Deferred, f.reply, c.remoteOf(f))
-				r.pending = nil
+				// The content was under way: whoever was to follow waits for
+				// the next attempt.
+				r.deferRest(f)
 			}
 			return f.reply, f
 		}
 	}
 	return last, nil
+}
+
+// deferRest defers the recipients whose turn had not come when the connection
+// failed.
+func (r *run) deferRest(f *failure) {
+	reply := f.reply
+	if f.said {
+		reply = ours(421, codeDropped, "The connection ended before this recipient's turn: %s", oneLine(f.reply.String()))
+	}
+	r.settle(r.pending, message.Deferred, reply, "")
+	r.pending = nil
 }
 
 func (c *conn) remoteOf(f *failure) string {
@@ -369,8 +381,12 @@ func (t *transaction) data(ctx context.Context) *failure {
 		}
 	}
 	c.until = time.Time{}
-	if f := c.unsolicited(ctx, phaseDATA); f != nil {
-		return f
+	if c.r.Buffered() > 0 {
+		// A host that changed its mind says so before it has the content.
+		if f := c.lastWords(phaseContent); f != nil {
+			return t.failed(f)
+		}
+		return unexpected(phaseDATA, t.last)
 	}
 	return t.content(ctx)
 }
@@ -390,17 +406,23 @@ func (t *transaction) content(ctx context.Context) *failure {
 		f = unexpected(phaseEnd, reply)
 	}
 	if f != nil {
-		if f.said {
-			r.settleBy(t.accepted, f.reply, c.remoteMTA())
-		} else {
-			r.settle(t.accepted, message.Deferred, f.reply, "")
-		}
-		t.left, t.last = t.left[len(t.accepted):], f.reply
-		return f
+		return t.failed(f)
 	}
 	c.dirty = false
 	t.last = reply
 	r.settleBy(t.accepted, reply, c.remoteMTA())
 	t.left = t.left[len(t.accepted):]
 	return nil
+}
+
+// failed settles the accepted recipients when the connection failed with the
+// content under way.
+func (t *transaction) failed(f *failure) *failure {
+	if f.said {
+		t.r.settleBy(t.accepted, f.reply, t.c.remoteMTA())
+	} else {
+		t.r.settle(t.accepted, message.Deferred, f.reply, "")
+	}
+	t.left, t.last = t.left[len(t.accepted):], f.reply
+	return f
 }
