@@ -22,7 +22,7 @@ import (
 )
 
 // Queue is where accepted messages go. A draft that was created is either
-// submitted or aborted.
+// aborted or submitted, and is the queue's from then on, whatever Submit returns.
 type Queue interface {
 	// Create begins a message. Every error is temporary.
 	Create() (*spool.Draft, error)
