@@ -1,0 +1,97 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"postern/config"
+)
+
+// finding is a config.Finding as JSON.
+type finding struct {
+	Severity string `json:"severity"`
+	File     string `json:"file"`
+	Line     int    `json:"line"`
+	Column   int    `json:"column"`
+	Key      string `json:"key"`
+	Message  string `json:"message"`
+	Remedy   string `json:"remedy,omitempty"`
+}
+
+type checked struct {
+	Valid    bool      `json:"valid"`
+	Errors   int       `json:"errors"`
+	Warnings int       `json:"warnings"`
+	Findings []finding `json:"findings"`
+}
+
+func (a *app) check() *cobra.Command {
+	var strict bool
+	cmd := &cobra.Command{
+		Use:   "check",
+		Short: "Say what is wrong with the configuration file, without starting anything",
+		Long: `Check reads the file and says what is wrong with it: errors, which keep the
+gateway from starting, and warnings, which do not. It needs the file alone: no
+running gateway, no DNS, no data directory.
+
+The exit code is 0 when the file is valid, 1 when it has errors, and with
+--strict also when it has warnings.`,
+		Example: "  postern check --config /etc/postern/postern.toml --strict",
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			cfg, findings, err := a.load()
+			if err != nil {
+				return err
+			}
+			errors, warnings := count(findings)
+			if a.json() {
+				err = a.printJSON(checkedJSON(cfg, findings, errors, warnings))
+			} else {
+				err = a.printChecked(cfg, findings, errors, warnings)
+			}
+			if err != nil {
+				return err
+			}
+			if errors > 0 || strict && warnings > 0 {
+				return errReported
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&strict, "strict", false, "fail on warnings too")
+	return cmd
+}
+
+func checkedJSON(cfg *config.Config, findings []config.Finding, errors, warnings int) checked {
+	c := checked{Valid: errors == 0, Errors: errors, Warnings: warnings, Findings: []finding{}}
+	for _, f := range findings {
+		pos := f.In(cfg)
+		c.Findings = append(c.Findings, finding{
+			Severity: f.Severity.String(), File: pos.File, Line: pos.Line, Column: pos.Column,
+			Key: f.Path, Message: f.Message, Remedy: f.Remedy,
+		})
+	}
+	return c
+}
+
+func (a *app) printChecked(cfg *config.Config, findings []config.Finding, errors, warnings int) error {
+	s := styleFor(a.out)
+	for _, f := range findings {
+		line := f.Format(cfg.Position(f.Path))
+		if f.Severity == config.Error {
+			line = s.red(line)
+		}
+		fmt.Fprintln(a.out, line)
+	}
+	name := a.path()
+	if name == "" {
+		name = "the embedded default"
+	}
+	verdict := "valid"
+	if errors > 0 {
+		verdict = "not valid"
+	}
+	_, err := fmt.Fprintf(a.out, "%s is %s: %d errors, %d warnings\n", name, verdict, errors, warnings)
+	return err
+}

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"postern/config"
+	"postern/internal/control"
+	"postern/internal/server"
+)
+
+// stopTimeout is how long sessions and deliveries in hand may take to finish
+// after SIGTERM.
+const stopTimeout = 30 * time.Second
+
+func (a *app) serve() *cobra.Command {
+	return &cobra.Command{
+		Use:   "serve",
+		Short: "Run the gateway",
+		Long: `Serve runs the gateway until SIGTERM or SIGINT, which let sessions and
+deliveries in hand finish; what is queued stays in the spool for the next start.
+SIGHUP makes it read its file again, as "postern reload" does.
+
+Without a file it runs the embedded default: it listens on 127.0.0.1:2525, takes
+mail from this host alone, delivers by MX, and keeps everything under
+./postern-data.`,
+		Example: `  postern serve
+  postern serve --config /etc/postern/postern.toml`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, findings, err := a.load()
+			if err != nil {
+				return err
+			}
+			if config.HasErrors(findings) {
+				a.report(cfg, findings, config.Error)
+				return errReported
+			}
+			return a.runGateway(cmd.Context(), cfg, findings)
+		},
+	}
+}
+
+func (a *app) runGateway(ctx context.Context, cfg *config.Config, findings []config.Finding) error {
+	ctx, stopNotify := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
+	defer stopNotify()
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+
+	logger := slog.New(slog.NewTextHandler(a.err, nil))
+	for _, f := range findings {
+		logger.Warn(f.Format(cfg.Position(f.Path)))
+	}
+	path := a.path()
+	g, err := server.Build(server.Options{
+		Config: cfg, Logger: logger,
+		Load: func() (*config.Config, []config.Finding, error) { return load(path) },
+	})
+	if err != nil {
+		return err
+	}
+	// The gateway's own life does not end with the signal, but with Stop.
+	if err := g.Start(context.WithoutCancel(ctx)); err != nil {
+		return errors.Join(err, stop(g, logger))
+	}
+	admin := openControl(cfg, g, logger)
+	started(cfg, g, logger)
+	for {
+		select {
+		case <-hup:
+			reloadOnSignal(ctx, g, logger)
+		case <-ctx.Done():
+			stopNotify() // a second signal ends the program at once
+			logger.Info("stopping; sessions and deliveries in hand may finish", "at_most", stopTimeout)
+			admin.close(logger)
+			return stop(g, logger)
+		}
+	}
+}
+
+func started(cfg *config.Config, g *server.Server, logger *slog.Logger) {
+	for _, b := range g.Bindings() {
+		if b.Err != nil {
+			logger.Error("can't listen; trying again", "binding", b.Address, "error", b.Err)
+			continue
+		}
+		logger.Info("listening", "binding", b.Address)
+	}
+	data, err := filepath.Abs(cfg.Server.DataDir)
+	if err != nil {
+		data = cfg.Server.DataDir
+	}
+	logger.Info("gateway is running", "version", readVersion().Version, "fqdn", cfg.Server.FQDN, "data_dir", data, "pid", os.Getpid())
+}
+
+func stop(g *server.Server, logger *slog.Logger) error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	if err := g.Stop(ctx); err != nil {
+		return fmt.Errorf("stop: %w", err)
+	}
+	logger.Info("stopped")
+	return nil
+}
+
+func reloadOnSignal(ctx context.Context, g *server.Server, logger *slog.Logger) {
+	changes, findings, cfg, err := g.Reload(ctx)
+	for _, f := range findings {
+		logger.Warn(f.Format(cfg.Position(f.Path)))
+	}
+	if err != nil {
+		logger.Error("not reloaded; the running configuration stays in force", "error", err)
+		return
+	}
+	logger.Info("reloaded", "changes", len(changes))
+}
+
+// administration is the control socket while the gateway runs.
+type administration struct {
+	server   *control.Server
+	listener net.Listener
+	done     chan error
+}
+
+// openControl opens the control socket. Without it mail flows all the same, so
+// a failure is reported and no more.
+func openControl(cfg *config.Config, g *server.Server, logger *slog.Logger) *administration {
+	l, err := control.Listen(cfg.Control.Socket)
+	if err != nil {
+		logger.Error("the gateway runs without its control socket; SIGHUP reloads it all the same", "error", err)
+		return nil
+	}
+	a := &administration{server: control.NewServer(g, logger), listener: l, done: make(chan error, 1)}
+	go func() { a.done <- a.server.Serve(l) }()
+	return a
+}
+
+// close ends the control socket within a second; a nil administration has
+// none.
+func (a *administration) close(logger *slog.Logger) {
+	if a == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if err := errors.Join(a.server.Close(ctx), <-a.done); err != nil {
+		logger.Warn("control socket", "error", err)
+	}
+}

@@ -1,0 +1,54 @@
+package server
+
+import (
+	"context"
+	"net/netip"
+	"sync/atomic"
+
+	"postern/config"
+	"postern/internal/resolver"
+	"postern/queue"
+	"postern/routing"
+	"postern/send"
+)
+
+// names is the resolver in force. A reload puts another in its place, so that
+// a change of [dns] holds for the next delivery.
+type names struct {
+	current atomic.Pointer[resolver.Resolver]
+}
+
+func (n *names) configure(cfg config.DNS) {
+	n.current.Store(resolver.New(resolver.Options{Servers: cfg.Servers, Hosts: cfg.Hosts}))
+}
+
+// MX makes names a send.Resolver.
+func (n *names) MX(ctx context.Context, domain string) (resolver.MXResult, error) {
+	return n.current.Load().MX(ctx, domain)
+}
+
+// Addresses makes names a send.Resolver.
+func (n *names) Addresses(ctx context.Context, host string) ([]netip.Addr, error) {
+	return n.current.Load().Addresses(ctx, host)
+}
+
+// buildDelivery makes everything between the spool and the next hop.
+func (s *Server) buildDelivery() error {
+	s.names.configure(s.config.DNS)
+	s.sender = send.New(send.Options{
+		Config: s.config, Resolver: &s.names, Log: s.sent, SessionIDs: &s.sessions, Logger: s.logger,
+	})
+	table, _ := routing.New(s.config)
+	var err error
+	s.queue, err = queue.New(queue.Options{
+		Settings: queueSettings(s.config, table), Store: s.store, Deliverer: s.sender,
+		OnEvent: s.options.OnEvent, Logger: s.logger,
+	})
+	return err
+}
+
+// queueSettings are what the queue takes from a configuration. On an edge that
+// stands alone notifications come from the gateway's own name (reference 10.6).
+func queueSettings(cfg *config.Config, table *routing.Table) queue.Settings {
+	return queue.Settings{Router: table, Queue: cfg.Queue, ReportingMTA: cfg.Server.FQDN}
+}

@@ -1,0 +1,49 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"postern/config"
+	"postern/receive"
+	"postern/routing"
+)
+
+// ErrInvalid says that a configuration was not put in force because it has
+// errors.
+var ErrInvalid = errors.New("the configuration has errors")
+
+// Reload reads the configuration again and puts it in force at once for new
+// sessions and deliveries; open sessions keep the one they began with. When it
+// has errors nothing changes, and the findings say why. Keys that hold only
+// after a restart are named among the changes and keep their old value until
+// then.
+func (s *Server) Reload(ctx context.Context) ([]config.Change, []config.Finding, *config.Config, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.options.Load == nil {
+		return nil, nil, nil, errors.New("this gateway was started without a configuration file; there is nothing to read again")
+	}
+	next, findings, err := s.options.Load()
+	if err != nil {
+		return nil, findings, nil, err
+	}
+	if next == nil || config.HasErrors(findings) {
+		return nil, findings, next, ErrInvalid
+	}
+	table, _ := routing.New(next)
+	if err := s.certs.Cover(certificateNames(next)); err != nil {
+		return nil, findings, next, fmt.Errorf("certificates: %w", err)
+	}
+	changes := next.Diff(s.config)
+	s.names.configure(next.DNS)
+	s.sender.Configure(next)
+	s.queue.Reconfigure(queueSettings(next, table))
+	s.receive.Configure(receive.Snapshot{Connectors: next.ReceiveConnectors, Domains: table})
+	s.config = next
+	for _, c := range changes {
+		s.logger.Info("configuration changed", "key", c.Path, "old", c.Old, "new", c.New, "needs_restart", c.Restart)
+	}
+	return changes, findings, next, nil
+}

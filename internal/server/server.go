@@ -1,0 +1,199 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"postern/config"
+	"postern/internal/message"
+	"postern/internal/metrics"
+	"postern/logs"
+	"postern/queue"
+	"postern/queue/spool"
+	"postern/receive"
+	"postern/routing"
+	"postern/send"
+	ptls "postern/tls"
+)
+
+// Options are what a Server is built from. Config is needed; the rest has
+// working zero values.
+type Options struct {
+	Config *config.Config
+	// Load reads the configuration again for Reload. The configuration is nil
+	// when it has errors.
+	Load   func() (*config.Config, []config.Finding, error)
+	Logger *slog.Logger
+	// Line sees every line of the protocol logs as it is logged. It must not
+	// block.
+	Line func(direction logs.Direction, line logs.Line)
+	// OnEvent hears what becomes of messages; see queue.Options.
+	OnEvent func(queue.Event)
+}
+
+// Server is one gateway. Its methods may be called concurrently, but for
+// Start and Stop, which are called once each.
+type Server struct {
+	options  Options
+	logger   *slog.Logger
+	metrics  *metrics.Registry
+	certs    *ptls.Store
+	store    *spool.Store
+	received *logs.Protocol
+	sent     *logs.Protocol
+	sessions logs.SessionIDs // names the sessions of both directions
+	names    names
+	sender   *send.Sender
+	queue    *queue.Queue
+	receive  *receive.Server
+
+	mu     sync.Mutex // one reload at a time
+	config *config.Config
+}
+
+// Build makes the parts of a gateway and reads its spool. Nothing listens and
+// nothing is sent before Start. An error says what to do about it; everything
+// that was opened is closed again.
+func Build(o Options) (s *Server, err error) {
+	s = &Server{options: o, logger: o.Logger, metrics: new(metrics.Registry), config: o.Config}
+	if s.logger == nil {
+		s.logger = slog.New(slog.DiscardHandler)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close(context.Background()))
+		}
+	}()
+	if err := os.MkdirAll(o.Config.Server.DataDir, 0o700); err != nil {
+		return s, fmt.Errorf("data directory: %w; make it writable for the gateway's user or set server.data_dir", err)
+	}
+	for _, open := range []func() error{s.openSpool, s.openCertificates, s.openLogs, s.buildDelivery} {
+		if err := open(); err != nil {
+			return s, err
+		}
+	}
+	s.receive = receive.New(receive.Options{
+		Queue: s.queue, Log: s.received, SessionIDs: &s.sessions, Metrics: s.metrics, Logger: s.logger,
+		TLS: func(string) *tls.Config { return s.certs.ServerConfig() },
+	})
+	return s, nil
+}
+
+func (s *Server) openSpool() error {
+	var err error
+	s.store, err = spool.Open(s.config.Queue.Directory, spool.Options{Logger: s.logger})
+	if err != nil {
+		return err
+	}
+	r := s.store.Recovery()
+	s.logger.Info("spool is open", "directory", s.config.Queue.Directory, "messages", r.Messages, "octets", r.Bytes, "took", r.Took)
+	for _, d := range r.Damage {
+		s.logger.Error("part of the spool is damaged", "damage", d.String())
+	}
+	return nil
+}
+
+func (s *Server) openCertificates() error {
+	var err error
+	s.certs, err = ptls.OpenStore(ptls.StoreOptions{
+		Directory: filepath.Join(s.config.Server.DataDir, "certificates"),
+		Names:     certificateNames(s.config), Logger: s.logger,
+	})
+	return err
+}
+
+// certificateNames lists the names for which the gateway presents a
+// certificate, the server's own first.
+func certificateNames(cfg *config.Config) []string {
+	names := []string{message.DomainKey(cfg.Server.FQDN)}
+	seen := map[string]bool{names[0]: true}
+	for _, c := range cfg.ReceiveConnectors {
+		if n := message.DomainKey(c.FQDN); !seen[n] {
+			seen[n] = true
+			names = append(names, n)
+		}
+	}
+	return names
+}
+
+func (s *Server) openLogs() error {
+	host, _, _ := strings.Cut(s.config.Server.FQDN, ".")
+	open := func(d logs.Direction) (*logs.Protocol, error) {
+		o := logs.ProtocolOptions{
+			Directory: s.config.Logs.Directory, Direction: d, Server: strings.ToUpper(host),
+			MaxFileSize: s.config.Logs.MaxFileSize, MaxDirectorySize: s.config.Logs.MaxDirectorySize, MaxAge: s.config.Logs.MaxAge,
+			Metrics: s.metrics,
+			OnError: func(err error) {
+				s.logger.Error("protocol log can't be written; mail goes on without it", "log", d.String(), "error", err)
+			},
+			OnRecover: func(dropped int64) {
+				s.logger.Warn("protocol log is written again", "log", d.String(), "lines_lost", dropped)
+			},
+		}
+		if s.options.Line != nil {
+			o.Tee = func(l logs.Line) { s.options.Line(d, l) }
+		}
+		return logs.OpenProtocol(o)
+	}
+	var err error
+	if s.received, err = open(logs.Receive); err != nil {
+		return err
+	}
+	s.sent, err = open(logs.Send)
+	return err
+}
+
+// Start begins to deliver what the spool holds, then opens the listeners. A
+// binding that can't be opened is reported and tried again; see Bindings.
+func (s *Server) Start(ctx context.Context) error {
+	if err := s.queue.Start(ctx); err != nil {
+		return fmt.Errorf("queue: %w", err)
+	}
+	table, _ := routing.New(s.config)
+	s.receive.Configure(receive.Snapshot{Connectors: s.config.ReceiveConnectors, Domains: table})
+	return nil
+}
+
+// Bindings tells which bindings are open, and why the others are not.
+func (s *Server) Bindings() []receive.Binding { return s.receive.Bindings() }
+
+// Queue is the gateway's queue.
+func (s *Server) Queue() *queue.Queue { return s.queue }
+
+// Stop ends the gateway: listeners close, idle sessions get 421, sessions in
+// the midst of a message and deliveries in flight may finish until ctx ends.
+// What is queued stays in the spool.
+func (s *Server) Stop(ctx context.Context) error { return s.close(ctx) }
+
+// close ends the parts in the order in which mail flows, so that none meets
+// another that is gone.
+func (s *Server) close(ctx context.Context) error {
+	var errs []error
+	add := func(what string, err error) {
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", what, err))
+		}
+	}
+	if s.receive != nil {
+		add("receive", s.receive.Shutdown(ctx))
+	}
+	if s.queue != nil {
+		add("queue", s.queue.Stop(ctx))
+	}
+	if s.sender != nil {
+		add("send", s.sender.Close(ctx))
+	}
+	add("receive protocol log", s.received.Close(ctx))
+	add("send protocol log", s.sent.Close(ctx))
+	if s.store != nil {
+		add("spool", s.store.Close())
+	}
+	return errors.Join(errs...)
+}
