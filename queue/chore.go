@@ -136,7 +136,11 @@ func (q *Queue) do(c *chore) {
 	if q.ctx.Err() != nil {
 		return // the next start makes up for it
 	}
-	q.log.Error("queue: work on a message failed; it will be tried again", "id", c.id, "after", wait, "error", err)
+	if err == errReporting {
+		wait = time.Second
+	} else {
+		q.log.Error("queue: work on a message failed; it will be tried again", "id", c.id, "after", wait, "error", err)
+	}
 	q.mu.Lock()
 	c.due = nowNano() + int64(wait+jitter(wait))
 	q.addChore(*c)
@@ -162,9 +166,9 @@ func (q *Queue) onMessage(c *chore) error {
 		q.expire(f, c)
 		return nil
 	case choreDelay:
-		return q.notifyDelay(f, c.dest)
+		return f.report(func() error { return q.notifyDelay(f, c.dest) })
 	default:
-		return q.notifyFailures(f)
+		return f.report(func() error { return q.notifyFailures(f) })
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -32,6 +33,8 @@ type fakeStore struct {
 	// fail, when set, is asked before each operation: "create", "write",
 	// "commit", "load", "content", "read", "update".
 	fail func(op string) error
+	// slow, when set, is how long a commit takes at most.
+	slow time.Duration
 }
 
 type stored struct {
@@ -201,6 +204,9 @@ func (d *fakeDraft) Write(p []byte) (int, error) {
 	return d.Buffer.Write(p)
 }
 func (d *fakeDraft) Commit(ctx context.Context, e *message.Envelope) error {
+	if d.s.slow > 0 {
+		time.Sleep(rand.N(d.s.slow))
+	}
 	d.s.mu.Lock()
 	defer d.s.mu.Unlock()
 	if err := d.s.trouble("commit"); err != nil {

@@ -15,10 +15,6 @@ type flight struct {
 	id   message.ID
 	refs int // guarded by Queue.mu
 
-	// reporting is held while a notification about the message is made.
-	// It is taken before mu.
-	reporting sync.Mutex
-
 	// mu guards what follows, but envelope may be read without it once loaded.
 	mu       sync.Mutex
 	loaded   bool
@@ -26,6 +22,8 @@ type flight struct {
 	state    *message.State
 	size     int64
 	unsaved  []*message.Update
+	// reporting says that a clerk makes a notification about the message.
+	reporting bool
 }
 
 // acquire returns the flight of a message, loaded. The caller releases it

@@ -52,6 +52,7 @@ func live(t *testing.T, r *rand.Rand) {
 	w := newWorld(t, func(w *world) {
 		w.options.Router = router(0)
 		w.options.Queue = limits(8, 3)
+		w.store.slow = time.Minute
 	})
 	w.setDeliver(func(ctx context.Context, hop routing.NextHop, d *message.Delivery) message.Report {
 		if hop.Domain != "sender.example" {

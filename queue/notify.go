@@ -10,11 +10,31 @@ import (
 	"postern/internal/message"
 )
 
+// errReporting says that another clerk makes a notification about the same
+// message just now.
+var errReporting = errors.New("another notification about the message is being made")
+
+// report runs fn while no other notification about the message is made: what
+// is owed is told once.
+func (f *flight) report(fn func() error) error {
+	f.mu.Lock()
+	busy := f.reporting
+	f.reporting = true
+	f.mu.Unlock()
+	if busy {
+		return errReporting
+	}
+	err := fn()
+	f.mu.Lock()
+	f.reporting = false
+	f.mu.Unlock()
+	return err
+}
+
 // notifyFailures tells the sender of all failures that are owed by now, in one
-// notification, and ends the message when nothing else is left.
+// notification, and ends the message when nothing else is left. Called within
+// f.report.
 func (q *Queue) notifyFailures(f *flight) error {
-	f.reporting.Lock()
-	defer f.reporting.Unlock()
 	f.mu.Lock()
 	list := owed(f.envelope, f.state)
 	recipients := reported(f.state, list)
@@ -36,10 +56,9 @@ func (q *Queue) notifyFailures(f *flight) error {
 }
 
 // notifyDelay tells the sender that a message is late for all recipients who
-// are still pending, whatever queue they stand in, in one notification.
+// are still pending, whatever queue they stand in, in one notification. Called
+// within f.report.
 func (q *Queue) notifyDelay(f *flight, d *destination) error {
-	f.reporting.Lock()
-	defer f.reporting.Unlock()
 	q.mu.Lock()
 	until := f.envelope.Arrived.Add(q.schedule.expiration)
 	q.mu.Unlock()
@@ -104,8 +123,8 @@ func (q *Queue) recordNotified(f *flight, u *message.Update, id message.ID) {
 	q.tell(events)
 }
 
-// notify composes a notification, stores it and puts it on its way. Called with
-// f.reporting held.
+// notify composes a notification, stores it and puts it on its way. Called
+// within f.report.
 func (q *Queue) notify(f *flight, r *dsn.Report) (message.ID, error) {
 	q.mu.Lock()
 	r.ReportingMTA, r.From = q.settings.ReportingMTA, q.settings.Postmaster

@@ -200,6 +200,30 @@ func TestQueueRetry(t *testing.T) {
 	})
 }
 
+// TestFailuresTogether: attempts under way together that all reach nobody count
+// as one failure of the next hop.
+func TestFailuresTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		defer w.stop()
+		w.setDeliver(func(_ context.Context, _ routing.NextHop, d *message.Delivery) message.Report {
+			time.Sleep(time.Second)
+			return unreachable(d)
+		})
+		for range 100 {
+			w.submit(envelope("kim@there.example"))
+		}
+		time.Sleep(30 * time.Second)
+		info := w.q.Snapshot()
+		if n := len(w.calls); n != defaultPerDomain || info[0].RetryCount != 1 || info[0].Messages != 100 {
+			t.Errorf("%d attempts came to %+v", n, info)
+		}
+		w.setDeliver(nil)
+		time.Sleep(2 * time.Minute)
+		w.settled()
+	})
+}
+
 // TestMessageRetry: a 4xx holds its own message back, no other.
 func TestMessageRetry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
