@@ -72,11 +72,8 @@ func (s *session) logSent(b []byte) {
 
 // flush writes the replies that wait.
 func (s *session) flush() error {
-	if s.failed != nil {
-		return s.failed
-	}
-	if s.out == nil {
-		return nil
+	if s.writeErr != nil || s.out == nil {
+		return s.writeErr
 	}
 	err := s.deadlines.beforeWrite()
 	if err == nil {
@@ -86,10 +83,8 @@ func (s *session) flush() error {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		err = &timeoutError{limit: limitWrite}
 	}
-	if err != nil {
-		return s.fail(err)
-	}
-	return nil
+	s.writeErr = err
+	return err
 }
 
 // release gives the reply buffer back.

@@ -29,7 +29,8 @@ type session struct {
 	log           *logs.Session // nil: not logged
 	reader        *wire.Reader
 	out           *[]byte // replies to come; nil when there are none
-	failed        error   // why nothing more is read or written
+	readErr       error   // why nothing more is read
+	writeErr      error   // why nothing more is written
 	closing       bool
 	hangsUp       bool // we close although the client may have more to say
 	remoteClosed  bool
@@ -105,25 +106,18 @@ func (s *session) permit(proven Principals) {
 // before it waits itself, holds the deadlines, and never reads again once it
 // has failed.
 func (s *session) Read(p []byte) (int, error) {
-	if err := s.flush(); err != nil {
-		return 0, err
+	if s.readErr != nil {
+		return 0, s.readErr
 	}
-	if err := s.deadlines.beforeRead(); err != nil {
-		return 0, s.fail(err)
+	if s.readErr = s.flush(); s.readErr != nil {
+		return 0, s.readErr
+	}
+	if s.readErr = s.deadlines.beforeRead(); s.readErr != nil {
+		return 0, s.readErr
 	}
 	n, err := s.conn.Read(p)
-	if err = s.deadlines.afterRead(n, err); err != nil {
-		s.fail(err)
-	}
-	return n, err
-}
-
-// fail keeps the first error.
-func (s *session) fail(err error) error {
-	if s.failed == nil {
-		s.failed = err
-	}
-	return s.failed
+	s.readErr = s.deadlines.afterRead(n, err)
+	return n, s.readErr
 }
 
 // readFailed says what can be said after a read that failed, and ends the
@@ -149,21 +143,17 @@ func (s *session) readFailed(err error) {
 
 // lastWords sends a reply although nothing is read any more.
 func (s *session) lastWords(r *wire.Reply) {
-	s.failed = nil
 	s.deadlines.last(refuseTimeout)
 	s.reply(r)
 	s.flush()
-	s.fail(io.ErrClosedPipe)
 	s.hangsUp = false
 }
 
 // end sends what waits and closes the connection.
 func (s *session) end() {
-	if s.failed == nil {
-		s.flush()
-	}
+	s.flush()
 	s.linger()
-	if errors.Is(s.failed, errAborted) {
+	if errors.Is(s.readErr, errAborted) {
 		s.deadlines.conn.Close() // without a last word of TLS
 	}
 	s.conn.Close()

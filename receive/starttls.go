@@ -62,7 +62,7 @@ func (s *session) handshake() error {
 		}
 	}
 	s.closing = true
-	s.fail(err)
+	s.readErr, s.writeErr = err, err
 	var timeout *timeoutError
 	if errors.As(err, &timeout) {
 		s.note(replyTimedOut(timeout.limit))

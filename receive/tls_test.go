@@ -246,3 +246,26 @@ func TestSnapshot(t *testing.T) {
 		C: MAIL FROM:<>
 		S: 530 .*`)
 }
+
+// TestLastCommandsOfAHalfClosedConnection: a client that says all it has to say
+// and closes its side still gets every reply, in clear text and under TLS,
+// where the end may come with the last octets.
+func TestLastCommandsOfAHalfClosedConnection(t *testing.T) {
+	const commands = "MAIL FROM:<>\r\nRCPT TO:<b@contoso.example>\r\nDATA\r\nx\r\n.\r\nQUIT\r\n"
+	for _, implicit := range []bool{false, true} {
+		b := newBench(t, testConnector(func(c *config.ReceiveConnector) { c.ImplicitTLS = implicit }))
+		c := b.dial(netip.AddrPort{})
+		if implicit {
+			c.handshake()
+		}
+		c.play("S: 220 .*\nC: EHLO c\nS~ .*")
+		c.send(commands)
+		if conn, ok := c.conn.(*tls.Conn); ok {
+			conn.CloseWrite()
+		} else {
+			c.pipe.in.close(io.EOF)
+		}
+		c.play("S: 250 .*\nS: 250 .*\nS: 354 .*\nS: 250 2\\.6\\.0 .*\nS: 221 .*\nEND")
+		b.only()
+	}
+}
