@@ -116,7 +116,6 @@ func (q *Queue) clerk() {
 
 func (q *Queue) do(c *chore) {
 	var err error
-	wait := storageRetry
 	switch c.kind {
 	case choreReroute:
 		q.rerouteUnreachable()
@@ -126,25 +125,52 @@ func (q *Queue) do(c *chore) {
 			q.saved(c.flight)
 			return
 		}
-		err = errors.New("an outcome can't be stored yet")
-	default:
-		err = q.onMessage(c)
-	}
-	if err == nil {
+		q.again(c, storageRetry+jitter(storageRetry))
 		return
+	case choreDelay, choreNotify:
+		if wait := q.holdOff(); wait > 0 {
+			q.again(c, wait+jitter(storageRetry))
+			return
+		}
 	}
-	if q.ctx.Err() != nil {
-		return // the next start makes up for it
+	err = q.onMessage(c)
+	switch {
+	case err == errReporting:
+		q.again(c, time.Second)
+	case err != nil && q.ctx.Err() == nil: // after a cut the next start makes up for it
+		q.failed(c, err)
 	}
-	if err == errReporting {
-		wait = time.Second
-	} else {
-		q.log.Error("queue: work on a message failed; it will be tried again", "id", c.id, "after", wait, "error", err)
-	}
+}
+
+// again puts a chore off.
+func (q *Queue) again(c *chore, wait time.Duration) {
 	q.mu.Lock()
-	c.due = nowNano() + int64(wait+jitter(wait))
+	defer q.mu.Unlock()
+	c.due = nowNano() + int64(wait)
 	q.addChore(*c)
-	q.mu.Unlock()
+}
+
+// holdOff is how long to leave the storage alone with new notifications.
+func (q *Queue) holdOff() time.Duration {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return time.Duration(q.storageUntil - nowNano())
+}
+
+// failed puts a chore off after trouble with the storage, and all others that
+// need it: when a disk is full a million notifications may wait, and they must
+// not ask one by one.
+func (q *Queue) failed(c *chore, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if now := nowNano(); now >= q.storageUntil {
+		wait := min(storageRetry<<min(q.storageFailures, 8), maxStorageRetry)
+		q.storageFailures++
+		q.storageUntil = now + int64(wait)
+		q.log.Error("queue: work on a message failed; it will be tried again, and others like it", "id", c.id, "after", wait, "error", err)
+	}
+	c.due = q.storageUntil + int64(jitter(storageRetry))
+	q.addChore(*c)
 }
 
 // onMessage does a chore that needs the message in hand.

@@ -125,7 +125,11 @@ func (d *destination) sweep(now int64, s *schedule, fn func(*item) (taken bool))
 	for i := range d.items {
 		d.sweepAt = min(d.sweepAt, s.deadline(&d.items[i]))
 	}
-	d.sweepAt = max(d.sweepAt, now+max(d.pause(), 1))
+	pause := d.pause()
+	if shown == sweepBatch {
+		pause /= 10 // there is more
+	}
+	d.sweepAt = max(d.sweepAt, now+max(pause, 1))
 }
 
 // finish takes an item out of those in flight.

@@ -286,6 +286,43 @@ func TestLoadFails(t *testing.T) {
 	}
 }
 
+// TestHoldOff: with a full disk a crowd of notifications does not ask for room
+// one by one.
+func TestHoldOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		defer w.stop()
+		w.always(refuse)
+		asked := 0
+		const n = 2000
+		for range n {
+			d, _ := w.store.create()
+			d.Commit(context.Background(), envelope("a@x.example"))
+		}
+		w.store.setFail(func(op string) error {
+			if op == "create" {
+				asked++
+				return errDisk
+			}
+			return nil
+		})
+		w.stop()
+		w.start()
+		time.Sleep(time.Hour)
+		w.store.mu.Lock()
+		if asked > 80*maxClerks || asked < 50 {
+			t.Errorf("asked %d times in an hour", asked)
+		}
+		w.store.mu.Unlock()
+		w.store.setFail(nil)
+		time.Sleep(2 * time.Minute)
+		w.settled()
+		if got := w.q.Stats().Notifications; got != n {
+			t.Errorf("%d notifications", got)
+		}
+	})
+}
+
 func TestSubmitFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, nil)

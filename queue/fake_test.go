@@ -383,7 +383,7 @@ func envelope(recipients ...string) *message.Envelope {
 
 func (w *world) submit(e *message.Envelope) message.ID {
 	w.t.Helper()
-	d, err := w.store.create()
+	d, err := w.q.newDraft()
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -170,6 +170,9 @@ func (q *Queue) compose(r *dsn.Report, whole bool) (message.ID, error) {
 	if err := q.submit(q.ctx, d, e); err != nil {
 		return 0, fmt.Errorf("make a notification: %w", err)
 	}
+	q.mu.Lock()
+	q.storageFailures = 0
+	q.mu.Unlock()
 	return r.NotificationID, nil
 }
 

@@ -110,6 +110,11 @@ type Queue struct {
 	clerks       int // running
 	unsaved      int // flights with updates that could not be stored
 	items        int // items anywhere
+
+	// storageUntil is how long no notification is tried after trouble with the
+	// storage, storageFailures how often in a row there was some.
+	storageUntil    int64
+	storageFailures int
 }
 
 type phase uint8
@@ -233,7 +238,8 @@ func (q *Queue) Create() (*spool.Draft, error) { return q.store.Create() }
 
 // Submit accepts a message: when it returns nil, content and envelope are on
 // stable storage and the message is on its way. After any error the message is
-// not accepted; all of them are temporary.
+// not accepted; all of them are temporary. The envelope is not to be changed
+// afterwards.
 func (q *Queue) Submit(ctx context.Context, d *spool.Draft, e *message.Envelope) error {
 	return q.submit(ctx, d, e)
 }
@@ -251,6 +257,9 @@ func (q *Queue) submit(ctx context.Context, d draft, e *message.Envelope) error 
 		return ErrNotRunning
 	}
 	id := d.ID()
+	if e.Arrived.IsZero() {
+		e.Arrived = time.Now()
+	}
 	if err := d.Commit(ctx, e); err != nil {
 		return fmt.Errorf("queue: store the message: %w", err)
 	}

@@ -14,10 +14,11 @@ const (
 	defaultDelay      = 4 * time.Hour
 	defaultOutbound   = 1000
 	defaultPerDomain  = 20
-	jitterPart        = 5     // jitter is at most a fifth of the interval, later only
-	maxWorkers        = 10000 // what "unlimited" connections come to: a goroutine and a socket each
-	reservedPart      = 10    // a tenth of the workers is kept for queues with nothing in flight
-	storageRetry      = 10 * time.Second
+	jitterPart        = 5                // jitter is at most a fifth of the interval, later only
+	maxWorkers        = 10000            // what "unlimited" connections come to: a goroutine and a socket each
+	reservedPart      = 10               // a tenth of the workers is kept for queues with nothing in flight
+	storageRetry      = 10 * time.Second // doubled up to maxStorageRetry while trouble lasts
+	maxStorageRetry   = time.Minute
 	loadRetry         = time.Minute
 	queueMaxIdle      = 3 * time.Minute
 	heartbeat         = time.Minute // how late a jump of the wall clock is noticed at most

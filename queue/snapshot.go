@@ -64,6 +64,9 @@ func (q *Queue) Snapshot() []QueueInfo {
 	}
 	unreachable := q.describe(q.unreachable, now)
 	q.mu.Unlock()
+	for i := range list {
+		list[i].Name = list[i].Hop.String()
+	}
 	slices.SortFunc(list, func(a, b QueueInfo) int { return strings.Compare(a.Name, b.Name) })
 	if unreachable.Messages > 0 {
 		list = append(list, unreachable)
@@ -73,7 +76,7 @@ func (q *Queue) Snapshot() []QueueInfo {
 
 func (q *Queue) describe(d *destination, now int64) QueueInfo {
 	i := QueueInfo{
-		Name: d.hop.String(), Hop: d.hop, Status: d.status(&q.schedule, now),
+		Hop: d.hop, Status: d.status(&q.schedule, now),
 		Messages: len(d.items) + len(d.active) + d.pins, InFlight: len(d.active), Deferred: d.deferred,
 	}
 	oldest := never
