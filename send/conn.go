@@ -110,6 +110,7 @@ func (c *conn) lastWords(p phase) *failure {
 	if err != nil || reply.Code < 400 {
 		return nil
 	}
+	reply.Text = clip(reply.Text)
 	return refused(p, reply)
 }
 
@@ -125,10 +126,22 @@ func (c *conn) read(ctx context.Context, p phase, d time.Duration) (message.Repl
 	if err != nil {
 		return reply, lines, lost(ctx, p, err)
 	}
+	reply.Text = clip(reply.Text)
 	if reply.Code == 421 {
 		return reply, lines, refused(p, reply)
 	}
 	return reply, lines, nil
+}
+
+// maxReplyText is how much of a reply's text is kept with the recipient, in
+// octets: room for the longest explanations in use. The log has all of it.
+const maxReplyText = 4096
+
+func clip(text string) string {
+	if len(text) <= maxReplyText {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxReplyText], "") + " [...]"
 }
 
 func (c *conn) logReceived(lines []string) {

@@ -60,12 +60,6 @@ func (n *memNet) dial(ctx context.Context, source netip.Addr, remote netip.AddrP
 	return client, nil
 }
 
-func (n *memNet) dialCount() int {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return len(n.dials)
-}
-
 // half is one direction of a connection.
 type half struct {
 	mu     sync.Mutex

@@ -1,0 +1,58 @@
+package send
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"postern/config"
+)
+
+func TestLint(t *testing.T) {
+	sound := config.SendConnector{Name: "Internet", FQDN: "out.contoso.example", TLS: config.TLSOpportunistic}
+	hub := []config.SmartHost{{Host: "hub.test"}, {Host: "2001:db8::1"}}
+	for _, tt := range []struct {
+		name   string
+		change func(c *config.SendConnector)
+		want   string // "severity path", separated by commas
+	}{
+		{"sound", func(c *config.SendConnector) {}, ""},
+		{"unqualified fqdn", func(c *config.SendConnector) { c.FQDN = "edge" }, "warning send_connector[0].fqdn"},
+		{"impossible fqdn", func(c *config.SendConnector) { c.FQDN = "edge_1.contoso.example" }, "error send_connector[0].fqdn"},
+		{"level without required", func(c *config.SendConnector) { c.TLSAuthLevel = config.DomainValidation }, "warning send_connector[0].tls_auth_level"},
+		{"no tls_domain", func(c *config.SendConnector) {
+			c.TLS, c.TLSAuthLevel, c.SmartHosts = config.TLSRequired, config.DomainValidation, hub
+		}, "warning send_connector[0].tls_domain"},
+		{"auth without smart hosts", func(c *config.SendConnector) { c.SmartHostAuth.Mechanism = authBasic }, "warning send_connector[0].smart_host_auth"},
+		{"password in clear", func(c *config.SendConnector) { c.SmartHosts, c.SmartHostAuth.Mechanism = hub, authBasic }, "warning send_connector[0].smart_host_auth"},
+		{"auth never possible", func(c *config.SendConnector) {
+			c.SmartHosts, c.SmartHostAuth.Mechanism, c.TLS = hub, authRequireTLS, config.TLSIgnoreSTARTTLS
+		}, "error send_connector[0].smart_host_auth"},
+		{"no source for a smart host", func(c *config.SendConnector) {
+			c.SmartHosts, c.SourceIPAddress = hub, []netip.Addr{netip.MustParseAddr("192.0.2.12")}
+		}, "warning send_connector[0].source_ip_address"},
+	} {
+		c := sound
+		tt.change(&c)
+		var got []string
+		for _, f := range Lint(&config.Config{SendConnectors: []config.SendConnector{c}}) {
+			got = append(got, fmt.Sprintf("%s %s", f.Severity, f.Path))
+			if f.Remedy == "" || !strings.Contains(f.Message, `"Internet"`) {
+				t.Errorf("%s: finding %+v", tt.name, f)
+			}
+		}
+		if strings.Join(got, ",") != tt.want {
+			t.Errorf("%s: %v, want %s", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestCheckSources(t *testing.T) {
+	cfg := &config.Config{SendConnectors: []config.SendConnector{{Name: "Internet", SourceIPAddress: []netip.Addr{
+		netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("192.0.2.99")}}}}
+	got := CheckSources(cfg)
+	if len(got) != 1 || got[0].Severity != config.Warning || got[0].Path != "send_connector[0].source_ip_address[1]" {
+		t.Errorf("findings %+v", got)
+	}
+}
