@@ -184,12 +184,25 @@ func (a *app) printRoute(table *routing.Table, env *message.Envelope) {
 	s := styleFor(a.out)
 	for _, r := range env.Recipients {
 		d := table.Explain(routing.Query{Sender: env.From, Recipient: r.Address, Size: env.Size})
-		fmt.Fprintf(a.out, "   %s %s: %s\n", s.cyan("Send connector:"), s.bold(d.Connector), d.Reason)
+		fmt.Fprintf(a.out, "   %s %s\n", s.cyan("Send connector:"), s.bold(d.Connector))
+		a.printWrapped("because: " + d.Reason)
 		for _, c := range d.Candidates {
 			if c.EliminatedBy != "" {
-				fmt.Fprintf(a.out, "     not %s: %s\n", c.Name, c.Detail)
+				a.printWrapped("not " + c.Name + ": " + c.Detail)
 			}
 		}
+	}
+}
+
+// printWrapped prints text below a heading.
+func (a *app) printWrapped(text string) {
+	width, _ := terminal(a.out)
+	const indent = "     "
+	for i, line := range wrap(text, width-len(indent)-2) {
+		if i > 0 {
+			line = "  " + line
+		}
+		fmt.Fprintln(a.out, indent+line)
 	}
 }
 
