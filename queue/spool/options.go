@@ -33,7 +33,8 @@ type Options struct {
 
 // The defaults of Options.
 const (
-	defaultSegmentSize  = 16 << 20
+	// Four segments and the small files beside them stay under 64 MB.
+	defaultSegmentSize  = 16<<20 - 16<<10
 	defaultSegments     = 4
 	defaultMaxSegments  = 16
 	defaultInlineSize   = 256 << 10

@@ -1,0 +1,19 @@
+package spool
+
+// Settle waits until the recycler has made an attempt that began after now.
+func (s *Store) Settle() {
+	c := make(chan struct{})
+	select {
+	case s.settle <- c:
+		<-c
+	case <-s.stopRecycler:
+	}
+}
+
+// CheckAccounts compares what is counted along the way with what a count of
+// everything gives; it returns what differs.
+func (s *Store) CheckAccounts() (problems []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.checkAccounts()
+}
