@@ -15,9 +15,8 @@ import (
 
 // The mechanisms of smart_host_auth.
 const (
-	authNone       = "none"
-	authBasic      = "basic"
-	authRequireTLS = "basic_require_tls"
+	authNone  = "none"
+	authBasic = "basic" // also in clear; basic_require_tls: over TLS only
 )
 
 // maxPassword bounds what is read of a password file.

@@ -27,10 +27,10 @@ func TestAuth(t *testing.T) {
 		want      string
 		sent      []string // lines of the exchange
 	}{
-		{"PLAIN", authRequireTLS, &fakeMX{tls: server, tlsExt: []string{"AUTH LOGIN PLAIN"}}, path, took, []string{plain}},
-		{"LOGIN", authRequireTLS, &fakeMX{tls: server, tlsExt: []string{"AUTH LOGIN"}}, path, took, []string{"AUTH LOGIN", b64("edge"), b64("secret")}},
+		{"PLAIN", "basic_require_tls", &fakeMX{tls: server, tlsExt: []string{"AUTH LOGIN PLAIN"}}, path, took, []string{plain}},
+		{"LOGIN", "basic_require_tls", &fakeMX{tls: server, tlsExt: []string{"AUTH LOGIN"}}, path, took, []string{"AUTH LOGIN", b64("edge"), b64("secret")}},
 		{"in clear", authBasic, &fakeMX{ext: []string{"AUTH=PLAIN"}}, path, took, []string{plain}},
-		{"in clear where TLS is required", authRequireTLS, &fakeMX{ext: []string{"AUTH PLAIN"}}, path, "0 deferred 454 4.7.0 ", nil},
+		{"in clear where TLS is required", "basic_require_tls", &fakeMX{ext: []string{"AUTH PLAIN"}}, path, "0 deferred 454 4.7.0 ", nil},
 		{"not offered", authBasic, &fakeMX{ext: []string{"AUTH CRAM-MD5"}}, path, "0 deferred 454 4.7.0 ", nil},
 		{"refused", authBasic, &fakeMX{ext: []string{"AUTH PLAIN"}, answer: func(_ *fakeSession, line string) string {
 			if strings.HasPrefix(line, "AUTH") {

@@ -195,6 +195,31 @@ func TestReconfigured(t *testing.T) {
 	})
 }
 
+// TestReconfiguredInUse: nor is one kept that was in use meanwhile.
+func TestReconfiguredInUse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mx := &fakeMX{faults: map[string]fault{"end": func(s *fakeSession) bool {
+			time.Sleep(time.Second)
+			s.send("250 2.6.0 Queued")
+			return true
+		}}}
+		b := newBench(t, mx)
+		s := b.start()
+		done := make(chan string, 1)
+		go func() { done <- sum(s.Deliver(t.Context(), hop(), mail("x\r\n"))) }()
+		synctest.Wait()
+		s.Configure(b.config)
+		if got := <-done; got != took {
+			t.Errorf("outcome %q", got)
+		}
+		b.send()
+		b.stop()
+		if mx.count() != 2 {
+			t.Errorf("%d connections, want 2", mx.count())
+		}
+	})
+}
+
 // TestHostLimit: no host gets more connections at once than it may, and all
 // messages get through.
 func TestHostLimit(t *testing.T) {

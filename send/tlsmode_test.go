@@ -74,6 +74,9 @@ func TestTLSModes(t *testing.T) {
 						if !strings.HasPrefix(got, want) || r.Unreachable || len(messages) != 0 {
 							t.Errorf("outcome %q, %d messages; want %q", got, len(messages), want)
 						}
+						if lines := strings.Join(mx.commands(), " "); strings.Contains(lines, "HELO") {
+							t.Errorf("commands %s: HELO can't lead to TLS", lines)
+						}
 						return
 					}
 					last := r.Attempts[len(r.Attempts)-1]
