@@ -237,12 +237,9 @@ func TestFindings(t *testing.T) {
 			`edge.toml:9:1: tls_domain: "hub..example" is not a domain name: a label is empty; write a domain name, such as "edge.contoso.example"`}},
 		{"authentication without smart hosts", receiveHead + sendHead + "tls = \"ignore_starttls\"\n[send_connector.smart_host_auth]\nmechanism = \"basic_require_tls\"\nusername = \"u\"", []string{
 			`edge.toml:8:1: password_file is missing in smart_host_auth, for mechanism = "basic_require_tls"; write password_file = ...`,
-			`edge.toml:9:1: warning: mechanism is read but this version does not act on it yet`,
 			`edge.toml:9:1: mechanism: there are no smart hosts to authenticate to; write smart_hosts, or take smart_host_auth out`,
-			`edge.toml:9:1: mechanism: "basic_require_tls" needs TLS, which tls = "ignore_starttls" never asks for; write tls = "required"`,
-			`edge.toml:10:1: warning: username is read but this version does not act on it yet`}},
+			`edge.toml:9:1: mechanism: "basic_require_tls" needs TLS, which tls = "ignore_starttls" never asks for; write tls = "required"`}},
 		{"credentials without a mechanism", receiveHead + sendHead + "smart_hosts = [\"h\"]\nsmart_host_auth = { username = \"u\" }", []string{
-			`edge.toml:8:21: warning: username is read but this version does not act on it yet`,
 			`edge.toml:8:21: username: without a mechanism it is never sent; write mechanism = "basic_require_tls"`}},
 
 		// Domains.

@@ -53,7 +53,6 @@ func TestReferenceSaysWhatIsNotInEffect(t *testing.T) {
 		{"[[receive_connector]]", "max_connection_rate_per_minute", []string{"| `\"unlimited\"` |", `or "unlimited"`}},
 		{"[[user]]", "password_hash", []string{"required", "**not in effect yet**"}},
 		{"[back_pressure.disk]", "high", []string{"| `\"500MB free\"` |", "**not in effect yet**"}},
-		{"[send_connector.smart_host_auth]", "mechanism", []string{"**not in effect yet**"}},
 		{"[queue]", "directory", []string{"`server.data_dir`/spool", "needs a restart"}},
 		{"[queue]", "retry", []string{"`[\"1m x4\", \"10m x6\", \"30m\"]`"}},
 	} {

@@ -121,17 +121,17 @@ func smartHostAuthTable() *table {
 		doc:  "How to authenticate to the smart hosts.",
 		keys: []key{
 			{
-				Name: "mechanism", Type: choice("none", "basic", "basic_require_tls"), Default: "none", Pending: true,
+				Name: "mechanism", Type: choice("none", "basic", "basic_require_tls"), Default: "none",
 				Doc:   "Whether to send AUTH PLAIN or LOGIN, and only within TLS (`basic_require_tls`) or in any case (`basic`).",
 				Field: in(func(a *SmartHostAuth) any { return &a.Mechanism }),
 			},
 			{
-				Name: "username", Type: comment(), Default: "", Pending: true,
+				Name: "username", Type: comment(), Default: "",
 				Doc:   "The user name.",
 				Field: in(func(a *SmartHostAuth) any { return &a.Username }),
 			},
 			{
-				Name: "password_file", Type: comment(), Default: "", Pending: true,
+				Name: "password_file", Type: comment(), Default: "",
 				Doc:   "The path of a file whose first line is the password.",
 				Field: in(func(a *SmartHostAuth) any { return &a.PasswordFile }),
 			},

@@ -201,17 +201,17 @@ func logsTable() *table {
 				Field: in(func(l *Logs) any { return &l.Directory }),
 			},
 			{
-				Name: "max_file_size", Type: sizeLimit(64*kilobyte, 1<<40), Default: "10MB",
+				Name: "max_file_size", Type: sizeLimit(64*kilobyte, 1<<40), Default: "10MB", Restart: true,
 				Doc:   "At this size a log goes on in a new file.",
 				Field: in(func(l *Logs) any { return &l.MaxFileSize }),
 			},
 			{
-				Name: "max_directory_size", Type: sizeLimit(megabyte, 1<<50), Default: "250MB",
+				Name: "max_directory_size", Type: sizeLimit(megabyte, 1<<50), Default: "250MB", Restart: true,
 				Doc:   "Beyond this size of all files of a log together, the oldest are removed.",
 				Field: in(func(l *Logs) any { return &l.MaxDirectorySize }),
 			},
 			{
-				Name: "max_age", Type: durationLimit(time.Hour, 3650*day), Default: "30d",
+				Name: "max_age", Type: durationLimit(time.Hour, 3650*day), Default: "30d", Restart: true,
 				Doc:   "Files older than this are removed.",
 				Field: in(func(l *Logs) any { return &l.MaxAge }),
 			},

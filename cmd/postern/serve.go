@@ -75,7 +75,7 @@ func (a *app) runGateway(ctx context.Context, cfg *config.Config, findings []con
 		return errors.Join(err, stop(g, logger))
 	}
 	admin := openControl(cfg, g, logger)
-	started(cfg, g, logger)
+	started(cfg, logger)
 	for {
 		select {
 		case <-hup:
@@ -89,14 +89,7 @@ func (a *app) runGateway(ctx context.Context, cfg *config.Config, findings []con
 	}
 }
 
-func started(cfg *config.Config, g *server.Server, logger *slog.Logger) {
-	for _, b := range g.Bindings() {
-		if b.Err != nil {
-			logger.Error("can't listen; trying again", "binding", b.Address, "error", b.Err)
-			continue
-		}
-		logger.Info("listening", "binding", b.Address)
-	}
+func started(cfg *config.Config, logger *slog.Logger) {
 	data, err := filepath.Abs(cfg.Server.DataDir)
 	if err != nil {
 		data = cfg.Server.DataDir
