@@ -56,6 +56,8 @@ func TestExitCodes(t *testing.T) {
 		{"frobnicate", 2, "unknown command"},
 		{"version --output yaml", 2, "want table or json"},
 		{"connector show nobody", 1, `no connector "nobody"`},
+		{"spool salvage x", 2, "--to OUT"},
+		{"spool dump x", 1, "x is no spool"},
 		{"reload", 3, "no running gateway answers"},
 	} {
 		var out bytes.Buffer
