@@ -56,7 +56,7 @@ func heap() uint64 {
 // them up does.
 func TestMemory(t *testing.T) {
 	const n = 1_000_000
-	for _, domains := range []int{1, 1000, 100_000} {
+	for _, domains := range []int{1000, 100_000} {
 		t.Run(fmt.Sprint(domains), func(t *testing.T) {
 			before := heap()
 			c := &crowd{messages: n, domains: domains, due: time.Now().Add(time.Hour), arrived: time.Now()}

@@ -59,7 +59,7 @@ func TestOneConnection(t *testing.T) {
 		if w.peak[""] != 1 {
 			t.Errorf("peak %d", w.peak[""])
 		}
-		for i, c := range w.calls {
+		for i, c := range w.made() {
 			if want := fmt.Sprintf("d%d.example", i%2); c.hop != want {
 				t.Errorf("delivery %d went to %s: queues do not take turns", i, c.hop)
 			}
@@ -124,7 +124,7 @@ func TestStop(t *testing.T) {
 			if err := w.q.Stop(ctx); err != nil {
 				t.Error(err)
 			}
-			if n := len(w.calls); n != 5 || w.store.live() != 15 || time.Since(w.began) != time.Minute {
+			if n := len(w.made()); n != 5 || w.store.live() != 15 || time.Since(w.began) != time.Minute {
 				t.Errorf("%d deliveries, %d messages left, stopped after %v", n, w.store.live(), time.Since(w.began))
 			}
 			d, _ := w.store.create()
@@ -135,8 +135,8 @@ func TestStop(t *testing.T) {
 			w.start()
 			w.settled()
 			w.stop()
-			if len(w.calls) != 20 {
-				t.Errorf("%d deliveries in all", len(w.calls))
+			if len(w.made()) != 20 {
+				t.Errorf("%d deliveries in all", len(w.made()))
 			}
 		})
 	})
@@ -268,7 +268,7 @@ func TestManyRecipients(t *testing.T) {
 					}
 				}
 				first := 0
-				for _, c := range w.calls {
+				for _, c := range w.made() {
 					if c.at == 0 {
 						first++
 					}

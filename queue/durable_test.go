@@ -169,7 +169,7 @@ func TestUnsavedBound(t *testing.T) {
 			w.submit(envelope("a@white.example"))
 		}
 		time.Sleep(time.Hour)
-		if n := len(w.calls); n < maxUnsaved || n > maxUnsaved+defaultPerDomain {
+		if n := len(w.made()); n < maxUnsaved || n > maxUnsaved+defaultPerDomain {
 			t.Errorf("%d deliveries", n)
 		}
 		w.store.setFail(nil)
@@ -278,7 +278,9 @@ func TestLoadFails(t *testing.T) {
 					t.Errorf("status %s", s)
 				}
 				if status == "p" {
+					w.store.mu.Lock()
 					delete(w.store.messages, id)
+					w.store.mu.Unlock()
 				}
 				w.settled()
 			})
@@ -337,7 +339,7 @@ func TestSubmitFails(t *testing.T) {
 			t.Error("a message to nobody was accepted")
 		}
 		w.settled()
-		if len(w.calls) != 0 {
+		if len(w.made()) != 0 {
 			t.Error("it was delivered all the same")
 		}
 	})

@@ -140,14 +140,20 @@ func (s *fakeStore) Update(id message.ID, u *message.Update) error {
 	return nil
 }
 
-// get returns a message, finished or not.
+// get returns a message as it is now, finished or not.
 func (s *fakeStore) get(id message.ID) *stored {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if m := s.finished[id]; m != nil {
-		return m
+	m := s.finished[id]
+	if m == nil {
+		m = s.messages[id]
 	}
-	return s.messages[id]
+	if m == nil {
+		return nil
+	}
+	st := *m.state
+	st.Recipients = slices.Clone(st.Recipients)
+	return &stored{m.envelope, &st, m.content}
 }
 
 func (s *fakeStore) live() int {
@@ -395,12 +401,17 @@ func (w *world) submit(e *message.Envelope) message.ID {
 	return d.ID()
 }
 
-// callsTo lists the deliveries tried to one domain.
-func (w *world) callsTo(domain string) []call {
+// made lists all deliveries tried so far.
+func (w *world) made() []call {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	return slices.Clone(w.calls)
+}
+
+// callsTo lists the deliveries tried to one domain.
+func (w *world) callsTo(domain string) []call {
 	var list []call
-	for _, c := range w.calls {
+	for _, c := range w.made() {
 		if c.hop == domain {
 			list = append(list, c)
 		}
@@ -415,8 +426,6 @@ func (w *world) statuses(id message.ID) string {
 	if m == nil {
 		w.t.Fatalf("message %d is nowhere", id)
 	}
-	w.store.mu.Lock()
-	defer w.store.mu.Unlock()
 	var b strings.Builder
 	for _, r := range m.state.Recipients {
 		b.WriteByte("pdDFER"[r.Status])

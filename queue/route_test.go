@@ -168,7 +168,7 @@ func TestRerouteWhenDue(t *testing.T) {
 		})
 		time.Sleep(59 * time.Second)
 		synctest.Wait()
-		if n := len(w.calls); n != 2 {
+		if n := len(w.made()); n != 2 {
 			t.Errorf("%d deliveries before anything was due", n)
 		}
 		time.Sleep(time.Minute)
@@ -177,11 +177,11 @@ func TestRerouteWhenDue(t *testing.T) {
 			t.Errorf("statuses %s", s)
 		}
 		got := map[string]int{}
-		for _, c := range w.calls[2:] {
+		for _, c := range w.made()[2:] {
 			got[c.hop] += len(c.list)
 		}
 		if got["one.example"] != 1 || got["two.example"] != 2 {
-			t.Errorf("deliveries %v", w.calls)
+			t.Errorf("deliveries %v", w.made())
 		}
 	})
 }

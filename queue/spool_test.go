@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -51,7 +52,7 @@ func TestSpoolRestarts(t *testing.T) {
 			}
 			return accept(d)
 		})
-		const rounds, n = 5, 100
+		const rounds, n = 3, 50
 		for range rounds {
 			for i := range n {
 				w.submit(envelope(fmt.Sprintf("u%d@yes.example", i), "a@no.example", "b@grey.example"))
@@ -92,12 +93,12 @@ func TestSpoolDiskFull(t *testing.T) {
 		disk := faultfs.New(64 << 20)
 		s, change := onSpool(t, dir, disk)
 		w := newWorld(t, change)
-		open := false
+		var open atomic.Bool
 		w.setDeliver(func(_ context.Context, hop routing.NextHop, d *message.Delivery) message.Report {
 			switch {
 			case hop.Domain == "sender.example":
 				return accept(d)
-			case !open:
+			case !open.Load():
 				return unreachable(d)
 			case strings.HasPrefix(d.Envelope.Recipients[0].Address.Local, "no"):
 				return refuse(d)
@@ -129,7 +130,7 @@ func TestSpoolDiskFull(t *testing.T) {
 				t.Fatal("a full disk takes everything")
 			}
 		}
-		open = true
+		open.Store(true)
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		done := w.q.Stats()

@@ -215,7 +215,7 @@ func TestFailuresTogether(t *testing.T) {
 		}
 		time.Sleep(30 * time.Second)
 		info := w.q.Snapshot()
-		if n := len(w.calls); n != defaultPerDomain || info[0].RetryCount != 1 || info[0].Messages != 100 {
+		if n := len(w.made()); n != defaultPerDomain || info[0].RetryCount != 1 || info[0].Messages != 100 {
 			t.Errorf("%d attempts came to %+v", n, info)
 		}
 		w.setDeliver(nil)
