@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // The names of the contenders that others are held against.
@@ -22,15 +23,19 @@ const (
 // contender is what stands between source and sink; nothing when start is nil.
 type contender struct {
 	name  string
-	start func(ctx context.Context, addr string) (stop func(), err error)
+	start func(ctx context.Context, addr string) (stop func() time.Duration, err error)
 }
 
 func (b *bench) contenders() []contender {
 	return []contender{
 		{nameDirect, nil},
 		{namePostfix, b.startPostfix},
-		{namePostern, func(_ context.Context, addr string) (func(), error) { return b.startPostern(addr, "none") }},
-		{namePostern + ", verbose logs", func(_ context.Context, addr string) (func(), error) { return b.startPostern(addr, "verbose") }},
+		{namePostern, func(_ context.Context, addr string) (func() time.Duration, error) {
+			return b.startPostern(addr, "none")
+		}},
+		{namePostern + ", verbose logs", func(_ context.Context, addr string) (func() time.Duration, error) {
+			return b.startPostern(addr, "verbose")
+		}},
 	}
 }
 
@@ -43,7 +48,7 @@ func (b *bench) fresh(name string) (string, error) {
 	return dir, os.Mkdir(dir, 0o755)
 }
 
-func (b *bench) startPostern(addr, logging string) (func(), error) {
+func (b *bench) startPostern(addr, logging string) (func() time.Duration, error) {
 	dir, err := b.fresh("postern.d")
 	if err != nil {
 		return nil, err
@@ -86,7 +91,7 @@ protocol_logging = %[5]q
 
 // startPostfix starts an instance of its own, with the limits lifted that
 // would hold it back here. It writes no log: nothing listens for it.
-func (b *bench) startPostfix(ctx context.Context, addr string) (func(), error) {
+func (b *bench) startPostfix(ctx context.Context, addr string) (func() time.Duration, error) {
 	if os.Geteuid() != 0 {
 		return nil, errors.New("an instance of Postfix takes root; measure without it with -only postern")
 	}

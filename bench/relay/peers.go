@@ -65,24 +65,32 @@ func (b *bench) close() error {
 	return os.RemoveAll(b.dir)
 }
 
+// measured is what one measurement gave.
+type measured struct {
+	accepted time.Duration // until smtp-source had ended
+	total    time.Duration // until the last message was at the sink
+	cpu      time.Duration // of the gateway for one message, with its start and stop spread over all
+}
+
 // measure starts a contender, warms it up, and times the messages through it.
-func (b *bench) measure(ctx context.Context, c contender) (accepted, total time.Duration, err error) {
+func (b *bench) measure(ctx context.Context, c contender) (m measured, err error) {
 	addr := b.sink.addr
+	stop := func() time.Duration { return 0 }
 	if c.start != nil {
 		addr = freeAddr()
-		stop, err := c.start(ctx, addr)
-		if err != nil {
-			return 0, 0, err
+		if stop, err = c.start(ctx, addr); err != nil {
+			return m, err
 		}
-		defer stop()
-		if err := await(ctx, addr); err != nil {
-			return 0, 0, err
-		}
+	}
+	defer func() { m.cpu = stop() / time.Duration(warmUp+b.messages) }()
+	if err = await(ctx, addr); err != nil {
+		return m, err
 	}
 	if _, _, err = b.relay(ctx, addr, warmUp); err != nil {
-		return 0, 0, err
+		return m, err
 	}
-	return b.relay(ctx, addr, b.messages)
+	m.accepted, m.total, err = b.relay(ctx, addr, b.messages)
+	return m, err
 }
 
 // relay sends messages to an address and waits until all are at the sink.
@@ -238,7 +246,8 @@ func lookPath(program string) (string, error) {
 }
 
 // start runs a program until the returned function is called.
-func start(logPath, name string, args ...string) (stop func(), err error) {
+// It returns the processor time that the program and its children have used.
+func start(logPath, name string, args ...string) (stop func() time.Duration, err error) {
 	log, err := os.Create(logPath)
 	if err != nil {
 		return nil, err
@@ -248,11 +257,12 @@ func start(logPath, name string, args ...string) (stop func(), err error) {
 	if err := cmd.Start(); err != nil {
 		return nil, errors.Join(err, log.Close())
 	}
-	return func() {
+	return func() time.Duration {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		timer := time.AfterFunc(waiting, func() { _ = cmd.Process.Kill() })
 		_ = cmd.Wait()
 		timer.Stop()
 		log.Close()
+		return cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	}, nil
 }
