@@ -55,8 +55,8 @@ func heap() uint64 {
 // TestMemory measures what a million queued messages take, and how long taking
 // them up does.
 func TestMemory(t *testing.T) {
-	const n = 1_000_000
-	for _, domains := range []int{1000, 100_000} {
+	for _, size := range []struct{ n, domains int }{{1_000_000, 1000}, {100_000, 10_000}} {
+		n, domains := size.n, size.domains
 		t.Run(fmt.Sprint(domains), func(t *testing.T) {
 			before := heap()
 			c := &crowd{messages: n, domains: domains, due: time.Now().Add(time.Hour), arrived: time.Now()}
@@ -69,7 +69,7 @@ func TestMemory(t *testing.T) {
 				t.Fatal(err)
 			}
 			took := time.Since(began)
-			each := float64(heap()-before) / n
+			each := float64(heap()-before) / float64(n)
 			began = time.Now()
 			q.Snapshot()
 			t.Logf("%d messages in %d queues: %.0f octets each, taken up in %v, snapshot in %v", n, domains, each, took.Round(time.Millisecond), time.Since(began).Round(time.Millisecond))
