@@ -7,7 +7,7 @@ func (s *Store) checkAccounts() (problems []string) {
 	bad := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
 	live := make(map[uint32]int64)
 	copies := make(map[uint64]int)
-	var bytes int64
+	var bytes, room int64
 	for _, g := range s.cat.segs {
 		for _, id := range g.messages {
 			copies[uint64(id)]++
@@ -19,8 +19,12 @@ func (s *Store) checkAccounts() (problems []string) {
 	for id, e := range s.cat.index {
 		bytes += e.size
 		live[e.msg.epoch()] += int64(e.msgLen)
-		for _, p := range s.cat.states(id, &e) {
+		for i := range shardCount(e.rcpts) {
+			p := s.cat.statePlace(id, &e, i)
 			live[p.loc.epoch()] += int64(p.len)
+			if p.loc == 0 {
+				room += stateRoom(e.rcpts, i)
+			}
 		}
 		if s.cat.segs[e.msg.epoch()] == nil {
 			bad("message %s is in segment %d, which is gone", id, e.msg.epoch())
@@ -45,6 +49,9 @@ func (s *Store) checkAccounts() (problems []string) {
 		if g.readers != 0 {
 			bad("segment %d: %d readers", epoch, g.readers)
 		}
+	}
+	if room != s.cat.room {
+		bad("%d octets of room, counted %d", s.cat.room, room)
 	}
 	if bytes != s.cat.bytes {
 		bad("%d octets of content, counted %d", s.cat.bytes, bytes)

@@ -45,6 +45,8 @@ type catalog struct {
 	dead   map[message.ID]corpse
 	segs   map[uint32]*segment
 	bytes  int64
+	// room is what the first states of all shards without one may take.
+	room int64
 	// sunk is set when a cold segment has become worth compacting.
 	sunk bool
 }
@@ -108,7 +110,16 @@ func (c *catalog) addMessage(id message.ID, at place, size int64, rcpts uint32, 
 	}
 	c.index[id] = e
 	c.bytes += size
+	for i := range shardCount(rcpts) {
+		c.room += stateRoom(rcpts, i)
+	}
 	c.count(at.loc.epoch(), int64(at.len))
+}
+
+// stateRoom is what a lean state record of shard i may take.
+func stateRoom(rcpts uint32, i int) int64 {
+	n := min(max(int64(rcpts)-int64(i)*shardSize, 0), shardSize)
+	return outcomeRoom + n*outcomeRoom
 }
 
 // statePlace returns where shard i of a message's state is.
@@ -134,6 +145,12 @@ func (c *catalog) setState(id message.ID, i int, at place) {
 	old := c.statePlace(id, &e, i)
 	c.count(old.loc.epoch(), -int64(old.len))
 	c.count(at.loc.epoch(), int64(at.len))
+	if old.loc == 0 {
+		c.room -= stateRoom(e.rcpts, i)
+	}
+	if at.loc == 0 {
+		c.room += stateRoom(e.rcpts, i)
+	}
 	if i == 0 {
 		e.state, e.stateLen = at.loc, at.len
 	} else {
@@ -177,13 +194,14 @@ func (c *catalog) kill(id message.ID, epoch uint32) (entry, bool) {
 // remove takes a message and its records out of the account.
 func (c *catalog) remove(id message.ID, e *entry) {
 	c.count(e.msg.epoch(), -int64(e.msgLen))
-	c.count(e.state.epoch(), -int64(e.stateLen))
-	if e.flags&entryShards != 0 {
-		for _, p := range c.shards[id] {
-			c.count(p.loc.epoch(), -int64(p.len))
+	for i := range shardCount(e.rcpts) {
+		p := c.statePlace(id, e, i)
+		c.count(p.loc.epoch(), -int64(p.len))
+		if p.loc == 0 {
+			c.room -= stateRoom(e.rcpts, i)
 		}
-		delete(c.shards, id)
 	}
+	delete(c.shards, id)
 	c.bytes -= e.size
 	delete(c.index, id)
 }

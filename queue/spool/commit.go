@@ -2,6 +2,7 @@ package spool
 
 import (
 	"fmt"
+	"runtime"
 	"time"
 
 	"postern/internal/message"
@@ -60,6 +61,8 @@ func (s *Store) commitLoop() {
 	var g group
 	inARow := 0 // failed groups
 	for {
+		// Those who have just been answered may have the next message ready.
+		runtime.Gosched()
 		s.mu.Lock()
 		g.reset()
 		wait := s.collect(&g)
@@ -279,11 +282,12 @@ func (s *Store) fillDone(g *group, room int64) bool {
 
 // fillStates adds the states that have changed; false when not all fit.
 func (s *Store) fillStates(g *group, room int64) bool {
+	lean := len(s.free) < s.reserve() // the reserve is in use
 	for i, h := range s.updates.dirty {
 		for len(h.dirty) > 0 {
 			shard := h.dirty[len(h.dirty)-1]
 			at := len(g.arena)
-			g.arena = appendShard(g.arena, h.state, int(shard), s.maxState)
+			g.arena = appendShard(g.arena, h.state, int(shard), s.maxState, lean)
 			n := len(g.arena) - at
 			hd := header{kind: kindState, id: uint64(h.id), shard: shard, metaLen: uint32(n), metaCRC: checksum(g.arena[at:])}
 			if g.size+hd.size() > room || g.size >= maxGroup {

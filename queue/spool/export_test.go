@@ -1,5 +1,7 @@
 package spool
 
+import "encoding/binary"
+
 // Settle waits until the recycler has made an attempt that began after now.
 func (s *Store) Settle() {
 	c := make(chan struct{})
@@ -16,4 +18,10 @@ func (s *Store) CheckAccounts() (problems []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.checkAccounts()
+}
+
+// MakeNewer makes the header of a segment one of the next version.
+func MakeNewer(b []byte) {
+	b[8]++
+	binary.LittleEndian.PutUint32(b[60:], checksum(b[:60]))
 }

@@ -276,14 +276,14 @@ func (s *Store) roomy() bool {
 }
 
 // victim chooses the segment that costs least to free. With a full disk only
-// such count as are a quarter dead at least, cold ones too, since the copies
-// take a ring segment.
+// such count as gain something, cold ones too, since the copies take a ring
+// segment.
 func (s *Store) victim() (best *segment) {
 	for _, g := range s.cat.segs {
 		if g == s.active || g.dest || g.keep || g.used() == 0 && !g.failed && !g.voided() || s.isFree(g) {
 			continue
 		}
-		if s.diskFull && g.live > g.used()*3/4 && !g.failed || !s.diskFull && !g.ring {
+		if s.diskFull && g.live > g.used()*15/16 && !g.failed || !s.diskFull && !g.ring {
 			continue
 		}
 		if best == nil || victimOrder(g, best) < 0 {
@@ -312,9 +312,11 @@ func (g *segment) voided() bool { return g.seal != 0 || g.sealPending }
 
 // compact merges and removes cold segments, and evacuates failed ones.
 func (s *Store) compact() {
+	_, free, err := s.fs.Volume(s.dir)
+	merge := err == nil && free > 2*s.segSize
 	for !s.stopping() {
 		s.mu.Lock()
-		g := s.compactable()
+		g := s.compactable(merge && !s.diskFull)
 		s.mu.Unlock()
 		if g == nil || !s.evacuate(g) {
 			return
@@ -328,8 +330,9 @@ const smallSegments = 4
 
 // compactable chooses a cold or failed segment whose records are better
 // elsewhere: one that is under half live, or the smallest of several small
-// ones.
-func (s *Store) compactable() *segment {
+// ones. Small is an eighth of a segment: with their index several of them fit
+// into one, and what they make together is not small.
+func (s *Store) compactable(merge bool) *segment {
 	var small []*segment
 	for _, g := range s.cat.segs {
 		if g.dest || g.keep || g == s.active {
@@ -350,11 +353,11 @@ func (s *Store) compactable() *segment {
 		if g.live < g.used()/2 {
 			return g
 		}
-		if g.live < g.size/2 {
+		if g.live < (g.size-dataStart)/8 {
 			small = append(small, g)
 		}
 	}
-	if len(small) < smallSegments {
+	if !merge || len(small) < smallSegments {
 		return nil
 	}
 	return slices.MinFunc(small, victimOrder)

@@ -115,14 +115,20 @@ func (s *Store) Stats() Stats {
 }
 
 // reserve is how many free segments are held back for outcomes and
-// compaction: one, and room for the outcomes of what is queued.
+// compaction: one, and room for the first outcome of every recipient that has
+// none; the end of the active segment holds the first part of that. Later
+// outcomes take the place of earlier ones.
 func (s *Store) reserve() int {
-	return 1 + int(int64(len(s.cat.index))*outcomeRoom/s.segSize)
+	use := (s.segSize - dataStart) * 7 / 8
+	return 1 + int((s.cat.room+use*3/4)/use)
 }
 
 const (
-	// outcomeRoom is the octets held back for the outcomes of one message.
+	// outcomeRoom is the octets held back for the state of a recipient, and
+	// again for each record of states.
 	outcomeRoom = 128
+	// leanText is how much is kept of a text when there is little room.
+	leanText = 64
 	// retryInterval is how often the recycler tries again when something is
 	// missing.
 	retryInterval = time.Second

@@ -168,24 +168,25 @@ func (s *Store) resetState(id message.ID) {
 }
 
 // appendShard encodes one shard of a state. If it is larger than a record may
-// be, texts are cut, never what happened.
-func appendShard(b []byte, st *message.State, shard, limit int) []byte {
+// be, texts are cut, never what happened. A lean one has short texts and no
+// attempts from the start.
+func appendShard(b []byte, st *message.State, shard, limit int, lean bool) []byte {
 	sub := shardOf(st, shard)
 	start := len(b)
-	for _, text := range []int{-1, 512, 128, 32, 0} {
-		if text >= 0 {
-			sub = clipState(sub, text)
-		}
-		b = message.AppendState(b[:start], sub)
-		if len(b)-start <= limit {
-			break
-		}
-		if text == 0 {
-			sub.Attempts = nil
-			b = message.AppendState(b[:start], sub)
-		}
+	if lean {
+		sub.Attempts = nil
+		sub = clipState(sub, leanText)
 	}
-	return b
+	b = message.AppendState(b, sub)
+	for _, text := range []int{512, 128, 32, 0} {
+		if len(b)-start <= limit {
+			return b
+		}
+		sub = clipState(sub, text)
+		b = message.AppendState(b[:start], sub)
+	}
+	sub.Attempts = nil
+	return message.AppendState(b[:start], sub)
 }
 
 // clipState returns a copy with no text longer than n octets.
