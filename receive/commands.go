@@ -17,6 +17,8 @@ type command struct {
 	hello bool
 	// tls: only under TLS where the connector requires it (RFC 3207 4).
 	tls bool
+	// unknown: a verb of no command.
+	unknown bool
 }
 
 // commandOf finds a verb.
@@ -47,20 +49,18 @@ func commandOf(verb string) command {
 	case "EXPN", "SEND", "SOML", "SAML", "TURN": // known and not there (RFC 5321 4.2.4)
 		return command{run: (*session).notImplemented}
 	}
-	return command{run: (*session).unrecognized}
+	return command{run: (*session).unrecognized, unknown: true}
 }
 
 // command answers one command line.
 func (s *session) command(line []byte) {
-	if s.log != nil {
-		s.log.Received(string(line))
-	}
 	cmd, err := wire.ParseCommand(line)
+	c := commandOf(cmd.Verb)
+	s.logReceived(line, c)
 	if err != nil {
 		s.replyError(err)
 		return
 	}
-	c := commandOf(cmd.Verb)
 	switch {
 	case c.bare && !cmd.Bare():
 		s.reply(replyArguments)

@@ -184,6 +184,11 @@ func (b *body) take(p []byte) {
 			b.letGo()
 		}
 	}
+	// Content that begins with white space has no header; without an empty line
+	// it would continue the field on top (RFC 5322 2.2.3).
+	if first := b.size == int64(len(p)); first && (p[0] == ' ' || p[0] == '\t') {
+		b.storeOrRefuse([]byte("\r\n"))
+	}
 	b.storeOrRefuse(p)
 }
 

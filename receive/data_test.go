@@ -43,6 +43,42 @@ func TestTraceOfAStranger(t *testing.T) {
 	}
 }
 
+// TestContentDoesNotContinueTheTrace: a first line that begins with white space
+// would be read as part of the field that we put on top.
+func TestContentDoesNotContinueTheTrace(t *testing.T) {
+	for _, from := range []netip.AddrPort{strangerAddr, loopbackAddr} {
+		for _, content := range []string{
+			" for <forged@contoso.example>; Mon, 1 Jan 2001 00:00:00 +0000\r\nSubject: x\r\n\r\nbody\r\n",
+			"\tforged\r\n", " ", " \r\n",
+		} {
+			t.Run(from.Addr().String()+" "+strings.TrimSpace(content), func(t *testing.T) {
+				b := newBench(t)
+				c := b.dial(from)
+				c.play(strings.Replace(begin, `198\.51\.100\.7`, strings.ReplaceAll(from.Addr().String(), ".", `\.`), 1))
+				if !strings.HasSuffix(content, "\r\n") {
+					content += "\r\n"
+				}
+				for _, octet := range content { // the first comes alone
+					c.send(string(octet))
+				}
+				c.send(".\r\n")
+				c.play("S: 250 .*")
+				m := b.only()
+				header, body, _ := strings.Cut(m.content, "\r\n\r\n")
+				if body != content {
+					t.Errorf("behind the header stands %q, want %q", body, content)
+				}
+				if strings.Contains(header, "forged") {
+					t.Errorf("the content has become part of the trace:\n%s", header)
+				}
+				if m.envelope.Size != int64(len(content)) {
+					t.Errorf("size is %d, want %d", m.envelope.Size, len(content))
+				}
+			})
+		}
+	}
+}
+
 func TestTraceNamesNoRecipientOfMany(t *testing.T) {
 	b := newBench(t)
 	b.dialog(greet + `

@@ -145,6 +145,51 @@ func TestProtocolLogOfTLS(t *testing.T) {
 	)
 }
 
+// TestCredentialsAreNotLogged holds that no secret reaches the log, although
+// AUTH is refused: some clients send it unasked, and some scripts read no
+// replies and go on with name and password.
+func TestCredentialsAreNotLogged(t *testing.T) {
+	b := newBench(t, testConnector(func(c *config.ReceiveConnector) { c.MaxProtocolErrors = 20 }))
+	logged := protocolLog(t, b)
+	b.dialog(greet + `
+		C: AUTH PLAIN AGEAc2VjcmV0
+		S: 500 .*
+		C: auth plain AGEAc2VjcmV0
+		S: 500 .*
+		C> "AUTH\tPLAIN AGEAc2VjcmV0\r\n"
+		S: 500 .*
+		C: AUTH=PLAIN AGEAc2VjcmV0
+		S: 500 .*
+		C> " AUTH PLAIN AGEAc2VjcmV0\r\n"
+		S: 500 .*
+		C> "AUTH PLAIN AGEAc2VjcmV0\x01\r\n"
+		S: 501 .*
+		C: AUTH LOGIN
+		S: 500 .*
+		C: YWRtaW4=
+		S: 500 .*
+		C: c2VjcmV0
+		S: 500 .*
+		C: MAIL FROM:<a@b.example>
+		S: 250 .*
+		C: XUNKNOWN of no secret
+		S: 500 .*` + quit)
+	got := logged()
+	for _, secret := range []string{"AGEAc2VjcmV0", "YWRtaW4", "c2VjcmV0"} {
+		if strings.Contains(got, secret) {
+			t.Errorf("%s is logged:\n%s", secret, got)
+		}
+	}
+	for want, n := range map[string]int{
+		"< AUTH <redacted> | \n": 7, "< <redacted> | \n": 2,
+		"< MAIL FROM:<a@b.example> | \n": 1, "< XUNKNOWN of no secret | \n": 1,
+	} {
+		if strings.Count(got, want) != n {
+			t.Errorf("%q stands %d times in the log, want %d:\n%s", want, strings.Count(got, want), n, got)
+		}
+	}
+}
+
 func TestProtocolLogCanBeOff(t *testing.T) {
 	b := newBench(t, testConnector(func(c *config.ReceiveConnector) { c.ProtocolLogging = "none" }))
 	logged := protocolLog(t, b)

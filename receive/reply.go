@@ -7,6 +7,7 @@ import (
 
 	"postern/internal/metrics"
 	"postern/internal/wire"
+	"postern/logs"
 )
 
 // reply is the one place where replies pass: it counts limits and errors, logs,
@@ -60,6 +61,30 @@ func (s *session) note(r *wire.Reply) {
 	case r.Log != "":
 		s.log.Info(r.Log, "reason")
 	}
+}
+
+// logReceived writes a command line to the log, without secrets. A client may
+// send AUTH although it was not offered, and one that reads no replies goes on
+// with name and password: what follows AUTH and is no command is left out too.
+func (s *session) logReceived(line []byte, c command) {
+	auth := isAuth(line)
+	s.secrets = auth || s.secrets && c.unknown
+	switch {
+	case s.log == nil:
+	case auth:
+		s.log.Received("AUTH " + logs.Redacted)
+	case s.secrets:
+		s.log.Received(logs.Redacted)
+	default:
+		s.log.Received(string(line))
+	}
+}
+
+// isAuth reports whether a line, well-formed or not, is an AUTH command.
+func isAuth(line []byte) bool {
+	const verb = "AUTH"
+	line = bytes.TrimLeft(line, " \t")
+	return len(line) >= len(verb) && bytes.EqualFold(line[:len(verb)], []byte(verb))
 }
 
 func (s *session) logSent(b []byte) {

@@ -43,7 +43,8 @@ type session struct {
 	extended bool   // it was EHLO
 	helo     string
 	errors   int64
-	messages int // in this session
+	messages int  // in this session
+	secrets  bool // AUTH came last: what is no command may be a secret
 	tx       *transaction
 }
 

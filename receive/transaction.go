@@ -77,7 +77,11 @@ func (s *session) checkSender(from message.Address) *wire.Reply {
 		return replySendAs.WithLog("accept_any_sender is missing, and no sender is proven to be the client's own")
 	}
 	if !s.rights.Has(AcceptAuthoritativeDomainSender) {
-		if d, ok := s.accepted(from.Domain); ok && d.Type != config.ExternalRelay {
+		domain := from.Domain
+		if s.ours(domain) { // mail to it is mail to the default domain
+			domain = s.defaultDomain()
+		}
+		if d, ok := s.accepted(domain); ok && d.Type != config.ExternalRelay {
 			return replySendAs.WithLog("accept_authoritative_domain_sender is missing for our domain " + d.Domain)
 		}
 	}
