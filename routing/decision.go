@@ -13,10 +13,6 @@ type Query struct {
 	Recipient message.Address
 	// Size is the message's size in octets; zero when it is not known yet.
 	Size int64
-	// Connector, when not empty, is the Send connector that the message must
-	// take, as an administrator's redirection asks for; its own restrictions
-	// hold, the others are not considered.
-	Connector string
 }
 
 // Kind says how a Send connector finds its next hop.
@@ -77,7 +73,6 @@ func (p Problem) Refuses() bool { return p == ProblemSize || p == ProblemSender 
 // The tests that a Candidate can fail, in the order in which they are made.
 const (
 	EliminatedDisabled       = "disabled"        // the connector is not enabled
-	EliminatedNotRequested   = "not_requested"   // Query.Connector names another
 	EliminatedAddressSpace   = "address_space"   // no address space matches the domain
 	EliminatedSize           = "size"            // larger than max_message_size
 	EliminatedBlockedSender  = "blocked_sender"  // listed in blocked_senders

@@ -44,13 +44,10 @@ func (t *Table) Explain(q Query) Decision {
 	d.Candidates = make([]Candidate, 0, len(order))
 	for _, c := range order {
 		k := c.candidate(matches[c.index])
-		switch {
-		case !c.enabled:
-			k.EliminatedBy, k.Detail = EliminatedDisabled, "It is disabled."
-		case q.Connector != "":
-			t.judgeRequested(&k, c, &q, &from, &d)
-		default:
+		if c.enabled {
 			t.judge(&k, c, matches[c.index], decider, &q, &from, domain)
+		} else {
+			k.EliminatedBy, k.Detail = EliminatedDisabled, "It is disabled."
 		}
 		d.Candidates = append(d.Candidates, k)
 	}
@@ -120,19 +117,6 @@ func (t *Table) judge(k *Candidate, c *connector, m, decider *match, q *Query, f
 		return
 	}
 	k.Detail = fmt.Sprintf("%q is the best match for %s that takes the message.", m.entry.text(), domain)
-}
-
-// judgeRequested is judge for a query that names its connector.
-func (t *Table) judgeRequested(k *Candidate, c *connector, q *Query, from *sender, d *Decision) {
-	if c != t.byName(q.Connector) {
-		k.EliminatedBy, k.Detail = EliminatedNotRequested, fmt.Sprintf("The connector %q was asked for.", q.Connector)
-		return
-	}
-	if no := c.refuses(q, from); no.eliminated != "" {
-		k.EliminatedBy, k.Detail = no.eliminated, capital(c.sentence(no, q))
-		return
-	}
-	k.Detail = d.Reason
 }
 
 // loses says by which test a match comes after the decider.

@@ -2,7 +2,6 @@ package routing
 
 import (
 	"fmt"
-	"strings"
 
 	"postern/internal/message"
 )
@@ -73,9 +72,6 @@ func (t *Table) Route(q Query) Decision {
 // winner or, where restrictions are enforced, the one that refused.
 func (t *Table) decide(q *Query, domain string) (Decision, *connector) {
 	from := sender{address: q.Sender}
-	if q.Connector != "" {
-		return t.routeThrough(q, &from, domain), nil
-	}
 	var first entry
 	var why refusal
 	for s := t.search(domain); ; {
@@ -101,39 +97,6 @@ func (t *Table) decide(q *Query, domain string) (Decision, *connector) {
 			Reason: "No enabled Send connector has an address space that matches " + domain + "."}, nil
 	}
 	return refused(first.connector, why, q, domain), nil
-}
-
-// routeThrough answers a query that names its connector.
-func (t *Table) routeThrough(q *Query, from *sender, domain string) Decision {
-	c := t.byName(q.Connector)
-	switch {
-	case c == nil:
-		return Decision{Problem: ProblemNoConnector, Reply: replyUnreachable,
-			Reason: fmt.Sprintf("There is no Send connector named %q.", q.Connector)}
-	case !c.enabled:
-		return Decision{Problem: ProblemNoConnector, Reply: replyUnreachable,
-			Reason: fmt.Sprintf("The Send connector %q, which was asked for, is disabled.", c.name)}
-	}
-	if no := c.refuses(q, from); no.eliminated != "" {
-		return refused(c, no, q, domain)
-	}
-	return Decision{Connector: c.name, NextHop: c.nextHop(domain),
-		Reason: fmt.Sprintf("The Send connector %q was asked for.", c.name)}
-}
-
-// byName finds a connector by its name, in any case when there is none with
-// just that name.
-func (t *Table) byName(name string) *connector {
-	var found *connector
-	for _, c := range t.connectors {
-		if c.name == name {
-			return c
-		}
-		if found == nil && strings.EqualFold(c.name, name) {
-			found = c
-		}
-	}
-	return found
 }
 
 func chosen(e entry, domain string) Decision {

@@ -79,7 +79,6 @@ func TestSelection(t *testing.T) {
 		connectors       []config.SendConnector
 		sender, rcpt     string
 		size             int64
-		through          string
 		filter, enforced string // the winner's name, or the problem in brackets
 	}{
 		{name: "the exact domain before the wildcard before the asterisk", rcpt: julia,
@@ -188,19 +187,10 @@ func TestSelection(t *testing.T) {
 			connectors: []config.SendConnector{conn("A", "*")}, filter: "A", enforced: "A"},
 		{name: "an address literal is matched by nothing else", rcpt: "a@[192.0.2.1]",
 			connectors: []config.SendConnector{conn("A", "*.com", "--")}, filter: "[no_connector]", enforced: "[no_connector]"},
-
-		{name: "through a connector whatever its space", rcpt: julia, through: "b",
-			connectors: []config.SendConnector{conn("A", "*"), conn("B", "other.example")}, filter: "B", enforced: "B"},
-		{name: "through a connector within its limits", rcpt: julia, through: "B", size: 101,
-			connectors: []config.SendConnector{conn("A", "*"), limited(conn("B", "*"), 100)}, filter: "[size]", enforced: "[size]"},
-		{name: "through a disabled connector", rcpt: julia, through: "B",
-			connectors: []config.SendConnector{conn("A", "*"), disabled(conn("B", "*"))}, filter: "[no_connector]", enforced: "[no_connector]"},
-		{name: "through a connector that is not there", rcpt: julia, through: "C",
-			connectors: []config.SendConnector{conn("A", "*")}, filter: "[no_connector]", enforced: "[no_connector]"},
 	} {
 		for restrictions, want := range map[string]string{"filter": c.filter, "enforce": c.enforced, "": c.filter} {
 			tab := table(t, &config.Config{AcceptedDomains: domains, SendConnectors: c.connectors, Routing: config.Routing{Restrictions: restrictions}})
-			q := Query{Sender: addr(t, c.sender), Recipient: addr(t, c.rcpt), Size: c.size, Connector: c.through}
+			q := Query{Sender: addr(t, c.sender), Recipient: addr(t, c.rcpt), Size: c.size}
 			d := tab.Explain(q)
 			got := d.Connector
 			if d.Problem != ProblemNone {
