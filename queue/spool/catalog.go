@@ -264,8 +264,13 @@ func (c *catalog) forget(g *segment) {
 	}
 }
 
-// setSeal notes that segment g is sealed by a record at at.
+// setSeal notes that segment g is sealed by a record at at. A seal in the
+// segment itself goes when the segment goes, and needs no care.
 func (c *catalog) setSeal(g *segment, at loc) {
+	if at.epoch() == g.epoch {
+		g.sealPending = false
+		return
+	}
 	if g.seal != 0 {
 		c.count(g.seal.epoch(), -recordHeader)
 	}

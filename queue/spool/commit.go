@@ -109,13 +109,31 @@ func (s *Store) pause() {
 	s.refuseQueue(fmt.Errorf("spool: the disk fails: %s", s.stats.lastError))
 }
 
-// end answers everybody who waits when the committer ends.
+// end answers everybody who waits when the committer ends, and seals the
+// active segment within itself: after an orderly end nothing in it can be
+// taken for a torn tail.
 func (s *Store) end() {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.refuseSealless()
 	s.refuseQueue(ErrClosed)
 	s.updates.abandon()
+	a := s.active
+	s.mu.Unlock()
+	if a == nil || a.used() == 0 || a.size-a.end < recordHeader {
+		return
+	}
+	b := make([]byte, recordHeader)
+	h := header{kind: kindSeal, lsn: s.lsn + 1, id: sealID(a.epoch, a.end+recordHeader)}
+	h.put(b, a.stamp, a.end)
+	_, err := a.file.WriteAt(b, a.end)
+	if err == nil {
+		err = a.file.Sync()
+	}
+	if err != nil {
+		s.mu.Lock()
+		s.failed("sealing the last segment", err)
+		s.mu.Unlock()
+	}
 }
 
 func (s *Store) isClosed() bool {

@@ -25,3 +25,6 @@ func MakeNewer(b []byte) {
 	b[8]++
 	binary.LittleEndian.PutUint32(b[60:], checksum(b[:60]))
 }
+
+// RaceEnabled says that the race detector is at work.
+const RaceEnabled = raceEnabled

@@ -128,7 +128,7 @@ const (
 	// again for each record of states.
 	outcomeRoom = 128
 	// leanText is how much is kept of a text when there is little room.
-	leanText = 64
+	leanText = 48
 	// retryInterval is how often the recycler tries again when something is
 	// missing.
 	retryInterval = time.Second

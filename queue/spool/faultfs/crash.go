@@ -88,3 +88,13 @@ func (n *node) survive(how Survival, rng *rand.Rand) []byte {
 	}
 	return b
 }
+
+// Kill returns the file system as the next process finds it when the one that
+// used it has died: everything is there, and what was not synced still is not.
+// The old one is dead.
+func (f *FS) Kill() *FS {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.cut = true
+	return &FS{current: f.current, durable: f.durable, names: f.names, locks: map[string]bool{}, capacity: f.capacity, used: f.used}
+}
