@@ -36,6 +36,14 @@ func Load(path string) (*Config, []Finding, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("read configuration: %w", err)
 	}
+	// A save that was cut short leaves an empty file. Taken at its word by a
+	// reload, it would close every listener.
+	if strings.Trim(string(text), "\ufeff \t\r\n") == "" {
+		return nil, []Finding{{
+			Message: "the file is empty", Remedy: "write a configuration, or name no file to run the embedded default",
+			Position: Position{File: path, Line: 1, Column: 1},
+		}}, nil
+	}
 	return Parse(path, text)
 }
 

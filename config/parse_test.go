@@ -161,6 +161,16 @@ func TestLoad(t *testing.T) {
 	if _, _, err := Load(large); err == nil || !strings.Contains(err.Error(), "16MB") {
 		t.Errorf("too large a file: %v", err)
 	}
+	for _, text := range []string{"", " \n\r\n", "\ufeff\n"} { // as a save that was cut short leaves it
+		empty := filepath.Join(dir, "empty.toml")
+		if err := os.WriteFile(empty, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cfg, findings, err := Load(empty)
+		if cfg != nil || err != nil || !HasErrors(findings) || !strings.Contains(strings.Join(lines(findings), "\n"), "empty.toml:1:1: the file is empty") {
+			t.Errorf("%q was read: %q, %v", text, lines(findings), err)
+		}
+	}
 	small := filepath.Join(dir, "small.toml")
 	if err := os.WriteFile(small, []byte("[server]\nfqdn = \"e.example\"\nfqdm = 1\n"), 0o600); err != nil {
 		t.Fatal(err)

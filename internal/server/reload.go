@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"postern/config"
 	"postern/receive"
@@ -36,7 +37,7 @@ func (s *Server) Reload(ctx context.Context) ([]config.Change, []config.Finding,
 	if err := s.certs.Cover(certificateNames(next)); err != nil {
 		return nil, findings, next, fmt.Errorf("certificates: %w", err)
 	}
-	changes := next.Diff(s.config)
+	changes := s.changes(next)
 	s.names.configure(next.DNS)
 	s.sender.Configure(next)
 	s.queue.Reconfigure(queueSettings(next, table))
@@ -46,4 +47,13 @@ func (s *Server) Reload(ctx context.Context) ([]config.Change, []config.Finding,
 		s.logger.Info("configuration changed", "key", c.Path, "old", c.Old, "new", c.New, "needs_restart", c.Restart)
 	}
 	return changes, findings, next, nil
+}
+
+// changes tells what changes with a configuration: against the one before it,
+// but for keys that hold only after a restart, against the one that the gateway
+// was started with. So they are named until it is restarted.
+func (s *Server) changes(next *config.Config) []config.Change {
+	atOnce := slices.DeleteFunc(next.Diff(s.config), func(c config.Change) bool { return c.Restart })
+	later := slices.DeleteFunc(next.Diff(s.options.Config), func(c config.Change) bool { return !c.Restart })
+	return append(atOnce, later...)
 }

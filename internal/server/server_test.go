@@ -267,6 +267,30 @@ func TestReload(t *testing.T) {
 	}
 }
 
+// TestReloadRemembersWhatNeedsARestart: a key that holds only after a restart
+// is named at every reload until its value is the one that is in force.
+func TestReloadRemembersWhatNeedsARestart(t *testing.T) {
+	hub, port := newSink(t, "127.0.0.1:0"), freePort(t)
+	original := fmt.Sprintf(edge, t.TempDir(), port, "", hub.port)
+	file := original
+	s := start(t, Options{
+		Config: parse(t, file),
+		Load:   func() (*config.Config, []config.Finding, error) { return config.Parse("test.toml", []byte(file)) },
+	})
+	defer stop(t, s)
+	for _, step := range []struct{ add, want string }{
+		{"[logs]\nmax_age = \"1d\"\n", `[{logs.max_age "30d" "1d" true}]`},
+		{"[logs]\nmax_age = \"1d\"\n[routing]\nrestrictions = \"enforce\"\n", `[{routing.restrictions "filter" "enforce" false} {logs.max_age "30d" "1d" true}]`},
+		{"[routing]\nrestrictions = \"enforce\"\n", "[]"},
+	} {
+		file = original + step.add
+		changes, _, _, err := s.Reload(t.Context())
+		if got := fmt.Sprint(changes); err != nil || got != step.want {
+			t.Errorf("with %q: changes %s, want %s; error %v", step.add, got, step.want, err)
+		}
+	}
+}
+
 // TestBuildCleansUp: a second gateway on the same spool gets a clear error and
 // leaves nothing behind, and the first is not disturbed.
 func TestBuildCleansUp(t *testing.T) {
