@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"postern/config"
 	"postern/internal/message"
@@ -37,6 +38,9 @@ type Options struct {
 	// OnEvent hears what becomes of messages; see queue.Options.
 	OnEvent func(queue.Event)
 }
+
+// logTimeout bounds the wait for the last lines of the logs.
+const logTimeout = 5 * time.Second
 
 // Server is one gateway. Its methods may be called concurrently, but for
 // Start and Stop, which are called once each.
@@ -193,6 +197,10 @@ func (s *Server) close(ctx context.Context) error {
 	if s.sender != nil {
 		add("send", s.sender.Close(ctx))
 	}
+	// Where no time is left, what was cut off has just been logged: that is
+	// worth a moment more.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), logTimeout)
+	defer cancel()
 	add("receive protocol log", s.received.Close(ctx))
 	add("send protocol log", s.sent.Close(ctx))
 	if s.store != nil {

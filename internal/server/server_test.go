@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -288,6 +290,37 @@ func TestReloadRemembersWhatNeedsARestart(t *testing.T) {
 		if got := fmt.Sprint(changes); err != nil || got != step.want {
 			t.Errorf("with %q: changes %s, want %s; error %v", step.add, got, step.want, err)
 		}
+	}
+}
+
+// TestStopWithoutTimeLeft cuts an open session off, and its log is whole all the
+// same.
+func TestStopWithoutTimeLeft(t *testing.T) {
+	hub, port, dir := newSink(t, "127.0.0.1:0"), freePort(t), t.TempDir()
+	s := start(t, Options{Config: parse(t, fmt.Sprintf(edge, dir, port, `protocol_logging = "verbose"`, hub.port))})
+	open, err := smtp.Dial(fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer open.Close()
+	if err := open.Hello("client.example"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := s.Stop(ctx); err != nil && strings.Contains(err.Error(), "log") {
+		t.Error("stop:", err)
+	}
+	files, _ := filepath.Glob(filepath.Join(dir, "logs", "ProtocolLog", "SmtpReceive", "*.log"))
+	if len(files) != 1 {
+		t.Fatalf("log files %v", files)
+	}
+	text, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if last := strings.Split(strings.TrimSpace(string(text)), "\n"); !strings.HasSuffix(last[len(last)-1], ",-,,Local") {
+		t.Errorf("the log does not end with the end of the session:\n%s", text)
 	}
 }
 
