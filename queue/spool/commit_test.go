@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"path/filepath"
 	"strings"
@@ -488,4 +489,77 @@ func TestContentWhileMoving(t *testing.T) {
 	if _, err := c.ReadAt(make([]byte, 1), 0); !errors.Is(err, spool.ErrNotFound) {
 		t.Errorf("reading after the end of the message: %v", err)
 	}
+}
+
+// TestReaderHoldsSegment: a segment is not written over while somebody still
+// reads from it, however long that takes.
+func TestReaderHoldsSegment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var gate chan struct{}
+		o := small(slowReadFS{FS: faultfs.New(0), size: 100 << 10, wait: func() {
+			if gate != nil {
+				<-gate
+			}
+		}})
+		o.SegmentSize, o.InlineSize = 1<<20, 128<<10
+		s, err := spool.Open("/spool", o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer mustClose(t, s)
+		body := text(1, 100<<10)
+		c, err := s.Content(mustCommit(t, s, body, envelope(1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		gate = make(chan struct{})
+		got := make([]byte, len(body))
+		done := make(chan error, 1)
+		go func() { _, err := io.ReadFull(c, got); done <- err }()
+		synctest.Wait() // it has found its place and is about to read
+		var wg sync.WaitGroup
+		wg.Go(func() { // several times the ring, as far as the reader lets it
+			for i := range 60 {
+				id := mustCommit(t, s, text(uint64(i), 120<<10), envelope(1))
+				if i < 8 || i%3 > 0 { // more stays in later segments, so that the turn of the first comes
+					mustUpdate(t, s, id, &message.Update{Done: true})
+				}
+				time.Sleep(time.Second)
+			}
+		})
+		time.Sleep(time.Hour)
+		close(gate)
+		if err := <-done; err != nil || string(got) != string(body) {
+			t.Errorf("the content changed while it was read: %v", err)
+		}
+		wg.Wait()
+	})
+}
+
+// slowReadFS waits before every read of so many octets.
+type slowReadFS struct {
+	spool.FS
+	size int
+	wait func()
+}
+
+func (f slowReadFS) OpenFile(path string, flag int) (spool.File, error) {
+	file, err := f.FS.OpenFile(path, flag)
+	if err != nil {
+		return nil, err
+	}
+	return slowReadFile{file, f}, nil
+}
+
+type slowReadFile struct {
+	spool.File
+	fs slowReadFS
+}
+
+func (f slowReadFile) ReadAt(p []byte, off int64) (int, error) {
+	if len(p) == f.fs.size {
+		f.fs.wait()
+	}
+	return f.File.ReadAt(p, off)
 }

@@ -30,7 +30,7 @@ type known struct {
 	size      int
 	rcpts     int
 	committed bool             // Commit returned nil
-	refused   bool             // Commit returned an error
+	refused   bool             // Commit returned an error, and somebody was there to hear it
 	durable   *message.State   // as of the last Flush that returned nil
 	current   *message.State   // with all updates handed in
 	history   []*message.State // states between the two, each of which may be found
@@ -46,8 +46,9 @@ func clone(s *message.State) *message.State {
 
 // world is a store with the model of what it should hold.
 type world struct {
-	s *spool.Store
-	m *model
+	s    *spool.Store
+	m    *model
+	fsys *faultfs.FS
 }
 
 func (w world) commit(seed uint64, size, rcpts int) (message.ID, error) {
@@ -63,11 +64,11 @@ func (w world) commit(seed uint64, size, rcpts int) (message.ID, error) {
 	w.m.msgs[d.ID()] = k
 	if _, err := d.Write(text(seed, size)); err != nil {
 		d.Abort()
-		k.refused = true
+		k.refused = !w.fsys.PowerIsCut()
 		return 0, err
 	}
 	err = d.Commit(context.Background(), envelope(rcpts))
-	k.committed, k.refused = err == nil, err != nil
+	k.committed, k.refused = err == nil, err != nil && !w.fsys.PowerIsCut()
 	return d.ID(), err
 }
 
@@ -244,7 +245,7 @@ func run(t *testing.T, fsys *faultfs.FS, work func(world)) (m *model) {
 		if err != nil {
 			return
 		}
-		work(world{s, m})
+		work(world{s, m, fsys})
 		if s.Close() == nil {
 			m.flushed()
 		}
@@ -267,7 +268,7 @@ func checkAfter(fsys *faultfs.FS, m *model, strict bool) error {
 			return fmt.Errorf("round %d: %w", round, err)
 		}
 		err = m.verify(s, strict)
-		w := world{s, m}
+		w := world{s, m, fsys}
 		if err == nil {
 			if st := s.Stats(); st.Failures > 0 {
 				err = fmt.Errorf("failures after the start: %s", st.LastError)
@@ -337,9 +338,7 @@ func TestPowerCut(t *testing.T) {
 		m := run(t, fsys, workload)
 		fsys.CutPower()
 		for _, how := range faultfs.Survivals {
-			// Who was waiting when the power went has had no answer: the
-			// message may be there.
-			if err := check(t, fsys.Crash(how, uint64(n)), m, false); err != nil {
+			if err := check(t, fsys.Crash(how, uint64(n)), m, true); err != nil {
 				t.Fatalf("power cut after operation %d, survival %d: %v", n, how, err)
 			}
 		}
@@ -375,7 +374,7 @@ func TestKilledThenPowerCut(t *testing.T) {
 				return
 			}
 			if err = m.verify(s, false); err == nil {
-				w := world{s, m}
+				w := world{s, m, fsys}
 				for id := range m.msgs {
 					w.update(id, deferral(0, 77))
 				}
@@ -425,6 +424,46 @@ func TestFailedOperation(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestRefusedThenPowerCut fails each write and sync of a segment and cuts the
+// power soon after. A message whose client was told that it is refused must
+// not come back, although all of it may be on the disk.
+func TestRefusedThenPowerCut(t *testing.T) {
+	t.Parallel()
+	total := operations(t)
+	refused := 0
+	for n := 1; n <= total; n += step(t) {
+		for after := range 8 {
+			fsys := faultfs.New(0)
+			hit := false
+			fsys.SetHook(func(op faultfs.Op) faultfs.Fault {
+				if op.N == n && (op.Kind == faultfs.Sync || op.Kind == faultfs.Write) && strings.Contains(op.Path, "/segments/") {
+					hit = true
+					return faultfs.Fault{Err: syscall.EIO, Short: op.Size}
+				}
+				return faultfs.Fault{Cut: op.N >= n+1+after && op.Kind != faultfs.Read}
+			})
+			m := run(t, fsys, workload)
+			if !hit {
+				break
+			}
+			for _, k := range m.msgs {
+				if k.refused {
+					refused++
+				}
+			}
+			fsys.CutPower()
+			for _, how := range []faultfs.Survival{faultfs.Everything, faultfs.Torn} {
+				if err := check(t, fsys.Crash(how, uint64(n)), m, true); err != nil {
+					t.Fatalf("operation %d failed, power cut %d later, survival %d: %v", n, after+1, how, err)
+				}
+			}
+		}
+	}
+	if refused == 0 {
+		t.Error("no message was refused")
 	}
 }
 

@@ -62,7 +62,7 @@ func checkModel(t *rapid.T) {
 			for range rapid.IntRange(1, 12).Draw(t, "count") {
 				size := rapid.SampledFrom([]int{0, 50, 900, 3000, 4090, 12000}).Draw(t, "size")
 				rcpts := rapid.SampledFrom([]int{1, 1, 1, 3, 70, 130}).Draw(t, "rcpts")
-				if id, err := (world{s, m}).commit(rapid.Uint64().Draw(t, "seed"), size, rcpts); err == nil {
+				if id, err := (world{s, m, fsys}).commit(rapid.Uint64().Draw(t, "seed"), size, rcpts); err == nil {
 					ids = append(ids, id)
 				}
 			}
@@ -73,15 +73,15 @@ func checkModel(t *rapid.T) {
 			if rapid.Bool().Draw(t, "attempt") {
 				u.Attempts = []message.Attempt{{Host: "mx.example.net", At: u.At}}
 			}
-			(world{s, m}).update(id, u)
+			(world{s, m, fsys}).update(id, u)
 		},
 		"done": func(t *rapid.T) {
 			for range rapid.IntRange(1, 8).Draw(t, "count") {
 				id, _ := pick(t)
-				(world{s, m}).update(id, &message.Update{Done: true})
+				(world{s, m, fsys}).update(id, &message.Update{Done: true})
 			}
 		},
-		"flush": func(*rapid.T) { _ = (world{s, m}).flush() },
+		"flush": func(*rapid.T) { _ = (world{s, m, fsys}).flush() },
 		"load": func(t *rapid.T) {
 			id, k := pick(t)
 			e, err := s.Load(id)
@@ -96,7 +96,7 @@ func checkModel(t *rapid.T) {
 			}
 		},
 		"settle": func(t *rapid.T) {
-			_ = (world{s, m}).flush()
+			_ = (world{s, m, fsys}).flush()
 			s.Settle()
 			if p := s.CheckAccounts(); p != nil {
 				t.Fatal(p)

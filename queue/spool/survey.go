@@ -37,7 +37,7 @@ type survey struct {
 
 	states map[stateKey]foundState
 	done   map[message.ID]uint32 // epoch of a done record
-	seals  map[uint32]foundSeal
+	seals  map[uint32][]foundSeal
 }
 
 // surveyed is one segment on the way into the catalog.
@@ -83,7 +83,7 @@ func (v *survey) run() error {
 	v.cat = newCatalog()
 	v.states = make(map[stateKey]foundState)
 	v.done = make(map[message.ID]uint32)
-	v.seals = make(map[uint32]foundSeal)
+	v.seals = make(map[uint32][]foundSeal)
 	names, err := v.list()
 	if err != nil {
 		return err
@@ -272,9 +272,7 @@ func (v *survey) note(g *surveyed, r *foundRecord) {
 	if r.kind == kindSeal {
 		epoch, end := r.sealed()
 		v.maxEpoch = max(v.maxEpoch, epoch)
-		if _, ok := v.seals[epoch]; !ok {
-			v.seals[epoch] = foundSeal{end, makeLoc(g.epoch, r.off)}
-		}
+		v.seals[epoch] = append(v.seals[epoch], foundSeal{end, makeLoc(g.epoch, r.off)})
 		return
 	}
 	v.maxID = max(v.maxID, r.id)
@@ -310,8 +308,7 @@ func (v *survey) apply(g *surveyed, r *foundRecord) {
 // merge finishes the catalog when all segments have been read.
 func (v *survey) merge() {
 	for _, g := range v.segs {
-		seal, sealed := v.seals[g.epoch]
-		sealed = sealed && g.ring && seal.end >= dataStart && seal.end <= g.size
+		seal, sealed := v.sealOf(g)
 		for i := range g.records {
 			if r := &g.records[i]; !sealed || r.off < seal.end {
 				v.apply(g, r)
@@ -329,11 +326,34 @@ func (v *survey) merge() {
 	v.states, v.done, v.seals = nil, nil, nil
 }
 
+// sealOf returns the seal of a ring segment. One that is itself void, because
+// the group it was in failed, says where the segment ends all the same, but
+// has to be written again: its place is then zero.
+func (v *survey) sealOf(g *surveyed) (seal foundSeal, sealed bool) {
+	for _, f := range v.seals[g.epoch] {
+		if !g.ring || f.end < dataStart || f.end > g.size {
+			continue
+		}
+		holder := v.seals[f.loc.epoch()]
+		if len(holder) > 0 && f.loc.offset() >= holder[0].end {
+			f.loc = 0
+		}
+		if !sealed || seal.loc == 0 {
+			seal, sealed = f, true
+		}
+	}
+	return seal, sealed
+}
+
 // judge tells damage from a torn tail and settles where a segment ends.
 func (v *survey) judge(g *surveyed, sealed bool, seal foundSeal) {
 	limit := g.size
 	if sealed {
-		v.cat.setSeal(g.segment, seal.loc)
+		if seal.loc != 0 {
+			v.cat.setSeal(g.segment, seal.loc)
+		} else {
+			g.sealPending = true
+		}
 		g.free, limit = false, seal.end
 		g.end = seal.end
 	} else if g.ring && !g.free {

@@ -146,6 +146,13 @@ func (f *FS) CutPower() {
 	f.cut = true
 }
 
+// PowerIsCut reports whether the power is cut.
+func (f *FS) PowerIsCut() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.cut
+}
+
 // Used returns the octets that files take.
 func (f *FS) Used() int64 {
 	f.mu.Lock()
