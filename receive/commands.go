@@ -175,4 +175,13 @@ func (s *session) quit(string) { s.reply(replyBye) }
 
 func (s *session) notImplemented(string) { s.reply(replyNotImplemented) }
 
-func (s *session) unrecognized(string) { s.reply(replyUnrecognized) }
+// unrecognized is any other verb. A request line of HTTP ends the session: it
+// comes from a browser or another program that was tricked into speaking to us,
+// and what the trickster wants to say as a client of ours follows in its body.
+func (s *session) unrecognized(arg string) {
+	if version := arg[strings.LastIndexByte(arg, ' ')+1:]; strings.HasPrefix(version, "HTTP/") { // RFC 9112 3
+		s.reply(replyNotHTTP)
+		return
+	}
+	s.reply(replyUnrecognized)
+}

@@ -59,6 +59,7 @@ var (
 	replyStorage           = limited(wire.NewReply(452, code(4, 3, 1), "Insufficient system resources"), limitStorage)
 
 	replyNotAvailable       = closing(wire.NewReply(421, code(4, 3, 2), "Service not available"))
+	replyNotHTTP            = closing(wire.NewReply(421, code(4, 7, 0), "This is SMTP, closing transmission channel"))
 	replyStopping           = closing(wire.NewReply(421, code(4, 3, 2), "Service not available, closing transmission channel"))
 	replyTooManyConnections = closing(limited(wire.NewReply(421, code(4, 3, 2), "The maximum number of concurrent connections has exceeded a limit, closing transmission channel"), limitConnections))
 	replyTooManyErrors      = closing(limited(wire.NewReply(421, code(4, 7, 0), "Too many errors on this connection, closing transmission channel"), limitErrors))

@@ -45,6 +45,23 @@ func TestDialogs(t *testing.T) {
 			taken: "<a@stranger.example> -> b@contoso.example",
 		},
 		{
+			name:   "HTTP is no SMTP with errors",
+			change: func(c *config.ReceiveConnector) { c.MaxProtocolErrors = 100 },
+			script: `
+				S: 220 .*
+				C> "POST / HTTP/1.1\r\nHost: x\r\n\r\nEHLO client.example\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<b@contoso.example>\r\n"
+				S: 421 4\.7\.0 This is SMTP, closing transmission channel
+				END`,
+		},
+		{
+			name: "a word of HTTP elsewhere is an error",
+			script: greet + `
+				C: POST HTTP
+				S: 500 5\.3\.3 Unrecognized command
+				C: NOOP HTTP/1.1
+				S: 250 .*` + quit,
+		},
+		{
 			name: "the Message-ID is said back",
 			script: begin + `
 				C> "Message-ID: <x@y>\r\n\r\n.\r\n"
