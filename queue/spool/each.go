@@ -42,54 +42,47 @@ type located struct {
 	loc loc
 }
 
-// eachIn calls fn for messages of one segment, given in order. Those that have
-// been copied elsewhere meanwhile are read from there.
+// eachIn calls fn for messages of one segment, given in order. Their envelopes
+// are read first, so that fn may take its time and use the store: the segment
+// is not held meanwhile. Messages that have been copied elsewhere are read
+// from there.
 func (s *Store) eachIn(todo []located, fn func(Entry) error) error {
+	found := make([]located, 0, len(todo))
+	envs := make([]*message.Envelope, 0, len(todo))
 	s.mu.Lock()
 	g := s.pin(todo[0].loc.epoch())
 	s.mu.Unlock()
-	var missed []located
 	if g != nil {
-		err := records(g, func(h *header, off int64, meta []byte) error {
+		records(g, func(h *header, off int64, meta []byte) {
 			for len(todo) > 0 && todo[0].loc.offset() < off {
-				missed, todo = append(missed, todo[0]), todo[1:]
+				found, envs, todo = append(found, todo[0]), append(envs, nil), todo[1:]
 			}
 			if len(todo) == 0 || todo[0].loc.offset() != off {
-				return nil
+				return
 			}
-			id := todo[0].id
-			todo = todo[1:]
-			if h.kind != kindMessage || h.id != uint64(id) {
-				missed = append(missed, located{id: id})
-				return nil
+			var env *message.Envelope
+			if h.kind == kindMessage && h.id == uint64(todo[0].id) {
+				env, _ = decodeMessage(todo[0].id, meta) // read again, and reported, below
 			}
-			env, err := decodeMessage(id, meta)
-			return s.visit(id, env, err, fn)
+			found, envs, todo = append(found, todo[0]), append(envs, env), todo[1:]
 		})
 		s.mu.Lock()
 		s.unpin(g)
 		s.mu.Unlock()
-		if err != nil {
-			return err
-		}
 	}
-	for _, m := range append(missed, todo...) {
-		s.mu.Lock()
-		e, ok := s.cat.index[m.id]
-		s.mu.Unlock()
-		if !ok {
-			continue
-		}
-		env, err := s.readEnvelope(m.id, place{e.msg, e.msgLen})
-		if err := s.visit(m.id, env, err, fn); err != nil {
+	for _, m := range todo {
+		found, envs = append(found, m), append(envs, nil)
+	}
+	for i, m := range found {
+		if err := s.visit(m.id, envs[i], fn); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// visit calls fn for one message.
-func (s *Store) visit(id message.ID, env *message.Envelope, err error, fn func(Entry) error) error {
+// visit calls fn for one message. The envelope is read if it is nil.
+func (s *Store) visit(id message.ID, env *message.Envelope, fn func(Entry) error) error {
 	for {
 		s.mu.Lock()
 		e, ok := s.cat.index[id]
@@ -103,23 +96,21 @@ func (s *Store) visit(id message.ID, env *message.Envelope, err error, fn func(E
 		if !ok || e.flags&entryDying != 0 {
 			return nil
 		}
-		if errors.Is(err, errMoved) {
+		var err error
+		if env == nil {
 			env, err = s.readEnvelope(id, place{e.msg, e.msgLen})
-			continue
 		}
-		if err != nil {
-			s.report(Damage{File: file, Offset: e.msg.offset(), Length: int64(e.msgLen), Reason: err.Error()})
-			return nil
-		}
-		if st == nil {
+		if err == nil && st == nil {
 			st, err = s.readState(id, e.rcpts, places)
 		}
 		if errors.Is(err, errMoved) {
-			err = nil
 			continue
 		}
 		if err != nil {
 			s.report(Damage{File: file, Offset: e.msg.offset(), Length: int64(e.msgLen), Reason: err.Error()})
+			if env == nil {
+				return nil
+			}
 			st = message.NewState(int(e.rcpts))
 		}
 		return fn(Entry{ID: id, Envelope: env, State: st, Size: e.size})
@@ -136,7 +127,7 @@ func (s *Store) fileOf(epoch uint32) string {
 
 // records calls fn for the records of a segment in order, from its index if it
 // has one. Damage was reported when the store was opened.
-func records(g *segment, fn func(h *header, off int64, meta []byte) error) error {
+func records(g *segment, fn func(h *header, off int64, meta []byte)) {
 	if !g.ring {
 		if entries, _, ok := readIndex(g.file, g.stamp); ok {
 			for len(entries) > 0 {
@@ -144,17 +135,15 @@ func records(g *segment, fn func(h *header, off int64, meta []byte) error) error
 				if !ok {
 					break // cannot be: the checksum was right
 				}
-				if err := fn(&e.header, e.off, e.meta); err != nil {
-					return err
-				}
+				fn(&e.header, e.off, e.meta)
 				entries = rest
 			}
-			return nil
+			return
 		}
 	}
-	_, _, err := scan(g.file, g.stamp, g.size, func(r *scanned) error { return fn(&r.header, r.off, r.meta) })
-	if errors.Is(err, errUnreadable) {
+	// What a scan passes over is read message by message.
+	_, _, _ = scan(g.file, g.stamp, g.size, func(r *scanned) error {
+		fn(&r.header, r.off, r.meta)
 		return nil
-	}
-	return err
+	})
 }
