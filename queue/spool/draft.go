@@ -38,9 +38,12 @@ func (s *Store) Create() (*Draft, error) {
 	if noSpace {
 		return nil, ErrNoSpace
 	}
-	id, err := s.meta.newID()
+	id, low, err := s.meta.newID()
 	if err != nil {
 		return nil, spaceError(err)
+	}
+	if low {
+		kick(s.kickRecycler)
 	}
 	return &Draft{s: s, id: id}, nil
 }

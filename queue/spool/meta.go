@@ -29,7 +29,7 @@ const (
 	metaSlot     = 4096
 	metaUsed     = 64
 	epochReserve = 1024
-	idReserve    = 10 * time.Minute
+	idReserve    = 2 * time.Minute
 )
 
 // metaData is what a slot of the meta file holds.
@@ -78,28 +78,37 @@ func readMeta(f io.ReaderAt) (best metaData, ok bool) {
 }
 
 // metaFile keeps what must be known before any segment is: it gives out ids
-// and epochs. It has a lock of its own, taken inside no other but held while
-// it writes.
+// and epochs. It has locks of its own, taken inside no other: mu guards the
+// data and is never held while something is written, writing is held for that.
 type metaFile struct {
-	mu        sync.Mutex
+	writing   sync.Mutex // taken before mu
 	f         File
-	data      metaData
+	mu        sync.Mutex
+	data      metaData // as it is on disk
 	lastID    uint64
 	nextEpoch uint32
 }
 
-// write makes data durable in the slot that does not hold the current one. A
-// slot whose write failed is written again next time, so that the other stays
-// whole.
-func (m *metaFile) write(data metaData) error {
-	data.seq = m.data.seq + 1
+// change makes the data durable as f leaves it, in the slot that does not hold
+// the current one. A slot whose write failed is written again next time, so
+// that the other stays whole. f is called with mu held.
+func (m *metaFile) change(f func(*metaData)) error {
+	m.writing.Lock()
+	defer m.writing.Unlock()
+	m.mu.Lock()
+	data := m.data
+	f(&data)
+	m.mu.Unlock()
+	data.seq++
 	if _, err := m.f.WriteAt(data.encode(), int64(data.seq%2)*metaSlot); err != nil {
 		return fmt.Errorf("spool: writing %s: %w", metaName, err)
 	}
 	if err := m.f.Sync(); err != nil {
 		return fmt.Errorf("spool: syncing %s: %w", metaName, err)
 	}
+	m.mu.Lock()
 	m.data = data
+	m.mu.Unlock()
 	return nil
 }
 
@@ -107,49 +116,83 @@ func (m *metaFile) write(data metaData) error {
 var idOrigin = time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // idAt is the first id of a moment.
-func idAt(t time.Time) uint64 { return uint64(max(t.Sub(idOrigin).Milliseconds(), 0)) << 22 }
+func idAt(t time.Time) uint64 { return idSpan(max(t.Sub(idOrigin), 0)) }
 
-// newID gives out an id that has never been given out before.
-func (m *metaFile) newID() (message.ID, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	id := max(m.lastID+1, idAt(time.Now()))
-	if id > m.data.idCeiling {
-		data := m.data
-		data.idCeiling = id + idAt(idOrigin.Add(idReserve))
-		if err := m.write(data); err != nil {
-			return 0, err
+// idSpan is how many ids a stretch of time has.
+func idSpan(d time.Duration) uint64 { return uint64(d.Milliseconds()) << 22 }
+
+// newID gives out an id that has never been given out before. When the clock
+// has passed the ceiling while no message came, ids count up below it for as
+// long as there are any, so that a message after an idle hour does not wait
+// for another sync. low says that the ceiling wants raising.
+func (m *metaFile) newID() (id message.ID, low bool, err error) {
+	for {
+		m.mu.Lock()
+		next := max(m.lastID+1, idAt(time.Now()))
+		if next > m.data.idCeiling {
+			next = m.lastID + 1
+		}
+		if next <= m.data.idCeiling {
+			m.lastID = next
+			low = m.lowIDs()
+			m.mu.Unlock()
+			return message.ID(next), low, nil
+		}
+		m.mu.Unlock()
+		if err := m.raise(); err != nil {
+			return 0, false, err
 		}
 	}
-	m.lastID = id
-	return message.ID(id), nil
+}
+
+// lowIDs reports whether less than half of the reserve of ids is left. Called
+// with mu held.
+func (m *metaFile) lowIDs() bool {
+	return max(m.lastID, idAt(time.Now()))+idSpan(idReserve/2) > m.data.idCeiling
+}
+
+// raise moves the ceiling of ids up.
+func (m *metaFile) raise() error {
+	return m.change(func(d *metaData) {
+		d.idCeiling = max(m.lastID, idAt(time.Now())) + idSpan(idReserve)
+	})
+}
+
+// replenish raises the ceiling of ids when it is low.
+func (m *metaFile) replenish() error {
+	m.mu.Lock()
+	low := m.lowIDs()
+	m.mu.Unlock()
+	if !low {
+		return nil
+	}
+	return m.raise()
 }
 
 // newEpoch gives out an epoch that has never been given out before.
 func (m *metaFile) newEpoch() (uint32, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.nextEpoch >= m.data.epochLimit {
-		data := m.data
-		data.epochLimit = m.nextEpoch + epochReserve
-		if err := m.write(data); err != nil {
+	for {
+		m.mu.Lock()
+		epoch := m.nextEpoch
+		if epoch < m.data.epochLimit {
+			m.nextEpoch++
+			m.mu.Unlock()
+			return epoch, nil
+		}
+		m.mu.Unlock()
+		err := m.change(func(d *metaData) { d.epochLimit = m.nextEpoch + epochReserve })
+		if err != nil {
 			return 0, err
 		}
 	}
-	m.nextEpoch++
-	return m.nextEpoch - 1, nil
 }
 
 // close notes the last id given out, so that the next start goes on from
 // there.
 func (m *metaFile) close() error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	var err error
 	if m.data.idCeiling != m.lastID {
-		data := m.data
-		data.idCeiling = m.lastID
-		err = m.write(data)
+		err = m.change(func(d *metaData) { d.idCeiling = m.lastID })
 	}
 	return errors.Join(err, m.f.Close())
 }

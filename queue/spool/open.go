@@ -159,7 +159,7 @@ func (s *Store) makeMeta(v *survey) error {
 	if v.secret == 0 {
 		data.secret = newSecret()
 	} else {
-		data.idCeiling = max(v.maxID, idAt(time.Now())) + idAt(idOrigin.Add(2*idReserve))
+		data.idCeiling = max(v.maxID, idAt(time.Now())) + idSpan(2*idReserve)
 		s.report(Damage{File: metaName, Length: 2 * metaSlot, Reason: "no valid slot: made anew from the segments"})
 	}
 	for _, g := range v.segs {

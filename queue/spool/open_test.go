@@ -224,10 +224,45 @@ func TestIDTellsTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.Abort()
-	at := time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(d.ID()>>22) * time.Millisecond)
+	at := idTime(d.ID())
 	if at.Before(before.Add(-time.Millisecond)) || at.After(time.Now()) {
 		t.Errorf("id %s says %v, it was made after %v", d.ID(), at, before)
 	}
+}
+
+// TestIDAfterIdleTime: the first message after hours without any waits for its
+// own sync alone, not for one of the ceiling of ids, and ids tell the time
+// again soon after.
+func TestIDAfterIdleTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fsys := faultfs.New(0)
+		s := open(t, fsys)
+		defer mustClose(t, s)
+		mustCommit(t, s, text(1, 100), envelope(1))
+		time.Sleep(5 * time.Hour)
+		before := fsys.Ops()
+		d, err := s.Create()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := fsys.Ops() - before; n != 0 {
+			t.Errorf("an id cost %d operations", n)
+		}
+		d.Abort()
+		synctest.Wait()
+		if d, err = s.Create(); err != nil {
+			t.Fatal(err)
+		}
+		defer d.Abort()
+		if at := idTime(d.ID()); at.Before(time.Now().Add(-time.Millisecond)) {
+			t.Errorf("an id after the ceiling was raised says %v, it is %v", at, time.Now())
+		}
+	})
+}
+
+// idTime is the moment that an id tells.
+func idTime(id message.ID) time.Time {
+	return time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(id>>22) * time.Millisecond)
 }
 
 // TestFirstStartInterrupted: a first start that was cut off is finished by the

@@ -43,7 +43,13 @@ func (s *Store) attempt() (again bool) {
 	s.passBegun++
 	s.mu.Unlock()
 	s.diskFull = false
-	again = !s.removeBodies()
+	if err := s.meta.replenish(); err != nil {
+		s.mu.Lock()
+		s.failed("raising the ceiling of ids", err)
+		s.mu.Unlock()
+		again = true
+	}
+	again = !s.removeBodies() || again
 	again = !s.replenish() || again
 	for !s.stopping() && s.wanting() {
 		if !s.makeRoom() {
