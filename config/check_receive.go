@@ -17,6 +17,7 @@ func (d *decoder) checkReceive(c *ReceiveConnector, row string) {
 		d.fail(joinPath(row, at), fmt.Sprintf("%s: %s = %s is not longer than %s = %s", at,
 			total, FormatDuration(c.ConnectionTimeout), idle, FormatDuration(c.ConnectionInactivityTimeout)), "write a longer "+total)
 	}
+	d.checkExtensions(c, row)
 	if !d.read(row, "grant", "deny") {
 		return
 	}
@@ -24,6 +25,27 @@ func (d *decoder) checkReceive(c *ReceiveConnector, row string) {
 		if slices.Contains(c.Grant, right) {
 			d.warn(indexPath(joinPath(row, "deny"), i), fmt.Sprintf("deny: %q stands in grant too, and deny wins", right), "take it out of one of them")
 		}
+	}
+}
+
+// checkExtensions holds the rule that an extension that needs another is not
+// offered without it.
+func (d *decoder) checkExtensions(c *ReceiveConnector, row string) {
+	for _, e := range []struct {
+		key, needs    string
+		on, available bool
+	}{
+		{"binary_mime_enabled", "chunking_enabled", c.BinaryMIMEEnabled, c.ChunkingEnabled}, // RFC 3030 3
+	} {
+		if !e.on || e.available || !d.read(row, e.key, e.needs) {
+			continue
+		}
+		at := e.key
+		if !d.written(row, at) {
+			at = e.needs
+		}
+		d.fail(joinPath(row, at), fmt.Sprintf("%s: %s needs %s", at, e.key, e.needs),
+			fmt.Sprintf("write %s = false too, or %s = true", e.key, e.needs))
 	}
 }
 

@@ -113,6 +113,8 @@ type ReceiveConnector struct {
 	PipeliningEnabled          bool
 	EnhancedStatusCodesEnabled bool
 	EightBitMIMEEnabled        bool
+	ChunkingEnabled            bool
+	BinaryMIMEEnabled          bool // only with ChunkingEnabled
 
 	ProtocolLogging string // none | verbose
 }

@@ -94,6 +94,12 @@ func TestFindings(t *testing.T) {
 		{"number in a list of words", receiveHead + `deny = ["submit", 5]`, []string{
 			`edge.toml:4:19: deny: 5 is a number; write a string in quotes`}},
 
+		{"an extension without what it needs", receiveHead + `chunking_enabled = false`, []string{
+			`edge.toml:4:1: chunking_enabled: binary_mime_enabled needs chunking_enabled; write binary_mime_enabled = false too, or chunking_enabled = true`}},
+		{"an extension without what it needs, written", receiveHead + "chunking_enabled = false\nbinary_mime_enabled = true", []string{
+			`edge.toml:5:1: binary_mime_enabled: binary_mime_enabled needs chunking_enabled; write binary_mime_enabled = false too, or chunking_enabled = true`}},
+		{"an extension and what it needs off", receiveHead + "chunking_enabled = false\nbinary_mime_enabled = false", nil},
+
 		// Ranges.
 		{"too small", receiveHead + `max_hop_count = 0`, []string{
 			`edge.toml:4:1: max_hop_count: 0 is out of range; write a whole number, from 1 to 500`}},

@@ -170,6 +170,16 @@ func receiveProtocol() []key {
 			Doc:   "Whether 8BITMIME is offered (RFC 6152).",
 			Field: in(func(c *ReceiveConnector) any { return &c.EightBitMIMEEnabled }),
 		},
+		{
+			Name: "chunking_enabled", Type: boolean(), Default: true,
+			Doc:   "Whether CHUNKING is offered, that is BDAT (RFC 3030).",
+			Field: in(func(c *ReceiveConnector) any { return &c.ChunkingEnabled }),
+		},
+		{
+			Name: "binary_mime_enabled", Type: boolean(), Default: true,
+			Doc:   "Whether BINARYMIME is offered (RFC 3030). It needs `chunking_enabled`.",
+			Field: in(func(c *ReceiveConnector) any { return &c.BinaryMIMEEnabled }),
+		},
 	}
 }
 

@@ -36,6 +36,8 @@ func commandOf(verb string) command {
 		return command{run: (*session).rcpt, hello: true, tls: true}
 	case "DATA":
 		return command{run: (*session).data, bare: true, hello: true, tls: true}
+	case "BDAT": // whatever stands against it, its chunk must be read
+		return command{run: (*session).bdat}
 	case "RSET":
 		return command{run: (*session).rset, bare: true}
 	case "NOOP":
@@ -58,7 +60,7 @@ func (s *session) command(line []byte) {
 	c := commandOf(cmd.Verb)
 	s.logReceived(line, c)
 	if err != nil {
-		s.replyError(err)
+		s.replyLine(line, err)
 		return
 	}
 	switch {
@@ -71,6 +73,19 @@ func (s *session) command(line []byte) {
 	default:
 		c.run(s, cmd.Arg)
 	}
+}
+
+// replyLine answers a line that is no command. If it may have been meant as
+// BDAT, the session ends: nobody knows how much of what follows is content.
+func (s *session) replyLine(line []byte, err error) {
+	r, ok := errors.AsType[*wire.Reply](err)
+	if !ok {
+		r = replyStorage.WithLog(err.Error())
+	}
+	if hasVerb(line, "BDAT") {
+		r = closing(r)
+	}
+	s.reply(r)
 }
 
 // replyError sends the reply that an error is. Any other error is trouble of
@@ -111,7 +126,8 @@ func (s *session) greet(arg string, extended bool) bool {
 		s.replyError(err)
 		return false
 	}
-	s.helo, s.greeted, s.extended, s.tx = h.Name, true, extended, nil
+	s.abandon()
+	s.helo, s.greeted, s.extended = h.Name, true, extended
 	return true
 }
 
@@ -126,6 +142,7 @@ func (s *session) features() wire.Features {
 	return wire.Features{
 		Size:         s.connector.SizeEnabled != "disabled",
 		EightBitMIME: s.connector.EightBitMIMEEnabled,
+		BinaryMIME:   s.connector.BinaryMIMEEnabled,
 	}
 }
 
@@ -150,11 +167,13 @@ func (s *session) extensions() string {
 	add(c.EnhancedStatusCodesEnabled, "ENHANCEDSTATUSCODES")
 	add(c.tls != nil && s.tls == "", "STARTTLS")
 	add(c.EightBitMIMEEnabled, "8BITMIME")
+	add(c.BinaryMIMEEnabled, "BINARYMIME")
+	add(c.ChunkingEnabled, "CHUNKING")
 	return b.String()
 }
 
 func (s *session) rset(string) {
-	s.tx = nil
+	s.abandon()
 	s.reply(replyReset)
 }
 

@@ -15,8 +15,14 @@ func (s *session) data(string) {
 	case s.tx == nil:
 		s.reply(replyMailFirst)
 		return
+	case s.tx.body != nil: // RFC 3030 2
+		s.reply(replyWithinChunks)
+		return
 	case len(s.tx.envelope.Recipients) == 0: // RFC 5321 3.3
 		s.reply(replyRcptFirst)
+		return
+	case s.tx.envelope.Body == message.BodyBinaryMIME: // RFC 3030 3
+		s.reply(replyBinaryData)
 		return
 	}
 	b, err := s.newBody()
@@ -26,6 +32,7 @@ func (s *session) data(string) {
 	}
 	defer b.close()
 	s.reply(replyStartData)
+	s.deadlines.content()
 	s.deadlines.enter(phaseData, b.began)
 	err = b.receive()
 	s.deadlines.enter(phaseCommand, time.Now())
@@ -100,6 +107,8 @@ type body struct {
 	size    int64
 	drained int64
 	refusal *wire.Reply
+	// lines are the line ends of content in chunks; nil where all are allowed.
+	lines *wire.LineEnds
 }
 
 // newBody begins a message in the queue and puts the Received field on top.
@@ -131,22 +140,32 @@ func (b *body) close() {
 // receive reads the content to its end. Its error is one of reading, after
 // which nothing can be read any more, or errTooMuch.
 func (b *body) receive() error {
-	mode := wire.RejectBareLineEnds
-	if b.s.connector.BareLineEnds == "normalise" {
-		mode = wire.NormaliseBareLineEnds
-	}
-	r := wire.NewDataReader(b.s.reader, mode)
+	r := wire.NewDataReader(b.s.reader, b.s.bareLineEnds())
 	for {
-		_, err := r.WriteTo(b)
-		switch {
-		case errors.Is(err, wire.ErrBareLF):
-			b.refuse(replyBareLF)
-		case errors.Is(err, wire.ErrBareCR):
-			b.refuse(replyBareCR)
-		default:
+		if _, err := r.WriteTo(b); !b.refuseBare(err) {
 			return err
 		}
 	}
+}
+
+// refuseBare refuses the content if err says that it has bare line ends.
+func (b *body) refuseBare(err error) bool {
+	switch {
+	case errors.Is(err, wire.ErrBareLF):
+		b.refuse(replyBareLF)
+	case errors.Is(err, wire.ErrBareCR):
+		b.refuse(replyBareCR)
+	default:
+		return false
+	}
+	return true
+}
+
+func (s *session) bareLineEnds() wire.BareLineEnds {
+	if s.connector.BareLineEnds == "normalise" {
+		return wire.NormaliseBareLineEnds
+	}
+	return wire.RejectBareLineEnds
 }
 
 // Write takes decoded content. It fails only with errTooMuch.
@@ -157,11 +176,16 @@ func (b *body) Write(p []byte) (int, error) {
 	}
 	if b.refusal != nil {
 		b.drained += int64(len(p))
-		if b.drained > min(max(b.s.maxMessageSize(), minDrain), maxDrain) {
+		if b.drained > b.maxDrain() {
 			return len(p), errTooMuch
 		}
 	}
 	return len(p), nil
+}
+
+// maxDrain is how many octets are read once the content is refused.
+func (b *body) maxDrain() int64 {
+	return min(max(b.s.maxMessageSize(), minDrain), maxDrain)
 }
 
 // take holds content against the limits and stores it.

@@ -63,8 +63,8 @@ type deadlines struct {
 
 	phase   phase
 	held    time.Duration // what is left of the session while its clock stands
-	waited  time.Duration // for content, in this phase
-	octets  int64         // of content, in this phase
+	waited  time.Duration // for the content of this message
+	octets  int64         // of it
 	started time.Time     // of the read that is going on
 	due     string        // the limit whose deadline is set
 	write   time.Time     // the write deadline that is set
@@ -85,6 +85,10 @@ func (d *deadlines) start(conn net.Conn, c *config.ReceiveConnector, now time.Ti
 	}
 }
 
+// content begins the count of a message's content, which may come in more than
+// one piece.
+func (d *deadlines) content() { d.waited, d.octets = 0, 0 }
+
 // enter begins a phase.
 func (d *deadlines) enter(p phase, now time.Time) {
 	if d.phase == phaseData && !d.end.IsZero() {
@@ -94,9 +98,6 @@ func (d *deadlines) enter(p phase, now time.Time) {
 		d.held = d.end.Sub(now)
 	}
 	d.phase = p
-	if p == phaseData {
-		d.waited, d.octets = 0, 0
-	}
 	d.mu.Lock()
 	d.busy = p != phaseCommand
 	d.mu.Unlock()

@@ -93,7 +93,7 @@ func TestProtocolLog(t *testing.T) {
 		`> 250-PIPELINING \| `,
 		`> 250-ENHANCEDSTATUSCODES \| `,
 		`> 250-STARTTLS \| `,
-		`> 250 8BITMIME \| `,
+		`> 250-8BITMIME \| `, `> 250-BINARYMIME \| `, `> 250 CHUNKING \| `,
 		`< MAIL FROM:<a@contoso\.example> \| `,
 		`\* accept_authoritative_domain_sender is missing for our domain contoso\.example \| reason`,
 		`> 550 5\.7\.1 .* \| `,

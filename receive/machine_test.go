@@ -13,10 +13,12 @@ import (
 
 // The states of a session (RFC 5321 4.1.4).
 const (
-	stateNew   = iota // nothing said yet
-	stateHello        // HELO or EHLO taken
-	stateMail         // MAIL taken
-	stateRcpt         // at least one recipient
+	stateNew     = iota // nothing said yet
+	stateHello          // HELO or EHLO taken
+	stateMail           // MAIL taken
+	stateRcpt           // at least one recipient
+	stateChunk          // a chunk that is not the last
+	stateRefused        // a chunk that nobody wanted
 	states
 )
 
@@ -49,19 +51,21 @@ var machine = map[string][states]step{
 	"RSET x":                          always(501, stay),
 	"QUIT x":                          always(501, stay),
 	"STARTTLS x":                      always(501, stay),
-	"RSET":                            {{250, stateNew}, {250, stateHello}, {250, stateHello}, {250, stateHello}},
-	"MAIL FROM:<a@b.example>":         {{503, stay}, {250, stateMail}, {503, stay}, {503, stay}},
-	"MAIL FROM:<>":                    {{503, stay}, {250, stateMail}, {503, stay}, {503, stay}},
-	"MAIL FROM:<a@b.example> X=Y":     {{503, stay}, {555, stay}, {503, stay}, {503, stay}},
-	"MAIL FROM:<a@b.example> SIZE=2G": {{503, stay}, {501, stay}, {503, stay}, {503, stay}},
-	"MAIL FROM:":                      {{503, stay}, {501, stay}, {503, stay}, {503, stay}},
-	"MAIL TO:<a@b.example>":           {{503, stay}, {501, stay}, {503, stay}, {503, stay}},
-	"RCPT TO:<b@contoso.example>":     {{503, stay}, {503, stay}, {250, stateRcpt}, {250, stateRcpt}},
-	"RCPT TO:<b@elsewhere.example>":   {{503, stay}, {503, stay}, {550, stay}, {550, stay}},
-	"RCPT TO:<>":                      {{503, stay}, {503, stay}, {501, stay}, {501, stay}},
-	"RCPT TO:<b@contoso.example> X=Y": {{503, stay}, {503, stay}, {555, stay}, {555, stay}},
-	"DATA":                            {{503, stay}, {503, stay}, {503, stay}, {354, stateHello}},
-	"DATA x":                          {{501, stay}, {501, stay}, {501, stay}, {501, stay}},
+	"RSET":                            {{250, stateNew}, {250, stateHello}, {250, stateHello}, {250, stateHello}, {250, stateHello}, {250, stateHello}},
+	"MAIL FROM:<a@b.example>":         {{503, stay}, {250, stateMail}, {503, stay}, {503, stay}, {503, stay}, {503, stay}},
+	"MAIL FROM:<>":                    {{503, stay}, {250, stateMail}, {503, stay}, {503, stay}, {503, stay}, {503, stay}},
+	"MAIL FROM:<a@b.example> X=Y":     {{503, stay}, {555, stay}, {503, stay}, {503, stay}, {503, stay}, {503, stay}},
+	"MAIL FROM:<a@b.example> SIZE=2G": {{503, stay}, {501, stay}, {503, stay}, {503, stay}, {503, stay}, {503, stay}},
+	"MAIL FROM:":                      {{503, stay}, {501, stay}, {503, stay}, {503, stay}, {503, stay}, {503, stay}},
+	"MAIL TO:<a@b.example>":           {{503, stay}, {501, stay}, {503, stay}, {503, stay}, {503, stay}, {503, stay}},
+	"RCPT TO:<b@contoso.example>":     {{503, stay}, {503, stay}, {250, stateRcpt}, {250, stateRcpt}, {503, stay}, {503, stay}},
+	"RCPT TO:<b@elsewhere.example>":   {{503, stay}, {503, stay}, {550, stay}, {550, stay}, {503, stay}, {503, stay}},
+	"RCPT TO:<>":                      {{503, stay}, {503, stay}, {501, stay}, {501, stay}, {503, stay}, {503, stay}},
+	"RCPT TO:<b@contoso.example> X=Y": {{503, stay}, {503, stay}, {555, stay}, {555, stay}, {503, stay}, {503, stay}},
+	"DATA":                            {{503, stay}, {503, stay}, {503, stay}, {354, stateHello}, {503, stay}, {503, stay}},
+	"DATA x":                          {{501, stay}, {501, stay}, {501, stay}, {501, stay}, {501, stay}, {501, stay}},
+	"BDAT 6\r\nRSET":                  {{503, stay}, {503, stay}, {554, stateRefused}, {250, stateChunk}, {250, stateChunk}, {554, stay}},
+	"BDAT 6 LAST\r\nRSET":             {{503, stay}, {503, stay}, {554, stateHello}, {250, stateHello}, {250, stateHello}, {554, stateHello}},
 }
 
 // reach are the commands that lead to each state.
@@ -70,6 +74,8 @@ var reach = [states][]string{
 	{"EHLO client.example"},
 	{"EHLO client.example", "MAIL FROM:<>"},
 	{"EHLO client.example", "MAIL FROM:<>", "RCPT TO:<b@contoso.example>"},
+	{"EHLO client.example", "MAIL FROM:<>", "RCPT TO:<b@contoso.example>", "BDAT 6\r\nRSET"},
+	{"EHLO client.example", "MAIL FROM:<>", "BDAT 6\r\nRSET"},
 }
 
 // walker is a session that is compared with the table.

@@ -23,7 +23,7 @@ var (
 	replyReset       = wire.NewReply(250, code(2, 0, 0), "Resetting")
 	replyOK          = wire.NewReply(250, code(2, 0, 0), "OK")
 	replyVerify      = wire.NewReply(252, code(2, 1, 5), "Cannot VRFY user, but will accept message and attempt delivery") // RFC 5321 3.5.3
-	replyHelp        = wire.NewReply(214, code(2, 0, 0), "This server supports the following commands:\nHELO EHLO STARTTLS MAIL RCPT DATA RSET NOOP VRFY HELP QUIT")
+	replyHelp        = wire.NewReply(214, code(2, 0, 0), "This server supports the following commands:\nHELO EHLO STARTTLS MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT")
 	replyStartTLS    = wire.NewReply(220, code(2, 0, 0), "SMTP server ready")
 	replyBye         = closing(wire.NewReply(221, code(2, 0, 0), "Service closing transmission channel"))
 )
@@ -37,6 +37,9 @@ var (
 	replyHelloFirst     = wire.NewReply(503, code(5, 5, 2), "Send hello first")
 	replyMailFirst      = wire.NewReply(503, code(5, 5, 2), "Need mail command")
 	replyRcptFirst      = wire.NewReply(503, code(5, 5, 2), "Need rcpt command")
+	replyNoRecipients   = wire.NewReply(554, code(5, 5, 1), "No valid recipients") // RFC 5321 3.3
+	replyWithinChunks   = wire.NewReply(503, code(5, 5, 1), "Only BDAT or RSET may follow BDAT")
+	replyBinaryData     = wire.NewReply(503, code(5, 5, 1), "BINARYMIME content is sent with BDAT") // RFC 3030 3
 	replyMailTwice      = wire.NewReply(503, code(5, 5, 2), "Sender already specified")
 	replyTLSTwice       = wire.NewReply(503, code(5, 5, 1), "TLS is already active")
 	replyNeedTLS        = wire.NewReply(530, code(5, 7, 0), "Must issue a STARTTLS command first") // RFC 3207 4
@@ -81,6 +84,11 @@ func replyQueued(messageID string, id message.ID, fqdn string) *wire.Reply {
 	b = append(append(b, ", Hostname="...), fqdn...)
 	b = append(b, "] Queued mail for delivery"...)
 	return wire.NewReply(250, code(2, 6, 0), string(b))
+}
+
+// replyChunk accepts a chunk that is not the last (RFC 3030 2).
+func replyChunk(size uint64) *wire.Reply {
+	return wire.NewReply(250, code(2, 6, 0), "CHUNK received OK, "+strconv.FormatUint(size, 10)+" octets")
 }
 
 // clean reports whether s is printable US-ASCII without spaces, and not empty.

@@ -67,7 +67,7 @@ func (s *session) note(r *wire.Reply) {
 // send AUTH although it was not offered, and one that reads no replies goes on
 // with name and password: what follows AUTH and is no command is left out too.
 func (s *session) logReceived(line []byte, c command) {
-	auth := isAuth(line)
+	auth := hasVerb(line, "AUTH")
 	s.secrets = auth || s.secrets && c.unknown
 	switch {
 	case s.log == nil:
@@ -80,9 +80,8 @@ func (s *session) logReceived(line []byte, c command) {
 	}
 }
 
-// isAuth reports whether a line, well-formed or not, is an AUTH command.
-func isAuth(line []byte) bool {
-	const verb = "AUTH"
+// hasVerb reports whether a line, well-formed or not, is that command.
+func hasVerb(line []byte, verb string) bool {
 	line = bytes.TrimLeft(line, " \t")
 	return len(line) >= len(verb) && bytes.EqualFold(line[:len(verb)], []byte(verb))
 }

@@ -74,9 +74,9 @@ func (s *session) run(overfull bool) {
 			s.command(line)
 		case errors.Is(err, wire.ErrLineTooLong):
 			s.log.Info("", "a line of more than "+itoa(maxCommandLine)+" octets")
-			s.reply(replyLineTooLong)
+			s.replyLine(line, replyLineTooLong)
 		case errors.Is(err, wire.ErrBareLF), errors.Is(err, wire.ErrBareCR):
-			s.reply(replyBareLine)
+			s.replyLine(line, replyBareLine)
 		default:
 			s.readFailed(err)
 		}
@@ -152,6 +152,7 @@ func (s *session) lastWords(r *wire.Reply) {
 
 // end sends what waits and closes the connection.
 func (s *session) end() {
+	s.abandon()
 	s.flush()
 	s.linger()
 	if errors.Is(s.readErr, errAborted) {

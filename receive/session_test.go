@@ -93,13 +93,16 @@ func TestDialogs(t *testing.T) {
 				S: 250-PIPELINING
 				S: 250-ENHANCEDSTATUSCODES
 				S: 250-STARTTLS
-				S: 250 8BITMIME` + quit,
+				S: 250-8BITMIME
+				S: 250-BINARYMIME
+				S: 250 CHUNKING` + quit,
 		},
 		{
 			name: "extensions can be switched off",
 			change: func(c *config.ReceiveConnector) {
 				c.SizeEnabled, c.PipeliningEnabled, c.EightBitMIMEEnabled = "disabled", false, false
 				c.EnhancedStatusCodesEnabled, c.AuthMechanism = false, []string{"none"}
+				c.ChunkingEnabled, c.BinaryMIMEEnabled = false, false
 			},
 			script: `
 				S: 220 .*

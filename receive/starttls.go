@@ -36,7 +36,8 @@ func (s *session) startTLS(string) {
 		return
 	}
 	// Nothing that was learnt before counts any more.
-	s.greeted, s.extended, s.helo, s.tx = false, false, "", nil
+	s.abandon()
+	s.greeted, s.extended, s.helo = false, false, ""
 	if s.proven != 0 {
 		s.permit(0)
 	}

@@ -17,7 +17,16 @@ const manyRecipients = 16
 // transaction is a mail transaction (RFC 5321 3.3): MAIL was taken.
 type transaction struct {
 	envelope *message.Envelope
+	body     *body               // from the first BDAT on
 	keys     map[string]struct{} // of the recipients, when they are many
+}
+
+// abandon ends the transaction, if there is one, without a message.
+func (s *session) abandon() {
+	if s.tx != nil && s.tx.body != nil {
+		s.tx.body.close()
+	}
+	s.tx = nil
 }
 
 // mail is MAIL (RFC 5321 4.1.1.2).
@@ -92,6 +101,10 @@ func (s *session) checkSender(from message.Address) *wire.Reply {
 func (s *session) rcpt(arg string) {
 	if s.tx == nil {
 		s.reply(replyMailFirst)
+		return
+	}
+	if s.tx.body != nil {
+		s.reply(replyWithinChunks)
 		return
 	}
 	p, err := wire.ParseRcpt(arg, s.features())

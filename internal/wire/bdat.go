@@ -113,3 +113,104 @@ func (c *ChunkReader) WriteTo(w io.Writer) (int64, error) {
 		}
 	}
 }
+
+// LineEnds holds content that comes in pieces to its line ends: RFC 3030 leaves
+// RFC 5321 2.3.8 in force for chunks, unless the body is BINARYMIME. It knows
+// nothing of the borders between the pieces.
+//
+// In the mode RejectBareLineEnds content passes as it is, and a piece with a
+// bare CR or LF is not passed on: Write returns ErrBareCR or ErrBareLF and no
+// more is to be written. In the mode NormaliseBareLineEnds each becomes a CRLF.
+type LineEnds struct {
+	w    io.Writer
+	mode BareLineEnds
+	// cr says that the last octet was a CR. A normalising writer still has it.
+	cr  bool
+	buf []byte
+}
+
+// NewLineEnds returns a LineEnds in front of w.
+func NewLineEnds(w io.Writer, mode BareLineEnds) *LineEnds {
+	return &LineEnds{w: w, mode: mode}
+}
+
+// Write takes a piece of the content.
+func (l *LineEnds) Write(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if l.mode == NormaliseBareLineEnds {
+		l.normalise(p)
+		if _, err := l.w.Write(l.buf); len(l.buf) > 0 && err != nil {
+			return 0, err
+		}
+		return len(p), nil
+	}
+	if err := l.check(p); err != nil {
+		return 0, err
+	}
+	return l.w.Write(p)
+}
+
+// Close says that the content has come to its end. A last line without its CRLF
+// is fine, but a CR alone is a bare one. It does not close what is beneath.
+func (l *LineEnds) Close() error {
+	switch {
+	case !l.cr:
+		return nil
+	case l.mode == NormaliseBareLineEnds:
+		_, err := l.w.Write(crlf)
+		return err
+	}
+	return ErrBareCR
+}
+
+func (l *LineEnds) check(p []byte) error {
+	i := 0
+	if l.cr {
+		if p[0] != '\n' {
+			return ErrBareCR
+		}
+		l.cr, i = false, 1
+	}
+	for i < len(p) {
+		n, kind := scanLine(p[i:])
+		i += n
+		switch kind {
+		case bareCR:
+			return ErrBareCR
+		case bareLF:
+			return ErrBareLF
+		case openCR:
+			l.cr = true
+			return nil
+		}
+	}
+	return nil
+}
+
+// normalise puts a piece, with its line ends mended, into l.buf.
+func (l *LineEnds) normalise(p []byte) {
+	b, i := l.buf[:0], 0
+	if l.cr {
+		b = append(b, crlf...)
+		if p[0] == '\n' {
+			i = 1
+		}
+		l.cr = false
+	}
+	for i < len(p) {
+		n, kind := scanLine(p[i:])
+		b = append(b, p[i:i+n]...)
+		i += n
+		switch kind {
+		case bareCR, bareLF:
+			b = append(b, crlf...)
+			i++
+		case openCR:
+			l.cr = true
+			i++
+		}
+	}
+	l.buf = b
+}

@@ -178,23 +178,28 @@ func (r *Reader) read() error {
 	return r.err
 }
 
+// lineHead is how many octets of a line that is too long are kept.
+const lineHead = 64
+
 // ReadLine returns the next line, without its CRLF. It is valid until the next
 // call. A line of more than limit octets, CRLF included, is read to its end
 // and gives ErrLineTooLong once, however long it is. A line that a bare LF
 // ends, or that holds a bare CR, gives ErrBareLF or ErrBareCR; it ends at the
-// LF (RFC 5321 2.3.8). NUL and other octets are let pass. A connection that
+// LF (RFC 5321 2.3.8). With these errors the line, or its beginning, is returned
+// too, so that the caller can tell what may follow it. NUL and other octets are
+// let pass. A connection that
 // ends within a line gives io.ErrUnexpectedEOF.
 func (r *Reader) ReadLine(limit int) ([]byte, error) {
 	line, err := r.readLine(limit)
 	if err != nil {
-		return nil, err
+		return line, err
 	}
 	if n := len(line); n == 0 || line[n-1] != '\r' {
-		return nil, ErrBareLF
+		return line, ErrBareLF
 	}
 	line = line[:len(line)-1]
 	if bytes.IndexByte(line, '\r') >= 0 {
-		return nil, ErrBareCR
+		return line, ErrBareCR
 	}
 	return line, nil
 }
@@ -208,13 +213,14 @@ func (r *Reader) readLine(limit int) ([]byte, error) {
 			line := r.buf[r.start : r.start+scanned+n]
 			r.start += len(line) + 1
 			if len(line)+1 > limit {
-				return nil, ErrLineTooLong
+				return line, ErrLineTooLong
 			}
 			return line, nil
 		}
 		scanned = r.Buffered()
 		if scanned >= limit {
-			return nil, r.skipLine()
+			head := bytes.Clone(r.buf[r.start:min(r.end, r.start+lineHead)])
+			return head, r.skipLine()
 		}
 		if err := r.fill(limit); err != nil {
 			return nil, r.endOfInput(err)
