@@ -38,7 +38,7 @@ running gateway, no DNS, no data directory.
 The exit code is 0 when the file is valid, 1 when it has errors, and with
 --strict also when it has warnings.`,
 		Example: "  postern check --config /etc/postern/postern.toml --strict",
-		Args:    cobra.NoArgs,
+		Args:    a.noArguments(),
 		RunE: func(*cobra.Command, []string) error {
 			cfg, findings, err := a.load()
 			if err != nil {
@@ -92,6 +92,6 @@ func (a *app) printChecked(cfg *config.Config, findings []config.Finding, errors
 	if errors > 0 {
 		verdict = "not valid"
 	}
-	_, err := fmt.Fprintf(a.out, "%s is %s: %d errors, %d warnings\n", name, verdict, errors, warnings)
+	_, err := fmt.Fprintf(a.out, "%s is %s: %s, %s\n", name, verdict, plural(errors, "error", "errors"), plural(warnings, "warning", "warnings"))
 	return err
 }

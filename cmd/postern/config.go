@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"postern/config"
 	"postern/receive"
@@ -16,6 +17,18 @@ func (a *app) path() string {
 		return a.configPath
 	}
 	return os.Getenv("POSTERN_CONFIG")
+}
+
+// absolutePath is path from the root, for another process to understand.
+func (a *app) absolutePath() string {
+	p := a.path()
+	if p == "" {
+		return ""
+	}
+	if abs, err := filepath.Abs(p); err == nil {
+		return abs
+	}
+	return p
 }
 
 // load reads the configuration and collects what every package finds in it.

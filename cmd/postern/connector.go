@@ -12,13 +12,11 @@ import (
 )
 
 func (a *app) connector() *cobra.Command {
-	cmd := &cobra.Command{
+	cmd := group(&cobra.Command{
 		Use:     "connector",
 		Short:   "List and show the connectors of the configuration",
 		Example: "  postern connector list\n  postern connector show \"From Internet\"",
-		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
+	})
 	cmd.AddCommand(a.connectorList(), a.connectorShow())
 	return cmd
 }
@@ -41,6 +39,7 @@ type connectorRow struct {
 	Rights         []string `json:"rights,omitempty"`
 	AddressSpaces  []string `json:"address_spaces,omitempty"`
 	SmartHosts     []string `json:"smart_hosts,omitempty"`
+	Port           uint16   `json:"port,omitempty"`
 	TLS            string   `json:"tls"`
 }
 
@@ -59,7 +58,7 @@ func rows(cfg *config.Config) []connectorRow {
 	}
 	for i := range cfg.SendConnectors {
 		c := &cfg.SendConnectors[i]
-		r := connectorRow{Name: c.Name, Kind: kindSend, Enabled: c.Enabled, AddressSpaces: c.AddressSpaces, TLS: c.TLS}
+		r := connectorRow{Name: c.Name, Kind: kindSend, Enabled: c.Enabled, AddressSpaces: c.AddressSpaces, Port: c.Port, TLS: c.TLS}
 		for _, h := range c.SmartHosts {
 			r.SmartHosts = append(r.SmartHosts, h.String())
 		}
@@ -86,7 +85,7 @@ func (a *app) connectorList() *cobra.Command {
 		Use:     "list",
 		Short:   "List all connectors",
 		Example: "  postern connector list --config /etc/postern/postern.toml",
-		Args:    cobra.NoArgs,
+		Args:    a.noArguments(),
 		RunE: func(*cobra.Command, []string) error {
 			cfg, err := a.mustLoad()
 			if err != nil {
@@ -115,7 +114,7 @@ func (a *app) printConnectors(list []connectorRow) {
 			in.add(name, strings.Join(r.Bindings, " "), strings.Join(r.RemoteIPRanges, " "), r.TLS, orNone(r.Rights))
 			continue
 		}
-		hop := "by MX"
+		hop := fmt.Sprintf("by MX, port %d", r.Port)
 		if len(r.SmartHosts) > 0 {
 			hop = strings.Join(r.SmartHosts, ", ")
 		}
@@ -154,7 +153,7 @@ rights of a session that has not authenticated.
 
 A Receive and a Send connector may have the same name; --kind tells them apart.`,
 		Example: "  postern connector show \"From Internet\" --output json",
-		Args:    cobra.ExactArgs(1),
+		Args:    arguments("NAME"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if kind != "" && kind != kindReceive && kind != kindSend {
 				return usageError{fmt.Errorf("--kind %s: want %s or %s", kind, kindReceive, kindSend)}
@@ -200,7 +199,14 @@ func find(cfg *config.Config, name, kind string) (*shown, error) {
 	case 1:
 		return found[0], nil
 	case 0:
-		return nil, fmt.Errorf("no connector %q; \"postern connector list\" names them", name)
+		what := "connector"
+		switch kind {
+		case kindReceive:
+			what = "Receive connector"
+		case kindSend:
+			what = "Send connector"
+		}
+		return nil, fmt.Errorf("no %s %q; \"postern connector list\" names them", what, name)
 	}
 	return nil, usageError{errors.New("a Receive and a Send connector have that name; add --kind receive or --kind send")}
 }

@@ -8,8 +8,10 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/emersion/go-smtp"
@@ -36,9 +38,14 @@ to each: the Receive connector that took it, the route with its reasons, the Sen
 connector, what TLS was negotiated, and the lines of the protocol log. Everything
 it writes is in a temporary directory that it removes at the end.`,
 		Example: "  postern demo",
-		Args:    cobra.NoArgs,
+		Args:    a.noArguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, cancel := context.WithTimeout(cmd.Context(), demoTimeout)
+			// What was begun is cleaned up whoever ends it: a reader of the
+			// output that goes away must not end the program.
+			signal.Ignore(syscall.SIGPIPE)
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
+			defer stop()
+			ctx, cancel := context.WithTimeout(ctx, demoTimeout)
 			defer cancel()
 			return a.runDemo(ctx)
 		},
@@ -122,8 +129,7 @@ func (a *app) runDemo(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	s := styleFor(a.out)
-	fmt.Fprintf(a.out, "%s\n", s.dim("Starting a gateway and two next hops on 127.0.0.1 ..."))
+	a.demoSays("Starting a gateway and two next hops on 127.0.0.1 ...")
 
 	withTLS, without, err := startHops(dir)
 	if err != nil {
@@ -155,19 +161,41 @@ func (a *app) runDemo(ctx context.Context) (err error) {
 	if err := g.Start(ctx); err != nil {
 		return err
 	}
+	show := demoShow{Messages: []demoResult{}}
 	for i, m := range demoMessages() {
 		port := ports[0]
 		if m.inside {
 			port = ports[1]
 		}
-		fmt.Fprintf(a.out, "\n%s\n", s.bold(fmt.Sprintf("%d. %s", i+1, m.title)))
-		if err := a.demoOne(ctx, rec, cfg, m, port); err != nil {
+		r, err := rec.follow(ctx, cfg, m, port)
+		if err != nil {
 			return err
 		}
+		show.Messages = append(show.Messages, *r)
+		if !a.json() {
+			a.printResult(i+1, r)
+		}
 	}
-	a.printHops(withTLS, without)
-	fmt.Fprintf(a.out, "\n%s\n", s.dim(fmt.Sprintf("Done in %.1f s. Every decision above can be asked for: postern explain route SENDER RECIPIENT.", time.Since(began).Seconds())))
+	show.WithTLS, show.WithoutTLS = withTLS.messages(), without.messages()
+	if a.json() {
+		return a.printJSON(show)
+	}
+	a.printHops(&show)
+	fmt.Fprintln(a.out)
+	a.demoSays(fmt.Sprintf("Done in %.1f s. Every decision above can be asked for: postern explain route SENDER RECIPIENT.", time.Since(began).Seconds()))
 	return nil
+}
+
+// demoSays prints what is no result.
+func (a *app) demoSays(text string) {
+	if a.json() {
+		return
+	}
+	s := styleFor(a.out)
+	width, _ := terminal(a.out)
+	for _, line := range wrap(text, width) {
+		fmt.Fprintln(a.out, s.dim(line))
+	}
 }
 
 // startHops starts the organization's hub, which has TLS, and the rest of the

@@ -62,7 +62,7 @@ func (h *nextHop) close() error {
 func (h *nextHop) messages() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return append([]string(nil), h.received...)
+	return append([]string{}, h.received...)
 }
 
 // NewSession makes nextHop a smtp.Backend.

@@ -12,14 +12,12 @@ import (
 )
 
 func (a *app) explain() *cobra.Command {
-	cmd := &cobra.Command{
+	cmd := group(&cobra.Command{
 		Use:   "explain",
 		Short: "Explain a decision of the gateway",
 		Example: `  postern explain route kim@contoso.example bob@fabrikam.example
   postern explain route '<>' bob@fabrikam.example --size 12MB --output json`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
+	})
 	cmd.AddCommand(a.explainRoute())
 	return cmd
 }
@@ -36,7 +34,7 @@ RECIPIENT, and for every other connector the test that it failed. SENDER may be
 It needs the file alone: no running gateway, no DNS.`,
 		Example: `  postern explain route kim@contoso.example bob@fabrikam.example --size 12MB
   postern explain route '<>' bob@fabrikam.example --output json`,
-		Args: cobra.ExactArgs(2),
+		Args: arguments("SENDER", "RECIPIENT"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			q, err := routeQuery(args[0], args[1], size)
 			if err != nil {
@@ -71,7 +69,9 @@ func routeQuery(sender, recipient, size string) (routing.Query, error) {
 			return q, fmt.Errorf("sender %q: %w", sender, err)
 		}
 	}
-	if q.Recipient, err = message.ParseAddress(unbracket(recipient), true); err != nil {
+	if r := unbracket(recipient); strings.EqualFold(r, "postmaster") { // RFC 5321 4.5.1
+		q.Recipient.Local = r
+	} else if q.Recipient, err = message.ParseAddress(r, true); err != nil {
 		return q, fmt.Errorf("recipient %q: %w", recipient, err)
 	}
 	return q, nil
@@ -87,17 +87,23 @@ func unbracket(path string) string {
 
 func (a *app) printDecision(q routing.Query, d routing.Decision) {
 	s := styleFor(a.out)
-	fmt.Fprintf(a.out, "From %s to %s, %s\n\n", q.Sender.Path(), q.Recipient.Path(), config.FormatSize(q.Size))
+	size := ""
+	if q.Size > 0 {
+		size = ", " + config.FormatSize(q.Size)
+	}
+	fmt.Fprintf(a.out, "From %s to %s%s\n\n", q.Sender.Path(), q.Recipient.Path(), size)
 	if d.Connector != "" {
 		fmt.Fprintf(a.out, "%s %s\n", s.green("Send connector:"), s.bold(d.Connector))
-		fmt.Fprintf(a.out, "Next hop:       %s\n", d.NextHop)
+		a.printField("Next hop:       ", d.NextHop.String())
 	} else {
 		fmt.Fprintln(a.out, s.red("No Send connector takes it."))
-		if d.Reply.Code != 0 {
-			fmt.Fprintf(a.out, "Refused with:   %s\n", d.Reply)
+		word := "Waits with:     "
+		if d.Problem.Refuses() {
+			word = "Refused with:   "
 		}
+		a.printField(word, d.Reply.String())
 	}
-	fmt.Fprintf(a.out, "Why:            %s\n", d.Reason)
+	a.printField("Why:            ", d.Reason)
 	if len(d.Candidates) == 0 {
 		return
 	}

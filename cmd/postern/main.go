@@ -95,9 +95,18 @@ Without a file every command uses the embedded default, which listens on
   postern serve --config /etc/postern/postern.toml`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Version:       readVersion().line(),
+		Args:          cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError{unknown(cmd, args[0])}
+			}
+			return cmd.Help()
+		},
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
+	root.SuggestionsMinimumDistance = 2
+	root.SetHelpCommand(help())
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.PersistentFlags().StringVarP(&a.configPath, "config", "c", "", "configuration file (else $POSTERN_CONFIG, else the embedded default)")
 	root.PersistentFlags().StringVarP(&a.output, "output", "o", "table", "how to print: table or json")

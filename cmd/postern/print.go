@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -16,9 +17,8 @@ import (
 // columns.
 const defaultWidth = 120
 
-// minLastColumn is how narrow the last column of a table may become before
-// its text is let run over, in columns.
-const minLastColumn = 20
+// minColumn is how narrow a column of a table may become, in columns.
+const minColumn = 12
 
 // printJSON prints v as one indented JSON value.
 func (a *app) printJSON(v any) error {
@@ -41,7 +41,30 @@ func terminal(w io.Writer) (width int, ok bool) {
 	return width, true
 }
 
-// table is rows of text in columns. The last column is wrapped to fit the
+// printField prints a heading and text that is wrapped beside it.
+func (a *app) printField(heading, text string) {
+	width, _ := terminal(a.out)
+	indent := utf8.RuneCountInString(heading)
+	for i, line := range wrap(text, max(width-indent, minColumn)) {
+		if i > 0 {
+			heading = strings.Repeat(" ", indent)
+		}
+		fmt.Fprintln(a.out, heading+line)
+	}
+}
+
+// plural writes a number with the word for so many.
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// localTime writes a moment for a screen: local, with its offset.
+func localTime(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05 -0700") }
+
+// table is rows of text in columns. Cells are wrapped so that it fits the
 // terminal.
 type table struct {
 	header []string
@@ -50,52 +73,77 @@ type table struct {
 
 func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
 
-func (t *table) print(w io.Writer) {
-	width, _ := terminal(w)
+// widths gives each column what its cells need, and takes from the widest ones
+// until all fit.
+func (t *table) widths(room int) []int {
 	widths := make([]int, len(t.header))
-	for _, row := range append([][]string{t.header}, t.rows...) {
-		for i, c := range row {
-			widths[i] = max(widths[i], utf8.RuneCountInString(c))
+	total := 2 * (len(widths) - 1)
+	for i := range widths {
+		for _, row := range append([][]string{t.header}, t.rows...) {
+			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
 		}
+		total += widths[i]
 	}
-	left := 0
-	for _, n := range widths[:len(widths)-1] {
-		left += n + 2
-	}
-	last := max(width-left, minLastColumn)
-	for _, row := range append([][]string{t.header}, t.rows...) {
-		var b strings.Builder
-		for i, c := range row[:len(row)-1] {
-			b.WriteString(c)
-			b.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(c)+2))
-		}
-		for i, line := range wrap(row[len(row)-1], last) {
-			if i > 0 {
-				b.WriteString("\n" + strings.Repeat(" ", left))
+	for ; total > room; total-- {
+		widest := 0
+		for i, n := range widths {
+			if n >= widths[widest] {
+				widest = i
 			}
-			b.WriteString(line)
 		}
-		fmt.Fprintln(w, strings.TrimRight(b.String(), " "))
+		if widths[widest] <= minColumn {
+			break
+		}
+		widths[widest]--
+	}
+	return widths
+}
+
+func (t *table) print(w io.Writer) {
+	room, _ := terminal(w)
+	widths := t.widths(room)
+	for _, row := range append([][]string{t.header}, t.rows...) {
+		cells := make([][]string, len(row))
+		height := 0
+		for i, c := range row {
+			cells[i] = wrap(c, widths[i])
+			height = max(height, len(cells[i]))
+		}
+		for n := range height {
+			var b strings.Builder
+			for i := range cells {
+				c := ""
+				if n < len(cells[i]) {
+					c = cells[i][n]
+				}
+				b.WriteString(c + strings.Repeat(" ", widths[i]-utf8.RuneCountInString(c)+2))
+			}
+			fmt.Fprintln(w, strings.TrimRight(b.String(), " "))
+		}
 	}
 }
 
-// wrap breaks text at spaces into lines of at most width characters; a longer
-// word stays whole.
+// wrap breaks text at spaces into lines of at most width characters, and words
+// that are longer where the line ends.
 func wrap(text string, width int) []string {
 	var lines []string
-	line := ""
+	line := []rune{}
 	for _, word := range strings.Fields(text) {
-		switch {
-		case line == "":
-			line = word
-		case utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) <= width:
-			line += " " + word
-		default:
-			lines = append(lines, line)
-			line = word
+		w := []rune(word)
+		if len(line) > 0 && len(line)+1+len(w) <= width {
+			line = append(append(line, ' '), w...)
+			continue
 		}
+		if len(line) > 0 {
+			lines = append(lines, string(line))
+		}
+		for len(w) > width {
+			lines = append(lines, string(w[:width]))
+			w = w[width:]
+		}
+		line = append([]rune{}, w...)
 	}
-	return append(lines, line)
+	return append(lines, string(line))
 }
 
 // style colours text on a terminal and leaves it alone elsewhere.
@@ -104,7 +152,7 @@ type style struct{ on bool }
 // styleFor respects the NO_COLOR convention (no-color.org).
 func styleFor(w io.Writer) style {
 	_, tty := terminal(w)
-	return style{tty && os.Getenv("NO_COLOR") == ""}
+	return style{tty && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
 }
 
 func (s style) wrap(code, text string) string {

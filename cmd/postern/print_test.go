@@ -30,6 +30,24 @@ func TestTableFits(t *testing.T) {
 	}
 }
 
+// TestTableShrinks: where several columns are wide, the widest give way, and a
+// word that is too long for its column is broken.
+func TestTableShrinks(t *testing.T) {
+	table := &table{header: []string{"A", "B", "C"}}
+	table.add(strings.Repeat("x", 50), strings.Repeat("word ", 20), "short")
+	got := table.widths(80)
+	total := 2 * 2
+	for _, n := range got {
+		total += n
+	}
+	if total != 80 || got[2] != 5 || got[0] < minColumn || got[1] < minColumn {
+		t.Errorf("widths %v make %d columns, want 80", got, total)
+	}
+	if w := wrap(strings.Repeat("x", 25)+" y", 10); len(w) != 3 || w[2] != "xxxxx y" {
+		t.Errorf("a long word is broken into %q", w)
+	}
+}
+
 func TestCleanTakesNoOrders(t *testing.T) {
 	if got := clean("a\x1b[31mb\x07\u202ec\xff"); got != "a?[31mb??c?" {
 		t.Errorf("got %q", got)
@@ -49,11 +67,18 @@ func TestExitCodes(t *testing.T) {
 		{"", 0, "Usage:"},
 		{"explain route <> bob@fabrikam.example --output json", 0, `"connector": "Internet"`},
 		{"explain route kim@contoso.example bob@fabrikam.example --config missing.toml", 1, "missing.toml"},
-		{"explain route kim@contoso.example", 2, "accepts 2 arg(s)"},
+		{"explain route kim@contoso.example", 2, "RECIPIENT is missing"},
 		{"explain route kim@contoso.example bob", 2, `recipient "bob"`},
 		{"explain route <> bob@fabrikam.example --size lots", 2, "--size"},
 		{"check --no-such-flag", 2, "unknown flag"},
-		{"frobnicate", 2, "unknown command"},
+		{"chek", 2, `did you mean "check"?`},
+		{"explain rout", 2, `did you mean "route"?`},
+		{"explain", 2, "name one of its commands"},
+		{"help nope", 2, "unknown command"},
+		{"help explain route", 0, "SENDER"},
+		{"check edge.toml", 2, "--config edge.toml"},
+		{"--version", 0, "postern " + release},
+		{"explain route <> postmaster", 0, "Internet"},
 		{"version --output yaml", 2, "want table or json"},
 		{"connector show nobody", 1, `no connector "nobody"`},
 		{"spool salvage x", 2, "--to OUT"},

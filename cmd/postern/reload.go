@@ -7,7 +7,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"postern/config"
 	"postern/internal/control"
+	"postern/internal/server"
 )
 
 // reloadTimeout bounds a reload: reading the file and opening its listeners.
@@ -23,16 +25,21 @@ the new file has errors the running configuration stays in force.
 
 It prints what changed, and which keys need a restart to take effect.`,
 		Example: "  postern reload --config /etc/postern/postern.toml",
-		Args:    cobra.NoArgs,
+		Args:    a.noArguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := a.mustLoad()
+			cfg, findings, err := a.load()
 			if err != nil {
 				return err
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), reloadTimeout)
 			defer cancel()
-			r, err := control.NewClient(cfg.Control.Socket).Reload(ctx)
-			if err != nil {
+			r := &control.Reloaded{Changes: []control.Change{}, Findings: []string{}, Error: server.ErrInvalid.Error()}
+			if config.HasErrors(findings) {
+				// The gateway would say the same.
+				for _, f := range findings {
+					r.Findings = append(r.Findings, f.Format(f.In(cfg)))
+				}
+			} else if r, err = control.NewClient(cfg.Control.Socket).Reload(ctx, a.absolutePath()); err != nil {
 				return err
 			}
 			if a.json() {
@@ -56,10 +63,15 @@ func (a *app) printReloaded(r *control.Reloaded) error {
 		_, err := fmt.Fprintf(a.out, "not reloaded: %s; the running configuration stays in force\n", r.Error)
 		return err
 	}
+	name := r.File
+	if name == "" {
+		name = "the embedded default"
+	}
 	if len(r.Changes) == 0 {
-		_, err := fmt.Fprintln(a.out, "reloaded; nothing changed")
+		_, err := fmt.Fprintf(a.out, "reloaded %s; nothing changed\n", name)
 		return err
 	}
+	fmt.Fprintf(a.out, "reloaded %s\n", name)
 	t := &table{header: []string{"KEY", "OLD", "NEW", ""}}
 	for _, c := range r.Changes {
 		note := ""

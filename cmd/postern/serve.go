@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"postern/config"
 	"postern/internal/control"
 	"postern/internal/server"
+	"postern/receive"
 )
 
 // stopTimeout is how long sessions and deliveries in hand may take to finish
@@ -36,7 +38,7 @@ mail from this host alone, delivers by MX, and keeps everything under
 ./postern-data.`,
 		Example: `  postern serve
   postern serve --config /etc/postern/postern.toml`,
-		Args: cobra.NoArgs,
+		Args: a.noArguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, findings, err := a.load()
 			if err != nil {
@@ -62,9 +64,9 @@ func (a *app) runGateway(ctx context.Context, cfg *config.Config, findings []con
 	for _, f := range findings {
 		logger.Warn(f.Format(cfg.Position(f.Path)))
 	}
-	path := a.path()
+	path := a.absolutePath()
 	g, err := server.Build(server.Options{
-		Config: cfg, Logger: logger,
+		Config: cfg, File: path, Logger: logger,
 		Load: func() (*config.Config, []config.Finding, error) { return load(path) },
 	})
 	if err != nil {
@@ -75,11 +77,11 @@ func (a *app) runGateway(ctx context.Context, cfg *config.Config, findings []con
 		return errors.Join(err, stop(g, logger))
 	}
 	admin := openControl(cfg, g, logger)
-	started(cfg, logger)
+	started(cfg, g, logger)
 	for {
 		select {
 		case <-hup:
-			reloadOnSignal(ctx, g, logger)
+			_, _, _, _ = g.Reload(ctx) // it tells the event log how it went
 		case <-ctx.Done():
 			stopNotify() // a second signal ends the program at once
 			logger.Info("stopping; sessions and deliveries in hand may finish", "at_most", stopTimeout)
@@ -89,7 +91,10 @@ func (a *app) runGateway(ctx context.Context, cfg *config.Config, findings []con
 	}
 }
 
-func started(cfg *config.Config, logger *slog.Logger) {
+func started(cfg *config.Config, g *server.Server, logger *slog.Logger) {
+	if !slices.ContainsFunc(g.Bindings(), func(b receive.Binding) bool { return b.Addr != nil }) {
+		logger.Error("no binding could be opened: the gateway takes no mail until one can; it delivers what is queued")
+	}
 	data, err := filepath.Abs(cfg.Server.DataDir)
 	if err != nil {
 		data = cfg.Server.DataDir
@@ -105,18 +110,6 @@ func stop(g *server.Server, logger *slog.Logger) error {
 	}
 	logger.Info("stopped")
 	return nil
-}
-
-func reloadOnSignal(ctx context.Context, g *server.Server, logger *slog.Logger) {
-	changes, findings, cfg, err := g.Reload(ctx)
-	for _, f := range findings {
-		logger.Warn(f.Format(cfg.Position(f.Path)))
-	}
-	if err != nil {
-		logger.Error("not reloaded; the running configuration stays in force", "error", err)
-		return
-	}
-	logger.Info("reloaded", "changes", len(changes))
 }
 
 // administration is the control socket while the gateway runs.

@@ -16,13 +16,11 @@ import (
 const progressEvery = 2 * time.Second
 
 func (a *app) spool() *cobra.Command {
-	cmd := &cobra.Command{
+	cmd := group(&cobra.Command{
 		Use:     "spool",
 		Short:   "Read a spool directory without a running gateway",
 		Example: "  postern spool dump /var/spool/postern\n  postern spool salvage /var/spool/postern --to /root/rescued",
-		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
+	})
 	cmd.AddCommand(a.spoolDump(), a.spoolSalvage())
 	return cmd
 }
@@ -44,7 +42,7 @@ func (a *app) spoolDump() *cobra.Command {
 of each recipient, and what of it is damaged. It writes nothing, takes no lock,
 and works beside a running gateway, whose spool it sees as of one moment.`,
 		Example: "  postern spool dump /var/spool/postern --output json",
-		Args:    cobra.ExactArgs(1),
+		Args:    arguments("DIR"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			r, err := spool.OpenReader(args[0], spool.ReaderOptions{})
 			if errors.Is(err, spool.ErrVersion) {
@@ -77,20 +75,26 @@ func (a *app) printDump(d *dumped) {
 		var to []string
 		for _, r := range m.Recipients {
 			s := clean(r.Address) + " " + r.Status
+			if r.Tries > 0 {
+				s += " after " + plural(r.Tries, "try", "tries")
+			}
+			if r.Due != nil {
+				s += ", next " + localTime(*r.Due)
+			}
 			if r.Reply != "" {
-				s += " (" + clean(r.Reply) + ")"
+				s += ": " + clean(r.Reply)
 			}
 			to = append(to, s)
 		}
-		t.add(m.ID, m.Arrived.Local().Format("2006-01-02 15:04:05 -0700"), config.FormatSize(m.Size), "<"+clean(m.Sender)+">", strings.Join(to, ", "))
+		t.add(m.ID, localTime(m.Arrived), config.FormatSize(m.Size), "<"+clean(m.Sender)+">", strings.Join(to, "; "))
 	}
 	if len(t.rows) > 0 {
 		t.print(a.out)
 		fmt.Fprintln(a.out)
 	}
 	s := &d.Summary
-	fmt.Fprintf(a.out, "%d messages, %s; %d segments (%d free, %d cold), %d body files\n",
-		s.Messages, config.FormatSize(s.Bytes), s.Segments, s.FreeSegments, s.ColdSegments, s.BodyFiles)
+	fmt.Fprintf(a.out, "%s, %s; %d segments (%d free, %d cold), %d body files\n",
+		plural(s.Messages, "message", "messages"), config.FormatSize(s.Bytes), s.Segments, s.FreeSegments, s.ColdSegments, s.BodyFiles)
 	for _, dm := range d.Damage {
 		fmt.Fprintf(a.out, "damaged: %s\n", clean(dm.String()))
 	}
@@ -113,7 +117,7 @@ not overwritten.
 A message whose recipients are all "delivered" in its ID.json has been delivered;
 send the others again, each to its pending recipients alone.`,
 		Example: "  postern spool salvage /var/spool/postern --to /root/rescued",
-		Args:    cobra.ExactArgs(1),
+		Args:    arguments("DIR"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if to == "" {
 				return usageError{errors.New("say where to write with --to OUT")}
@@ -127,7 +131,7 @@ send the others again, each to its pending recipients alone.`,
 				}
 				if now := time.Now(); now.After(next) {
 					next = now.Add(progressEvery)
-					fmt.Fprintf(a.err, "%d messages written\n", len(list))
+					fmt.Fprintf(a.err, "%s written\n", plural(len(list), "message", "messages"))
 				}
 				return nil
 			})
@@ -155,6 +159,6 @@ func (a *app) printSalvaged(list []spool.Salvaged, whole int, to string) error {
 			fmt.Fprintf(a.out, "%s: damaged: %s\n", s.ID, clean(s.Error))
 		}
 	}
-	_, err := fmt.Fprintf(a.out, "%d messages written to %s, %d of them damaged\n", len(list), to, len(list)-whole)
+	_, err := fmt.Fprintf(a.out, "%s written to %s, %d of them damaged\n", plural(len(list), "message", "messages"), to, len(list)-whole)
 	return err
 }

@@ -30,22 +30,27 @@ func readVersion() versionInfo {
 	return v
 }
 
+// line is the version on one line.
+func (v versionInfo) line() string {
+	line := "postern " + v.Version
+	if v.Revision != "" {
+		line += " (" + v.Revision[:min(12, len(v.Revision))] + ")"
+	}
+	return line + " " + v.Go + " " + v.Platform
+}
+
 func (a *app) version() *cobra.Command {
 	return &cobra.Command{
 		Use:     "version",
 		Short:   "Print the version",
 		Example: "  postern version --output json",
-		Args:    cobra.NoArgs,
+		Args:    a.noArguments(),
 		RunE: func(*cobra.Command, []string) error {
 			v := readVersion()
 			if a.json() {
 				return a.printJSON(v)
 			}
-			line := "postern " + v.Version
-			if v.Revision != "" {
-				line += " (" + v.Revision[:min(12, len(v.Revision))] + ")"
-			}
-			_, err := fmt.Fprintf(a.out, "%s %s %s\n", line, v.Go, v.Platform)
+			_, err := fmt.Fprintln(a.out, v.line())
 			return err
 		},
 	}

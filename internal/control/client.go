@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
+	"path/filepath"
 )
 
 // maxAnswer bounds what the client reads of an answer, in octets.
@@ -41,8 +43,11 @@ func (c *Client) call(ctx context.Context, method, path string, v any) (status i
 	resp, err := c.http.Do(req)
 	if err != nil {
 		var op *net.OpError
-		if errors.As(err, &op) && op.Op == "dial" {
-			return 0, fmt.Errorf("%w on %s: %w; start it with \"postern serve\", or name its file with --config", ErrNoServer, c.path, op.Err)
+		switch {
+		case errors.Is(err, fs.ErrPermission):
+			return 0, fmt.Errorf("control socket %s: permission denied; call as root or as the user the gateway runs as", c.path)
+		case errors.As(err, &op) && op.Op == "dial":
+			return 0, fmt.Errorf("%w on %s: %w; start it with \"postern serve\", or name its file with --config", ErrNoServer, absolute(c.path), op.Err)
 		}
 		return 0, fmt.Errorf("control socket %s: %w", c.path, err)
 	}
@@ -57,4 +62,12 @@ func (c *Client) call(ctx context.Context, method, path string, v any) (status i
 		return resp.StatusCode, fmt.Errorf("control socket %s: can't read the answer: %w", c.path, err)
 	}
 	return resp.StatusCode, nil
+}
+
+// absolute is the path from the root, where it can be told.
+func absolute(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
 }

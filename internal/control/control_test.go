@@ -24,7 +24,10 @@ type fakeGateway struct {
 	changes  []config.Change
 	findings []config.Finding
 	err      error
+	file     string
 }
+
+func (g *fakeGateway) File() string { return g.file }
 
 func (g *fakeGateway) Reload(context.Context) ([]config.Change, []config.Finding, *config.Config, error) {
 	return g.changes, g.findings, nil, g.err
@@ -80,7 +83,7 @@ func TestReload(t *testing.T) {
 	if got := fi.Mode().Perm(); got != 0o600 {
 		t.Errorf("the socket has mode %o, want 600", got)
 	}
-	r, err := c.Reload(t.Context())
+	r, err := c.Reload(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +95,7 @@ func TestReload(t *testing.T) {
 	}
 
 	g.err = errors.New("the configuration has errors")
-	r, err = c.Reload(t.Context())
+	r, err = c.Reload(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,8 +104,33 @@ func TestReload(t *testing.T) {
 	}
 }
 
+// TestReloadOfAnotherFile: a file that is not the gateway's is not taken for
+// it, under whatever name its own goes.
+func TestReloadOfAnotherFile(t *testing.T) {
+	dir := t.TempDir()
+	own, other, alias := filepath.Join(dir, "edge.toml"), filepath.Join(dir, "other.toml"), filepath.Join(dir, "alias.toml")
+	for _, name := range []string{own, other} {
+		if err := os.WriteFile(name, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink(own, alias); err != nil {
+		t.Fatal(err)
+	}
+	c, _ := start(t, &fakeGateway{file: own})
+	for file, want := range map[string]bool{"": true, own: true, alias: true, other: false, "missing.toml": false} {
+		r, err := c.Reload(t.Context(), file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Applied != want || want != (r.Error == "") || !want && !strings.Contains(r.Error, "runs with "+own) {
+			t.Errorf("%q: %+v", file, r)
+		}
+	}
+}
+
 func TestNobodyAnswers(t *testing.T) {
-	_, err := NewClient(socketPath(t)).Reload(t.Context())
+	_, err := NewClient(socketPath(t)).Reload(t.Context(), "")
 	if !errors.Is(err, ErrNoServer) {
 		t.Errorf("error %v, want ErrNoServer", err)
 	}

@@ -21,6 +21,8 @@ type Gateway interface {
 	// Reload reads the configuration file again and puts it in force. When the
 	// file has errors the running configuration stays; the findings say why.
 	Reload(ctx context.Context) ([]config.Change, []config.Finding, *config.Config, error)
+	// File is the configuration file's name; empty for one that is built in.
+	File() string
 }
 
 // Server answers on the control socket.

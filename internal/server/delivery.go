@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"sync/atomic"
 
@@ -39,10 +40,14 @@ func (s *Server) buildDelivery() error {
 		Config: s.config, Resolver: &s.names, Log: s.sent, SessionIDs: &s.sessions, Logger: s.logger,
 	})
 	table, _ := routing.New(s.config)
+	if table == nil {
+		return errors.New("the configuration has address spaces that can't be read; postern check names them")
+	}
+	s.table.Store(table)
 	var err error
 	s.queue, err = queue.New(queue.Options{
 		Settings: queueSettings(s.config, table), Store: s.store, Deliverer: s.sender,
-		OnEvent: s.options.OnEvent, Logger: s.logger,
+		OnEvent: s.onEvent, Logger: s.logger,
 	})
 	return err
 }

@@ -178,3 +178,32 @@ func TestBinaryMIMEThrough(t *testing.T) {
 		t.Errorf("the old next hop got %+v", <-old.arrived)
 	}
 }
+
+// TestSMTPUTF8Through: a message in UTF-8 arrives at a next hop that takes it,
+// and comes back from one that does not, to a sender in UTF-8.
+func TestSMTPUTF8Through(t *testing.T) {
+	modern, old, port := twoHops(t)
+	const content = "From: <usér@sender.example>\r\nSubject: grüße\r\n\r\nx\r\n"
+	converse(t, port, "250 EHLO client.example\r\n", "250 MAIL FROM:<usér@sender.example> BODY=8BITMIME SMTPUTF8\r\n",
+		"250 RCPT TO:<δοκιμή@bücher.example>\r\n", "250 RCPT TO:<b@old.example>\r\n",
+		"354 DATA\r\n", "250 "+content+".\r\n", "221 QUIT\r\n")
+	for range 2 {
+		l := modern.next(t)
+		if !l.mail.UTF8 {
+			t.Errorf("sent without SMTPUTF8: %+v", l)
+		}
+		if l.to[0] == "δοκιμή@bücher.example" {
+			if l.from != "usér@sender.example" || !strings.HasSuffix(l.content, content) || !strings.Contains(l.content, "with UTF8SMTP ") {
+				t.Errorf("arrived: %+v", l)
+			}
+			continue
+		}
+		failure(t, l, "failed", "5.6.7")
+		if l.to[0] != "usér@sender.example" {
+			t.Errorf("the notification went to %v", l.to)
+		}
+	}
+	if len(old.arrived) > 0 {
+		t.Errorf("the old next hop got %+v", <-old.arrived)
+	}
+}

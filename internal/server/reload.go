@@ -23,6 +23,22 @@ var ErrInvalid = errors.New("the configuration has errors")
 func (s *Server) Reload(ctx context.Context) ([]config.Change, []config.Finding, *config.Config, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	changes, findings, next, err := s.reload()
+	for _, f := range findings {
+		s.logger.Warn(f.Format(f.In(next)))
+	}
+	if err != nil {
+		s.logger.Error("not reloaded; the running configuration stays in force", "file", s.options.File, "error", err)
+		return nil, findings, next, err
+	}
+	for _, c := range changes {
+		s.logger.Info("configuration changed", "key", c.Path, "old", c.Old, "new", c.New, "needs_restart", c.Restart)
+	}
+	s.logger.Info("reloaded", "file", s.options.File, "changes", len(changes))
+	return changes, findings, next, nil
+}
+
+func (s *Server) reload() ([]config.Change, []config.Finding, *config.Config, error) {
 	if s.options.Load == nil {
 		return nil, nil, nil, errors.New("this gateway was started without a configuration file; there is nothing to read again")
 	}
@@ -39,13 +55,11 @@ func (s *Server) Reload(ctx context.Context) ([]config.Change, []config.Finding,
 	}
 	changes := s.changes(next)
 	s.names.configure(next.DNS)
+	s.table.Store(table)
 	s.sender.Configure(next)
 	s.queue.Reconfigure(queueSettings(next, table))
 	s.receive.Configure(receive.Snapshot{Connectors: next.ReceiveConnectors, Domains: table})
 	s.config = next
-	for _, c := range changes {
-		s.logger.Info("configuration changed", "key", c.Path, "old", c.Old, "new", c.New, "needs_restart", c.Restart)
-	}
 	return changes, findings, next, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"postern/config"
@@ -28,6 +29,8 @@ import (
 // working zero values.
 type Options struct {
 	Config *config.Config
+	// File is the configuration file's name; empty for one that is built in.
+	File string
 	// Load reads the configuration again for Reload. The configuration is nil
 	// when it has errors.
 	Load   func() (*config.Config, []config.Finding, error)
@@ -58,7 +61,8 @@ type Server struct {
 	queue    *queue.Queue
 	receive  *receive.Server
 
-	mu     sync.Mutex // one reload at a time
+	table  atomic.Pointer[routing.Table] // the routes in force
+	mu     sync.Mutex                    // one reload at a time
 	config *config.Config
 }
 
@@ -163,13 +167,15 @@ func (s *Server) Start(ctx context.Context) error {
 	if err := s.queue.Start(ctx); err != nil {
 		return fmt.Errorf("queue: %w", err)
 	}
-	table, _ := routing.New(s.config)
-	s.receive.Configure(receive.Snapshot{Connectors: s.config.ReceiveConnectors, Domains: table})
+	s.receive.Configure(receive.Snapshot{Connectors: s.config.ReceiveConnectors, Domains: s.table.Load()})
 	return nil
 }
 
 // Bindings tells which bindings are open, and why the others are not.
 func (s *Server) Bindings() []receive.Binding { return s.receive.Bindings() }
+
+// File is the configuration file's name; empty for one that is built in.
+func (s *Server) File() string { return s.options.File }
 
 // Queue is the gateway's queue.
 func (s *Server) Queue() *queue.Queue { return s.queue }

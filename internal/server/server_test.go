@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -341,4 +342,49 @@ func TestBuildCleansUp(t *testing.T) {
 		}
 		hub.next(t)
 	})
+}
+
+// TestEventLog: mail that is late, refused or without a way to its recipient
+// is told of, with the reason, and the sender of what was refused too.
+func TestEventLog(t *testing.T) {
+	hub, port := newSink(t, "127.0.0.1:0"), freePort(t)
+	told := make(chan string, 100)
+	text := fmt.Sprintf(edge, t.TempDir(), port, `grant = ["accept_any_recipient"]`, hub.port) + fmt.Sprintf(`
+[[send_connector]]
+name = "Down"
+address_spaces = ["down.example"]
+smart_hosts = ["127.0.0.1:%d"]
+`, freePort(t))
+	s := start(t, Options{Config: parse(t, text), Logger: slog.New(slog.NewTextHandler(lineWriter(told), nil))})
+	defer stop(t, s)
+	for to, want := range map[string][]string{
+		"kim@down.example":       {`"message deferred"`, "to=kim@down.example", "connector=Down", "4.4.1", "tries=1", "next_try="},
+		"kim@nowhere.example":    {`"message waits in the Unreachable queue"`, "to=kim@nowhere.example", "4.4.4"},
+		"nobody@contoso.example": {`"message refused"`, "to=nobody@contoso.example", "550 5.1.1 User unknown", `host=[127.0.0.1]`},
+	} {
+		if err := submit(port, "bob@contoso.example", to, text); err != nil {
+			t.Fatal(err)
+		}
+		line := ""
+		for !strings.Contains(line, want[0]) {
+			select {
+			case line = <-told:
+			case <-time.After(wait):
+				t.Fatalf("%s: nothing with %s was told", to, want[0])
+			}
+		}
+		for _, w := range want {
+			if !strings.Contains(line, w) {
+				t.Errorf("%s: no %s in %s", to, w, line)
+			}
+		}
+	}
+}
+
+// lineWriter passes on what is written to it.
+type lineWriter chan string
+
+func (w lineWriter) Write(p []byte) (int, error) {
+	w <- string(p)
+	return len(p), nil
 }

@@ -1,0 +1,77 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+
+	"postern/queue"
+	"postern/routing"
+)
+
+// maxNamed is how many recipients an event names; the rest are counted.
+const maxNamed = 3
+
+// onEvent writes to the event log what an administrator must not have to look
+// for: mail that is late, refused, or without a way to its recipient. What is
+// delivered stands in the protocol log.
+func (s *Server) onEvent(e queue.Event) {
+	switch e.Kind {
+	case queue.Submitted:
+		s.reportUnreachable(e)
+	case queue.Deferred:
+		s.report(slog.LevelWarn, "message deferred", e, "tries", e.Outcome.Tries, "next_try", e.Outcome.Due)
+	case queue.Failed:
+		s.report(slog.LevelWarn, "message refused", e)
+	case queue.Expired:
+		s.report(slog.LevelWarn, "message expired", e)
+	case queue.Suppressed:
+		s.report(slog.LevelWarn, "the sender is not told of a failure", e)
+	case queue.Notified:
+		s.logger.Info("notification sent", "id", e.ID.String(), "to", e.Envelope.From.String(),
+			"notification", e.Notification.String(), "delay", e.Delay)
+	}
+	if s.options.OnEvent != nil {
+		s.options.OnEvent(e)
+	}
+}
+
+func (s *Server) report(level slog.Level, text string, e queue.Event, more ...any) {
+	attrs := []any{"id", e.ID.String(), "from", e.Envelope.From.String(), "to", recipients(e)}
+	if e.Hop.Connector != "" {
+		attrs = append(attrs, "connector", e.Hop.Connector, "next_hop", e.Hop.Domain)
+	}
+	if e.Outcome.RemoteMTA != "" {
+		attrs = append(attrs, "host", e.Outcome.RemoteMTA)
+	}
+	if e.Outcome.Reply.Code != 0 {
+		attrs = append(attrs, "reply", e.Outcome.Reply.String())
+	}
+	s.logger.Log(context.Background(), level, text, append(attrs, more...)...)
+}
+
+// recipients names the recipients of an event, the first few by address.
+func recipients(e queue.Event) string {
+	var names []string
+	for n, i := range e.Outcome.Recipients {
+		if n == maxNamed {
+			names = append(names, "...")
+			break
+		}
+		names = append(names, e.Envelope.Recipients[i].Address.String())
+	}
+	return strings.Join(names, " ")
+}
+
+// reportUnreachable says for whom a new message has no Send connector: it
+// waits until the configuration changes.
+func (s *Server) reportUnreachable(e queue.Event) {
+	table := s.table.Load()
+	for _, r := range e.Envelope.Recipients {
+		d := table.Route(routing.Query{Sender: e.Envelope.From, Recipient: r.Address, Size: e.Envelope.Size})
+		if d.Problem == routing.ProblemNoConnector {
+			s.logger.Warn("message waits in the Unreachable queue", "id", e.ID.String(),
+				"from", e.Envelope.From.String(), "to", r.Address.String(), "reply", d.Reply.String(), "reason", d.Reason)
+		}
+	}
+}
