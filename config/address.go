@@ -103,6 +103,9 @@ func (h SmartHost) String() string {
 // or without ":port".
 func ParseSmartHost(s string) (SmartHost, error) {
 	host, rest := s, ""
+	if scheme, _, ok := strings.Cut(s, "://"); ok {
+		return SmartHost{}, fmt.Errorf("%s is a URL, not a smart host: leave %q out", quote(s), scheme+"://")
+	}
 	if addr, err := netip.ParseAddr(s); err == nil {
 		return SmartHost{Host: addr.Unmap().String()}, nil
 	}

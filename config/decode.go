@@ -209,21 +209,27 @@ func (d *decoder) unknown(t *table, name string, value any, path string) {
 func (d *decoder) unknownAtTop(t *table, name string, value any) {
 	_, one := value.(map[string]any)
 	_, many := value.([]map[string]any)
-	if homes := t.homes(name, ""); len(homes) > 0 {
-		d.fail(joinPath("", name), fmt.Sprintf("%q stands outside its table", name), "it belongs to "+oneOf(homes))
+	shown := joinPath("", name)
+	homes := t.homes(name, "")
+	if len(homes) > 0 && (!one && !many || t.hasSubTable(name)) {
+		d.fail(shown, fmt.Sprintf("%q stands outside its table", name), "it belongs to "+oneOf(homes))
 		return
 	}
 	message := fmt.Sprintf("unknown key %q outside any table", name)
 	if one {
-		message = fmt.Sprintf("unknown table [%s]", joinPath("", name))
+		message = fmt.Sprintf("unknown table [%s]", shown)
 	} else if many {
-		message = fmt.Sprintf("unknown table [[%s]]", joinPath("", name))
+		message = fmt.Sprintf("unknown table [[%s]]", shown)
 	}
 	remedy := "take it out, or see the reference for what there is"
 	if near := nearest(name, t.names()); near != "" {
 		remedy = "did you mean " + t.sub(near).heading("") + "?"
+	} else if len(homes) > 0 {
+		remedy = fmt.Sprintf("%s is a key of %s; the tables are %s", name, oneOf(homes), t.headings())
+	} else if one || many {
+		remedy = "the tables are " + t.headings()
 	}
-	d.fail(joinPath("", name), message, remedy)
+	d.fail(shown, message, remedy)
 }
 
 // headingOf is how the table at a path is opened in the file.

@@ -104,11 +104,7 @@ func parseTOML(name, text string) (map[string]any, source, *Finding) {
 		if !errors.As(err, &syntax) {
 			return fail(0, err.Error(), "")
 		}
-		remedy := ""
-		if strings.HasPrefix(syntax.Message, "expected value") {
-			remedy = "write a string in quotes, a number, true, false, or a list in brackets"
-		}
-		return fail(min(max(syntax.Position.Start, 0), len(plain)), printable(strings.TrimSuffix(syntax.Message, ".")), remedy)
+		return nil, src, syntaxError(&src, plain, &syntax)
 	}
 	return tree, src, nil
 }

@@ -1,5 +1,7 @@
 package config
 
+import "strings"
+
 // The schema is the one place where the keys of the file are written down:
 // decoding, defaults, checks of single values, hints for unknown keys, the
 // reference and the explanation of a running configuration all come from it.
@@ -150,6 +152,25 @@ func (t *table) homes(name, parent string) []string {
 		homes = append(homes, s.homes(name, joinPath(parent, s.name))...)
 	}
 	return homes
+}
+
+// hasSubTable tells whether a table within those of t has this name.
+func (t *table) hasSubTable(name string) bool {
+	for _, s := range t.subs {
+		if s.sub(name) != nil || s.hasSubTable(name) {
+			return true
+		}
+	}
+	return false
+}
+
+// headings lists how the tables of t are opened.
+func (t *table) headings() string {
+	var all []string
+	for _, s := range t.subs {
+		all = append(all, s.heading(""))
+	}
+	return strings.Join(all[:len(all)-1], ", ") + " and " + all[len(all)-1]
 }
 
 // defaultValue is what a key holds when it is not written; nil when it must

@@ -36,6 +36,15 @@ var (
 // ParseSize reads a size in octets: a whole number with B, KB, MB, GB or TB
 // (KB is 1024 octets), in capitals or not, or a plain number of octets.
 func ParseSize(s string) (int64, error) {
+	n, err := parseSize(s)
+	if err != nil {
+		return 0, fmt.Errorf("%w; write a whole number with B, KB, MB, GB or TB, such as 36MB", err)
+	}
+	return n, nil
+}
+
+// parseSize is ParseSize for a caller that has a remedy of its own.
+func parseSize(s string) (int64, error) {
 	digits := leadingDigits(s)
 	name := strings.ToUpper(s[len(digits):])
 	if name == "" {

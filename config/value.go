@@ -204,7 +204,7 @@ func counts() measure {
 }
 
 func sizes() measure {
-	return measure{name: "size", unit: "bytes", example: `a size such as "36MB"`, parse: ParseSize, format: FormatSize}
+	return measure{name: "size", unit: "bytes", example: `a size such as "36MB"`, parse: parseSize, format: FormatSize}
 }
 
 // duration is a time span from lo to hi. Plain numbers are seconds.
