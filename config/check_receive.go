@@ -35,7 +35,8 @@ func (d *decoder) checkExtensions(c *ReceiveConnector, row string) {
 		key, needs    string
 		on, available bool
 	}{
-		{"binary_mime_enabled", "chunking_enabled", c.BinaryMIMEEnabled, c.ChunkingEnabled}, // RFC 3030 3
+		{"binary_mime_enabled", "chunking_enabled", c.BinaryMIMEEnabled, c.ChunkingEnabled},       // RFC 3030 3
+		{"smtp_utf8_enabled", "eight_bit_mime_enabled", c.SMTPUTF8Enabled, c.EightBitMIMEEnabled}, // RFC 6531 3.1
 	} {
 		if !e.on || e.available || !d.read(row, e.key, e.needs) {
 			continue

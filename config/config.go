@@ -115,6 +115,7 @@ type ReceiveConnector struct {
 	EightBitMIMEEnabled        bool
 	ChunkingEnabled            bool
 	BinaryMIMEEnabled          bool // only with ChunkingEnabled
+	SMTPUTF8Enabled            bool // only with EightBitMIMEEnabled
 
 	ProtocolLogging string // none | verbose
 }

@@ -180,6 +180,11 @@ func receiveProtocol() []key {
 			Doc:   "Whether BINARYMIME is offered (RFC 3030). It needs `chunking_enabled`.",
 			Field: in(func(c *ReceiveConnector) any { return &c.BinaryMIMEEnabled }),
 		},
+		{
+			Name: "smtp_utf8_enabled", Type: boolean(), Default: true,
+			Doc:   "Whether SMTPUTF8 is offered, that is addresses and headers in UTF-8 (RFC 6531). It needs `eight_bit_mime_enabled`.",
+			Field: in(func(c *ReceiveConnector) any { return &c.SMTPUTF8Enabled }),
+		},
 	}
 }
 

@@ -143,6 +143,8 @@ func (s *session) features() wire.Features {
 		Size:         s.connector.SizeEnabled != "disabled",
 		EightBitMIME: s.connector.EightBitMIMEEnabled,
 		BinaryMIME:   s.connector.BinaryMIMEEnabled,
+		// RFC 6531 3.4: a recipient's address may be UTF-8 only where MAIL said so.
+		SMTPUTF8: s.connector.SMTPUTF8Enabled && (s.tx == nil || s.tx.envelope.SMTPUTF8),
 	}
 }
 
@@ -169,6 +171,7 @@ func (s *session) extensions() string {
 	add(c.EightBitMIMEEnabled, "8BITMIME")
 	add(c.BinaryMIMEEnabled, "BINARYMIME")
 	add(c.ChunkingEnabled, "CHUNKING")
+	add(c.SMTPUTF8Enabled, "SMTPUTF8")
 	return b.String()
 }
 

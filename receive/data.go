@@ -50,7 +50,7 @@ func (s *session) data(string) {
 // transaction (RFC 5321 4.1.1.4).
 func (s *session) finish(b *body) {
 	b.complete()
-	e := s.tx.envelope
+	e, with := s.tx.envelope, s.protocol()
 	s.tx = nil
 	if b.refusal != nil {
 		s.reply(b.refusal)
@@ -60,7 +60,7 @@ func (s *session) finish(b *body) {
 	e.Size, e.MessageID, e.Arrived = b.size, messageID, time.Now()
 	e.Origin = message.Origin{
 		Connector: s.connector.Name, Session: s.id, Client: s.remote, Local: s.local,
-		Helo: s.helo, Protocol: s.protocol(),
+		Helo: s.helo, Protocol: with,
 	}
 	if s.flush() != nil { // nothing waits while storage does
 		s.closing = true

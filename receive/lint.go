@@ -3,6 +3,8 @@ package receive
 import (
 	"fmt"
 	"net/netip"
+	"slices"
+	"strings"
 
 	"postern/config"
 )
@@ -18,6 +20,7 @@ func Lint(cfg *config.Config) []config.Finding {
 			continue
 		}
 		path := fmt.Sprintf("receive_connector[%d]", i)
+		out = append(out, lintSubmit(c, path)...)
 		out = append(out, lintRelay(c, path)...)
 		out = append(out, lintSenders(c, path, cfg.AcceptedDomains)...)
 	}
@@ -28,6 +31,25 @@ func warning(path, message, remedy string) config.Finding {
 	return config.Finding{Severity: config.Warning, Path: path, Message: message, Remedy: remedy}
 }
 
+// lintSubmit names connectors that take connections and then refuse every MAIL.
+func lintSubmit(c *config.ReceiveConnector, path string) []config.Finding {
+	if RightsOf(c, 0).Has(Submit) {
+		return nil
+	}
+	message := fmt.Sprintf("nobody may send on connector %q", c.Name)
+	switch {
+	case rightSet(c.Deny).Has(Submit):
+		return []config.Finding{warning(path+".deny", message+": submit stands in deny",
+			"take it out, or write enabled = false to close the connector")}
+	case len(c.PermissionGroups) == 0:
+		return []config.Finding{warning(path+".permission_groups", message+": it has no permission_groups",
+			`write permission_groups = ["anonymous"] to take mail for accepted domains from strangers, or ["servers"] with "external_authoritative" in auth_mechanism to trust the hosts in remote_ip_ranges`)}
+	}
+	return []config.Finding{warning(path+".permission_groups",
+		fmt.Sprintf("%s: its permission groups (%s) are for clients that authenticate, which this version does not offer", message, strings.Join(c.PermissionGroups, ", ")),
+		`add "anonymous", or "servers" with "external_authoritative" in auth_mechanism to trust the hosts in remote_ip_ranges`)}
+}
+
 // lintRelay names the way in which strangers may relay.
 func lintRelay(c *config.ReceiveConnector, path string) []config.Finding {
 	public, ok := publicRange(c)
@@ -36,11 +58,11 @@ func lintRelay(c *config.ReceiveConnector, path string) []config.Finding {
 	}
 	if rightSet(c.Grant).Has(AcceptAnyRecipient) {
 		return []config.Finding{warning(path+".grant",
-			fmt.Sprintf("open relay: connector %q grants accept_any_recipient to every session, without authentication, from %s", c.Name, rangeText(public)),
+			fmt.Sprintf("open relay: connector %q grants accept_any_recipient to every session, without authentication, from %s", c.Name, public),
 			"narrow remote_ip_ranges to the hosts that may relay, or take accept_any_recipient out of grant")}
 	}
 	return []config.Finding{warning(path+".auth_mechanism",
-		fmt.Sprintf("open relay: connector %q trusts every host from %s as one of our servers (external_authoritative with permission group servers), which may relay, skips filters and size limits", c.Name, rangeText(public)),
+		fmt.Sprintf("open relay: connector %q trusts every host from %s as one of our servers (external_authoritative with permission group servers), which may relay, skips filters and size limits", c.Name, public),
 		"narrow remote_ip_ranges to our own servers, or take external_authoritative out of auth_mechanism")}
 }
 
@@ -55,7 +77,7 @@ func lintSenders(c *config.ReceiveConnector, path string, domains []config.Accep
 			continue
 		}
 		return []config.Finding{warning(path+".deny",
-			fmt.Sprintf("strangers may send as us: on connector %q anyone from %s may use senders in %s without authentication", c.Name, rangeText(public), d.Domain),
+			fmt.Sprintf("strangers may send as us: on connector %q anyone from %s may use senders in %s without authentication", c.Name, public, d.Domain),
 			`add deny = ["accept_authoritative_domain_sender"], unless our own servers send through this connector`)}
 	}
 	return nil
@@ -76,26 +98,58 @@ var privateRanges = [...]netip.Prefix{
 
 // maxHosts is how many public addresses a range may hold and still be a list
 // of known hosts: a /24 of IPv4. A range of public IPv6 addresses counts by its
-// /64 networks.
-const maxHosts = 256
+// /64 networks. All ranges of a connector together may hold four times that.
+const (
+	maxHosts    = 256
+	maxAllHosts = 4 * maxHosts
+)
 
-// publicRange returns a range of the connector that holds strangers: public
+// publicRange describes the ranges of the connector that hold strangers: public
 // addresses, and more than an administrator would know one by one. A connector
 // that only listens on loopback has none.
-func publicRange(c *config.ReceiveConnector) (config.Range, bool) {
+func publicRange(c *config.ReceiveConnector) (text string, ok bool) {
 	loopback := len(c.Bindings) > 0
 	for _, b := range c.Bindings {
 		loopback = loopback && b.Addr().Unmap().IsLoopback()
 	}
 	if loopback {
-		return config.Range{}, false
+		return "", false
 	}
+	ranges, all := publicRanges(c), 0
+	for _, r := range ranges {
+		n, known := hosts(r)
+		if !known {
+			return rangeText(r), true
+		}
+		all += n
+	}
+	if all <= maxAllHosts {
+		return "", false
+	}
+	return fmt.Sprintf("%s and other ranges, together %d hosts", rangeText(ranges[0]), all), true
+}
+
+// publicRanges lists the ranges of the connector that are not private, with
+// those that overlap or adjoin each other as one.
+func publicRanges(c *config.ReceiveConnector) []config.Range {
+	var ranges []config.Range
 	for _, r := range c.RemoteIPRanges {
-		if r := (config.Range{From: plainAddr(r.From), To: plainAddr(r.To)}); !private(r) && !few(r) {
-			return r, true
+		if r := (config.Range{From: plainAddr(r.From), To: plainAddr(r.To)}); !private(r) {
+			ranges = append(ranges, r)
 		}
 	}
-	return config.Range{}, false
+	slices.SortFunc(ranges, func(a, b config.Range) int { return a.From.Compare(b.From) })
+	var merged []config.Range
+	for _, r := range ranges {
+		if n := len(merged); n > 0 && (r.From.Compare(merged[n-1].To) <= 0 || r.From == merged[n-1].To.Next()) {
+			if merged[n-1].To.Less(r.To) {
+				merged[n-1].To = r.To
+			}
+			continue
+		}
+		merged = append(merged, r)
+	}
+	return merged
 }
 
 func private(r config.Range) bool {
@@ -107,20 +161,17 @@ func private(r config.Range) bool {
 	return false
 }
 
-func few(r config.Range) bool {
-	n := span(r)
+// hosts counts a range, unless it is larger than any that is known host by
+// host.
+func hosts(r config.Range) (n int, known bool) {
+	size, last := span(r), 15
 	if r.From.Is6() {
-		for _, b := range n[:7] {
-			if b != 0 {
-				return false
-			}
-		}
-		return true
+		last = 7 // its /64 networks
 	}
-	for _, b := range n[:15] {
+	for _, b := range size[:last] {
 		if b != 0 {
-			return false
+			return 0, false
 		}
 	}
-	return int(n[15]) < maxHosts
+	return int(size[last]) + 1, true
 }

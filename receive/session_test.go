@@ -95,14 +95,15 @@ func TestDialogs(t *testing.T) {
 				S: 250-STARTTLS
 				S: 250-8BITMIME
 				S: 250-BINARYMIME
-				S: 250 CHUNKING` + quit,
+				S: 250-CHUNKING
+				S: 250 SMTPUTF8` + quit,
 		},
 		{
 			name: "extensions can be switched off",
 			change: func(c *config.ReceiveConnector) {
 				c.SizeEnabled, c.PipeliningEnabled, c.EightBitMIMEEnabled = "disabled", false, false
 				c.EnhancedStatusCodesEnabled, c.AuthMechanism = false, []string{"none"}
-				c.ChunkingEnabled, c.BinaryMIMEEnabled = false, false
+				c.ChunkingEnabled, c.BinaryMIMEEnabled, c.SMTPUTF8Enabled = false, false, false
 			},
 			script: `
 				S: 220 .*

@@ -107,11 +107,16 @@ func (s *session) accepted(domain string) (config.AcceptedDomain, bool) {
 	return s.snapshot.domains.Accepted(domain)
 }
 
-// defaultDomain is where recipients without a domain go.
+// defaultDomain is where recipients without a domain go, in US-ASCII: the
+// transaction may be without SMTPUTF8.
 func (s *session) defaultDomain() string {
 	if s.snapshot.domains != nil {
-		if d := s.snapshot.domains.DefaultDomain(); d != "" {
+		switch d := s.snapshot.domains.DefaultDomain(); {
+		case d == "":
+		case message.Address{Domain: d}.ASCII():
 			return d
+		default:
+			return message.DomainKey(d)
 		}
 	}
 	return s.connector.FQDN

@@ -23,7 +23,7 @@ func TestStartTLS(t *testing.T) {
 		C: DATA
 		S: 503 5\.5\.2 Send hello first
 		C: EHLO other.example
-		S~ 250-edge\.contoso\.example Hello \[198\.51\.100\.7\]\n250-SIZE 37748736\n250-PIPELINING\n250-ENHANCEDSTATUSCODES\n250-8BITMIME\n250-BINARYMIME\n250 CHUNKING
+		S~ 250-edge\.contoso\.example Hello \[198\.51\.100\.7\]\n250-SIZE 37748736\n250-PIPELINING\n250-ENHANCEDSTATUSCODES\n250-8BITMIME\n250-BINARYMIME\n250-CHUNKING\n250 SMTPUTF8
 		C: STARTTLS
 		S: 503 5\.5\.1 TLS is already active
 		C: DATA

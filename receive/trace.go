@@ -20,9 +20,13 @@ func (s *session) received(id message.ID, at time.Time) []byte {
 	return r.Append(make([]byte, 0, 384))
 }
 
-// protocol is the "with" keyword (RFC 3848).
+// protocol is the "with" keyword (RFC 3848), of a transaction.
 func (s *session) protocol() string {
-	switch {
+	switch utf8 := s.tx.envelope.SMTPUTF8; { // RFC 6531 4.3
+	case utf8 && s.tls != "":
+		return "UTF8SMTPS"
+	case utf8:
+		return "UTF8SMTP"
 	case !s.extended:
 		return "SMTP"
 	case s.tls != "":

@@ -140,7 +140,11 @@ func (s *session) recipient(p wire.Rcpt) (message.Recipient, *wire.Reply) {
 	if s.ours(p.Path.Domain) {
 		out.Address.Domain = s.defaultDomain()
 		if out.ORcpt == "" { // RFC 3461 5.2.1: the path as it was received
-			out.ORcpt = "rfc822;" + p.Path.String()
+			kind := "rfc822;"
+			if !p.Path.ASCII() { // RFC 6533 3
+				kind = "utf-8;"
+			}
+			out.ORcpt = kind + p.Path.String()
 		}
 		if isPostmaster(p.Path.Local) {
 			return out, nil
