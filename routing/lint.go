@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/net/publicsuffix"
+
 	"postern/config"
 )
 
@@ -194,7 +196,7 @@ func adviseDomains(cfg *config.Config, t *Table) []config.Finding {
 				add(config.Warning, i, "default", "mark a domain without asterisk",
 					"%q can't be the default domain: it is no domain to write from", a.Domain)
 			}
-			if !strings.Contains(key, ".") {
+			if publicSuffix(key) {
 				add(config.Warning, i, "domain", "name the domains that are yours",
 					"%q accepts mail from anyone for every domain under %s", a.Domain, key)
 			}
@@ -202,6 +204,10 @@ func adviseDomains(cfg *config.Config, t *Table) []config.Finding {
 				add(config.Warning, i, "domain", fmt.Sprintf("add an [[accepted_domain]] with domain = %q if it is meant, too", key),
 					"%q accepts the subdomains of %s, not %[2]s itself", a.Domain, key)
 			}
+		} else if publicSuffix(key) && key != "localhost" {
+			add(config.Warning, i, "domain", "name the domains that are yours", "%q is a domain under which anyone has domains, not one of yours", a.Domain)
+		}
+		if wildcard {
 			key = "*." + key // stands for some subdomain that nothing else names
 		}
 		if f, ok := t.adviseRoute(cfg, i, a.Domain, key); ok {
@@ -209,6 +215,14 @@ func adviseDomains(cfg *config.Config, t *Table) []config.Finding {
 		}
 	}
 	return findings
+}
+
+// publicSuffix tells whether everybody registers domains under a domain: a
+// top-level domain, or one like co.uk. Those that a company gives to its
+// customers don't count, for the company may well have mail there.
+func publicSuffix(domain string) bool {
+	suffix, icann := publicsuffix.PublicSuffix(domain)
+	return suffix == domain && (icann || !strings.Contains(domain, "."))
 }
 
 // adviseRoute looks at where the mail of an accepted domain goes.

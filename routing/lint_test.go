@@ -85,7 +85,11 @@ func TestLint(t *testing.T) {
 			connectors: []config.SendConnector{hub("A", "--")}},
 		{name: "a whole top-level domain", domains: []config.AcceptedDomain{accepted("*.example", config.InternalRelay), accepted("example", config.InternalRelay)},
 			connectors: []config.SendConnector{hub("A", "--")},
-			want:       []string{"warning accepted_domain[0].domain: every domain under example"}},
+			want:       []string{"warning accepted_domain[0].domain: every domain under example", "warning accepted_domain[1].domain: under which anyone has domains"}},
+		{name: "public suffixes", domains: []config.AcceptedDomain{accepted("com", ""), accepted("co.uk", ""), accepted("*.co.uk", ""), accepted("github.io", ""), accepted("localhost", "")},
+			connectors: []config.SendConnector{hub("A", "--")},
+			want: []string{`warning accepted_domain[0].domain: "com" is a domain under which anyone`, `warning accepted_domain[1].domain: "co.uk" is a domain under`,
+				"warning accepted_domain[2].domain: every domain under co.uk"}},
 	} {
 		cfg := &config.Config{Server: config.Server{MaxMessageSize: 100}, AcceptedDomains: c.domains, SendConnectors: c.connectors}
 		if c.enforce {
