@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"syscall"
 	"time"
@@ -60,6 +61,8 @@ func (a *app) runGateway(ctx context.Context, cfg *config.Config, findings []con
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
 
+	heap := reserveHeap()
+	defer runtime.KeepAlive(heap)
 	logger := slog.New(slog.NewTextHandler(a.err, nil))
 	for _, f := range findings {
 		logger.Warn(f.Format(cfg.Position(f.Path)))
