@@ -117,6 +117,8 @@ type ReceiveConnector struct {
 	BinaryMIMEEnabled          bool // only with ChunkingEnabled
 	SMTPUTF8Enabled            bool // only with EightBitMIMEEnabled
 
+	DeliveryStatusNotificationEnabled bool
+
 	ProtocolLogging string // none | verbose
 }
 

@@ -185,6 +185,11 @@ func receiveProtocol() []key {
 			Doc:   "Whether SMTPUTF8 is offered, that is addresses and headers in UTF-8 (RFC 6531). It needs `eight_bit_mime_enabled`.",
 			Field: in(func(c *ReceiveConnector) any { return &c.SMTPUTF8Enabled }),
 		},
+		{
+			Name: "delivery_status_notification_enabled", Type: boolean(), Default: true,
+			Doc:   "Whether DSN is offered (RFC 3461), with which clients say what they want to be told of. Failures and delays are told without it too.",
+			Field: in(func(c *ReceiveConnector) any { return &c.DeliveryStatusNotificationEnabled }),
+		},
 	}
 }
 

@@ -175,7 +175,7 @@ func (q *Queue) takeUp(e *spool.Entry) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.queueGroups(it, len(e.Envelope.Recipients), groups, now.UnixNano())
-	if len(owed(e.Envelope, st)) > 0 || len(groups) == 0 {
+	if owes(e.Envelope, st) || len(groups) == 0 {
 		q.addChore(chore{due: now.UnixNano(), kind: choreNotify, id: e.ID})
 	}
 }
@@ -217,16 +217,38 @@ func delayOwed(e *message.Envelope, st *message.State) bool {
 	return false
 }
 
-// owed lists the recipients whose failure the sender is still to be told of.
-func owed(e *message.Envelope, st *message.State) []int {
+// finalKinds are the kinds of notification that tell of a recipient's end.
+var finalKinds = [...]dsn.Kind{dsn.Failure, dsn.Relayed}
+
+// owed lists the recipients of whose end the sender is still to be told by a
+// notification of that kind.
+func owed(e *message.Envelope, st *message.State, kind dsn.Kind) []int {
 	var list []int
 	for i := range st.Recipients {
-		r := &st.Recipients[i]
-		if (r.Status == message.Failed || r.Status == message.Expired) && !r.Notified && dsn.Wanted(e, i, dsn.Failure) {
+		if r := &st.Recipients[i]; !r.Notified && calls(r, kind) && dsn.Wanted(e, i, kind) {
 			list = append(list, i)
 		}
 	}
 	return list
+}
+
+// calls reports whether a recipient's end calls for a notification of that
+// kind, if the sender wants it.
+func calls(r *message.RecipientState, kind dsn.Kind) bool {
+	if kind == dsn.Relayed {
+		return r.Status == message.Delivered && r.NoDSN // RFC 3461 5.2.2
+	}
+	return r.Status == message.Failed || r.Status == message.Expired
+}
+
+// owes reports whether the sender is still to be told of any recipient's end.
+func owes(e *message.Envelope, st *message.State) bool {
+	for _, kind := range finalKinds {
+		if len(owed(e, st, kind)) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // reroute routes the recipients of an item in d anew. It returns those that

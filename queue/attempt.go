@@ -191,7 +191,7 @@ func (q *Queue) conclude(f *flight, u *message.Update, hop routing.NextHop) []Ev
 	}
 	q.record(f, u)
 	events := q.outcomeEvents(f, u, hop)
-	if len(owed(f.envelope, f.state)) > 0 {
+	if owes(f.envelope, f.state) {
 		now := nowNano()
 		due := now
 		if len(f.state.Pending()) > 0 {

@@ -194,7 +194,7 @@ func (q *Queue) onMessage(c *chore) error {
 	case choreDelay:
 		return f.report(func() error { return q.notifyDelay(f, c.dest) })
 	default:
-		return f.report(func() error { return q.notifyFailures(f) })
+		return f.report(func() error { return q.notifyEnds(f) })
 	}
 }
 

@@ -40,7 +40,8 @@
 // # What is recorded when
 //
 // What a delivery brought is handed to the spool at once and rides its next
-// group. A failure is recorded first, with the notification owed; then the
+// group. A failure is recorded first, with the notification owed, and so is a
+// delivery to a next hop without DSN whose sender asked for SUCCESS; then the
 // notification is stored as a message of its own and routed like any other;
 // then the recipients are marked notified; only then may the message be done.
 // After a restart owed notifications are made up. If an update can't be stored

@@ -23,7 +23,7 @@ const (
 	// Expired: it was given up for these recipients.
 	Expired
 	// Notified: the sender has been sent a notification, whose id is
-	// Notification; Delay says which kind.
+	// Notification; Delay and Relayed say which kind.
 	Notified
 	// Suppressed: these recipients failed and the sender is not told, because
 	// the reverse path is null or NOTIFY= does not ask for it (RFC 3461 4.1).
@@ -70,9 +70,11 @@ type Event struct {
 	// Attempts are the connections of the delivery that the event tells of.
 	Attempts []message.Attempt
 	// Notification is the queue id of a notification, Delay whether it is about
-	// a delay rather than a failure.
+	// a delay rather than a failure, Relayed whether it is about recipients that
+	// went to a next hop without DSN.
 	Notification message.ID
 	Delay        bool
+	Relayed      bool
 }
 
 // outcomeEvents are the events that an update brings. Called with f.mu held.

@@ -73,7 +73,7 @@ func (q *Queue) release(f *flight) {
 // f.mu held.
 func (q *Queue) record(f *flight, u *message.Update) {
 	f.state.Apply(u)
-	if len(f.state.Pending()) == 0 && len(owed(f.envelope, f.state)) == 0 {
+	if len(f.state.Pending()) == 0 && !owes(f.envelope, f.state) {
 		u.Done, f.state.Done = true, true
 	}
 	if len(f.unsaved) == 0 {

@@ -73,7 +73,7 @@ func live(t *testing.T, r *rand.Rand) {
 			o := message.Outcome{Recipients: []int{i}}
 			switch rand.N(4) {
 			case 0:
-				o.Status, o.Reply = message.Delivered, message.Reply{Code: 250}
+				o.Status, o.Reply, o.NoDSN = message.Delivered, message.Reply{Code: 250}, rand.N(2) == 0
 			case 1:
 				o.Status, o.Reply = message.Failed, message.Reply{Code: 550, Enhanced: [3]int{5, 1, 1}}
 			default:
@@ -96,6 +96,10 @@ func live(t *testing.T, r *rand.Rand) {
 				e.From = message.Address{}
 			case 1:
 				e.Recipients[0].Notify = message.NotifyNever
+			case 2:
+				for i := range e.Recipients {
+					e.Recipients[i].Notify = message.NotifySuccess | message.Notify(r.IntN(2))*message.NotifyFailure
+				}
 			}
 			ids = append(ids, w.submit(e))
 		case k < 12:
@@ -128,14 +132,15 @@ func live(t *testing.T, r *rand.Rand) {
 	w.settled()
 	w.stop()
 
-	told := map[message.ID]map[int]int{}
+	told, relayed := map[string]int{}, map[string]int{}
 	for _, e := range w.events {
-		if e.Kind == Notified && !e.Delay {
-			if told[e.ID] == nil {
-				told[e.ID] = map[int]int{}
-			}
-			for _, i := range e.Outcome.Recipients {
-				told[e.ID][i]++
+		for _, i := range e.Outcome.Recipients {
+			switch {
+			case e.Kind != Notified || e.Delay:
+			case e.Relayed:
+				relayed[fmt.Sprintf("%d/%d", e.ID, i)]++
+			default:
+				told[fmt.Sprintf("%d/%d", e.ID, i)]++
 			}
 		}
 	}
@@ -146,9 +151,14 @@ func live(t *testing.T, r *rand.Rand) {
 			if !st.Status.Final() || st.Status == message.Delivered != (w.delivered[fmt.Sprintf("%d/%d", id, i)] == 1) {
 				t.Errorf("message %d, recipient %d: %s, delivered %d times", id, i, st.Status, w.delivered[fmt.Sprintf("%d/%d", id, i)])
 			}
+			who := fmt.Sprintf("%d/%d", id, i)
 			want := count(failed && dsn.Wanted(m.envelope, i, dsn.Failure))
-			if told[id][i] != want || st.Notified != (want == 1) {
-				t.Errorf("message %d, recipient %d: failure told %d times, want %d", id, i, told[id][i], want)
+			if told[who] != want {
+				t.Errorf("message %d, recipient %d: failure told %d times, want %d", id, i, told[who], want)
+			}
+			on := count(st.Status == message.Delivered && st.NoDSN && dsn.Wanted(m.envelope, i, dsn.Relayed))
+			if relayed[who] != on || st.Notified != (want+on == 1) {
+				t.Errorf("message %d, recipient %d: relaying told %d times, want %d", id, i, relayed[who], on)
 			}
 		}
 	}

@@ -31,27 +31,31 @@ func (f *flight) report(fn func() error) error {
 	return err
 }
 
-// notifyFailures tells the sender of all failures that are owed by now, in one
-// notification, and ends the message when nothing else is left. Called within
+// notifyEnds tells the sender of all failures that are owed by now, in one
+// notification, and in another of the recipients that went to a next hop
+// without DSN, and ends the message when nothing else is left. Called within
 // f.report.
-func (q *Queue) notifyFailures(f *flight) error {
-	f.mu.Lock()
-	list := owed(f.envelope, f.state)
-	recipients := reported(f.state, list)
-	finish := len(list) == 0 && !f.state.Done && len(f.state.Pending()) == 0
-	f.mu.Unlock()
-	if len(list) == 0 && !finish {
-		return nil
-	}
-	u := &message.Update{Notified: list}
-	var id message.ID
-	if len(list) > 0 {
-		var err error
-		if id, err = q.notify(f, &dsn.Report{Kind: dsn.Failure, Recipients: recipients}); err != nil {
+func (q *Queue) notifyEnds(f *flight) error {
+	for _, kind := range finalKinds {
+		f.mu.Lock()
+		list := owed(f.envelope, f.state, kind)
+		recipients := reported(f.state, list)
+		f.mu.Unlock()
+		if len(list) == 0 {
+			continue
+		}
+		id, err := q.notify(f, &dsn.Report{Kind: kind, Recipients: recipients})
+		if err != nil {
 			return err
 		}
+		q.recordNotified(f, &message.Update{Notified: list}, id, kind)
 	}
-	q.recordNotified(f, u, id)
+	f.mu.Lock()
+	finish := !f.state.Done && len(f.state.Pending()) == 0 && !owes(f.envelope, f.state)
+	f.mu.Unlock()
+	if finish { // nothing was owed, and yet it was not done
+		q.recordNotified(f, &message.Update{}, 0, dsn.Failure)
+	}
 	return nil
 }
 
@@ -89,7 +93,7 @@ func (q *Queue) notifyDelay(f *flight, d *destination) error {
 	if err != nil {
 		return err
 	}
-	q.recordNotified(f, &message.Update{DelayNotified: list}, id)
+	q.recordNotified(f, &message.Update{DelayNotified: list}, id, dsn.Delay)
 	return nil
 }
 
@@ -101,8 +105,8 @@ func reported(st *message.State, list []int) []dsn.Recipient {
 	return r
 }
 
-// recordNotified records that a notification was stored.
-func (q *Queue) recordNotified(f *flight, u *message.Update, id message.ID) {
+// recordNotified records that a notification of that kind was stored.
+func (q *Queue) recordNotified(f *flight, u *message.Update, id message.ID, kind dsn.Kind) {
 	u.At = time.Now()
 	f.mu.Lock()
 	if f.state.Done {
@@ -114,7 +118,8 @@ func (q *Queue) recordNotified(f *flight, u *message.Update, id message.ID) {
 	var events []Event
 	if id != 0 {
 		q.counters.notifications.Add(1)
-		events = append(events, Event{Kind: Notified, At: u.At, ID: f.id, Envelope: f.envelope, Notification: id, Delay: len(u.DelayNotified) > 0,
+		events = append(events, Event{Kind: Notified, At: u.At, ID: f.id, Envelope: f.envelope, Notification: id,
+			Delay: kind == dsn.Delay, Relayed: kind == dsn.Relayed,
 			Outcome: message.Outcome{Recipients: append(u.Notified, u.DelayNotified...)}})
 	}
 	if u.Done {

@@ -143,6 +143,7 @@ func (s *session) features() wire.Features {
 		Size:         s.connector.SizeEnabled != "disabled",
 		EightBitMIME: s.connector.EightBitMIMEEnabled,
 		BinaryMIME:   s.connector.BinaryMIMEEnabled,
+		DSN:          s.connector.DeliveryStatusNotificationEnabled,
 		// RFC 6531 3.4: a recipient's address may be UTF-8 only where MAIL said so.
 		SMTPUTF8: s.connector.SMTPUTF8Enabled && (s.tx == nil || s.tx.envelope.SMTPUTF8),
 	}
@@ -166,6 +167,7 @@ func (s *session) extensions() string {
 		add(true, "SIZE "+itoa(limit))
 	}
 	add(c.PipeliningEnabled, "PIPELINING")
+	add(c.DeliveryStatusNotificationEnabled, "DSN")
 	add(c.EnhancedStatusCodesEnabled, "ENHANCEDSTATUSCODES")
 	add(c.tls != nil && s.tls == "", "STARTTLS")
 	add(c.EightBitMIMEEnabled, "8BITMIME")

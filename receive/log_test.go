@@ -91,6 +91,7 @@ func TestProtocolLog(t *testing.T) {
 		`> 250-edge\.contoso\.example Hello \[198\.51\.100\.7\] \| `,
 		`> 250-SIZE 37748736 \| `,
 		`> 250-PIPELINING \| `,
+		`> 250-DSN \| `,
 		`> 250-ENHANCEDSTATUSCODES \| `,
 		`> 250-STARTTLS \| `,
 		`> 250-8BITMIME \| `, `> 250-BINARYMIME \| `, `> 250-CHUNKING \| `, `> 250 SMTPUTF8 \| `,

@@ -91,6 +91,7 @@ func TestDialogs(t *testing.T) {
 				S: 250-edge\.contoso\.example Hello \[198\.51\.100\.7\]
 				S: 250-SIZE 37748736
 				S: 250-PIPELINING
+				S: 250-DSN
 				S: 250-ENHANCEDSTATUSCODES
 				S: 250-STARTTLS
 				S: 250-8BITMIME
@@ -104,6 +105,7 @@ func TestDialogs(t *testing.T) {
 				c.SizeEnabled, c.PipeliningEnabled, c.EightBitMIMEEnabled = "disabled", false, false
 				c.EnhancedStatusCodesEnabled, c.AuthMechanism = false, []string{"none"}
 				c.ChunkingEnabled, c.BinaryMIMEEnabled, c.SMTPUTF8Enabled = false, false, false
+				c.DeliveryStatusNotificationEnabled = false
 			},
 			script: `
 				S: 220 .*
@@ -328,7 +330,7 @@ func TestDialogs(t *testing.T) {
 				S: 555 5\.5\.4 Unrecognized parameter
 				C: MAIL FROM:<a@b.example>
 				S: 250 .*
-				C: RCPT TO:<b@contoso.example> NOTIFY=NEVER
+				C: RCPT TO:<b@contoso.example> FOO=bar
 				S: 555 5\.5\.4 Unrecognized parameter
 				C: RCPT TO:<b@contoso.example>
 				S: 250 .*` + quit,

@@ -48,6 +48,7 @@ type end struct {
 	status message.Status
 	reply  message.Reply
 	remote string
+	noDSN  bool
 }
 
 // noted is a host's failure, kept for the recipients that no host took.
@@ -143,10 +144,14 @@ func (r *run) finish(ctx context.Context) (unreachable bool) {
 
 // settle notes what has become of recipients.
 func (r *run) settle(recipients []int, status message.Status, reply message.Reply, remote string) {
+	r.conclude(recipients, end{status: status, reply: reply, remote: remote})
+}
+
+// conclude notes the end of recipients.
+func (r *run) conclude(recipients []int, k end) {
 	if len(recipients) == 0 {
 		return
 	}
-	k := end{status, reply, remote}
 	i, ok := r.byEnd[k]
 	if !ok {
 		if r.byEnd == nil {
@@ -154,16 +159,17 @@ func (r *run) settle(recipients []int, status message.Status, reply message.Repl
 		}
 		i = len(r.outcomes)
 		r.byEnd[k] = i
-		r.outcomes = append(r.outcomes, message.Outcome{Status: status, Reply: reply, RemoteMTA: remote})
+		r.outcomes = append(r.outcomes, message.Outcome{Status: k.status, Reply: k.reply, RemoteMTA: k.remote, NoDSN: k.noDSN})
 	}
 	r.outcomes[i].Recipients = append(r.outcomes[i].Recipients, recipients...)
 }
 
 // settleBy settles recipients by the class of a host's reply.
-func (r *run) settleBy(recipients []int, reply message.Reply, remote string) {
+func (r *run) settleBy(recipients []int, reply message.Reply, c *conn) {
+	remote := c.remoteMTA()
 	switch reply.Code / 100 {
 	case 2:
-		r.settle(recipients, message.Delivered, reply, remote)
+		r.conclude(recipients, end{status: message.Delivered, reply: reply, remote: remote, noDSN: !c.ext.DSN})
 	case 5:
 		r.settle(recipients, message.Failed, reply, remote)
 	default:

@@ -249,7 +249,7 @@ func (t *transaction) mail(ctx context.Context) (done bool, f *failure) {
 		f = refused(phaseMAIL, reply)
 		f.intact = true
 	} else {
-		t.r.settleBy(t.batch, reply, c.remoteMTA())
+		t.r.settleBy(t.batch, reply, c)
 		t.left = nil
 	}
 	if broken := t.drain(ctx); broken != nil {
@@ -329,7 +329,7 @@ func (t *transaction) recipients(ctx context.Context) *failure {
 			excess, tooMany = append(excess, i), reply
 		default:
 			t.last = reply
-			r.settleBy([]int{i}, reply, c.remoteMTA())
+			r.settleBy([]int{i}, reply, c)
 		}
 	}
 	t.left = slices.Concat(t.accepted, excess)
@@ -373,7 +373,7 @@ func (t *transaction) data(ctx context.Context) *failure {
 			return nil
 		case reply.Code/100 == 4 || reply.Code/100 == 5:
 			t.last = reply
-			r.settleBy(t.accepted, reply, c.remoteMTA())
+			r.settleBy(t.accepted, reply, c)
 			t.left = t.left[len(t.accepted):]
 			return nil
 		case reply.Code != 354:
@@ -410,7 +410,7 @@ func (t *transaction) content(ctx context.Context) *failure {
 	}
 	c.dirty = false
 	t.last = reply
-	r.settleBy(t.accepted, reply, c.remoteMTA())
+	r.settleBy(t.accepted, reply, c)
 	t.left = t.left[len(t.accepted):]
 	return nil
 }
@@ -419,7 +419,7 @@ func (t *transaction) content(ctx context.Context) *failure {
 // content under way.
 func (t *transaction) failed(f *failure) *failure {
 	if f.said {
-		t.r.settleBy(t.accepted, f.reply, t.c.remoteMTA())
+		t.r.settleBy(t.accepted, f.reply, t.c)
 	} else {
 		t.r.settle(t.accepted, message.Deferred, f.reply, "")
 	}

@@ -403,3 +403,31 @@ func TestRequireTLS(t *testing.T) {
 		})
 	}
 }
+
+// TestNoDSN: who was delivered to a host without DSN is marked, and only who
+// was delivered.
+func TestNoDSN(t *testing.T) {
+	for ext, want := range map[string]bool{"PIPELINING": true, "DSN": false} {
+		t.Run(ext, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				mx := &fakeMX{ext: []string{ext}, answer: func(_ *fakeSession, c string) string {
+					if strings.HasPrefix(c, "RCPT TO:<b") {
+						return "550 5.1.1 unknown"
+					}
+					return ""
+				}}
+				b := newBench(t, mx)
+				r := b.deliver(t.Context(), hop(), mail("x\r\n", "a", "b"))
+				b.stop()
+				if len(r.Outcomes) != 2 {
+					t.Fatalf("outcomes %+v", r.Outcomes)
+				}
+				for _, o := range r.Outcomes {
+					if o.NoDSN != (want && o.Status == message.Delivered) {
+						t.Errorf("outcome %+v", o)
+					}
+				}
+			})
+		})
+	}
+}

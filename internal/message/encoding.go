@@ -61,6 +61,7 @@ const (
 	outcomeRemoteMTA
 	outcomeDue
 	outcomeTries
+	outcomeNoDSN
 )
 
 // The tags of an Attempt.
@@ -107,6 +108,7 @@ const (
 	rstatTries
 	rstatNotified
 	rstatDelayNotified
+	rstatNoDSN
 )
 
 // AppendEnvelope appends the encoding of e to b.
@@ -188,7 +190,8 @@ func AppendUpdate(b []byte, u *Update) []byte {
 			b = appendReply(b, outcomeReply, &o.Reply)
 			b = appendString(b, outcomeRemoteMTA, o.RemoteMTA)
 			b = appendTime(b, outcomeDue, o.Due)
-			return appendInt(b, outcomeTries, int64(o.Tries))
+			b = appendInt(b, outcomeTries, int64(o.Tries))
+			return appendBool(b, outcomeNoDSN, o.NoDSN)
 		})
 	}
 	for i := range u.Attempts {
@@ -256,7 +259,8 @@ func AppendState(b []byte, s *State) []byte {
 			b = appendTime(b, rstatDue, r.Due)
 			b = appendInt(b, rstatTries, int64(r.Tries))
 			b = appendBool(b, rstatNotified, r.Notified)
-			return appendBool(b, rstatDelayNotified, r.DelayNotified)
+			b = appendBool(b, rstatDelayNotified, r.DelayNotified)
+			return appendBool(b, rstatNoDSN, r.NoDSN)
 		})
 	}
 	for i := range s.Attempts {
@@ -394,6 +398,8 @@ func (f *fields) outcome() (o Outcome) {
 			o.Due = g.time()
 		case outcomeTries:
 			o.Tries = int(g.int())
+		case outcomeNoDSN:
+			o.NoDSN = g.bool()
 		}
 	}
 	f.fail(g.err)
@@ -461,6 +467,8 @@ func (f *fields) recipientState(answers []answer) (r RecipientState) {
 			r.Notified = g.bool()
 		case rstatDelayNotified:
 			r.DelayNotified = g.bool()
+		case rstatNoDSN:
+			r.NoDSN = g.bool()
 		}
 	}
 	f.fail(g.err)

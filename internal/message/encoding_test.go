@@ -84,7 +84,8 @@ func genUpdate() *rapid.Generator[*Update] {
 			DelayNotified: genInts().Draw(t, "delay"), Done: rapid.Bool().Draw(t, "done")}
 		for range rapid.IntRange(0, 3).Draw(t, "outcomes") {
 			u.Outcomes = append(u.Outcomes, Outcome{Recipients: genInts().Draw(t, "rcpts"), Status: Status(rapid.IntRange(0, 5).Draw(t, "status")),
-				Reply: genReply().Draw(t, "reply"), RemoteMTA: genString().Draw(t, "mta"), Due: genTime().Draw(t, "due"), Tries: rapid.IntRange(0, 99).Draw(t, "tries")})
+				Reply: genReply().Draw(t, "reply"), RemoteMTA: genString().Draw(t, "mta"), Due: genTime().Draw(t, "due"), Tries: rapid.IntRange(0, 99).Draw(t, "tries"),
+				NoDSN: rapid.Bool().Draw(t, "noDSN")})
 		}
 		return u
 	})
@@ -97,7 +98,7 @@ func genState() *rapid.Generator[*State] {
 		for range rapid.IntRange(0, 8).Draw(t, "rcpts") {
 			s.Recipients = append(s.Recipients, RecipientState{Status: Status(rapid.IntRange(0, 5).Draw(t, "status")), Reply: rapid.SampledFrom(replies).Draw(t, "reply"),
 				RemoteMTA: rapid.SampledFrom([]string{"", "mx1.example.net [198.51.100.25]"}).Draw(t, "mta"), At: genTime().Draw(t, "at"), Due: genTime().Draw(t, "due"),
-				Tries: rapid.IntRange(0, 99).Draw(t, "tries"), Notified: rapid.Bool().Draw(t, "n"), DelayNotified: rapid.Bool().Draw(t, "dn")})
+				Tries: rapid.IntRange(0, 99).Draw(t, "tries"), NoDSN: rapid.Bool().Draw(t, "noDSN"), Notified: rapid.Bool().Draw(t, "n"), DelayNotified: rapid.Bool().Draw(t, "dn")})
 		}
 		return s
 	})
@@ -141,6 +142,28 @@ func TestEncodingStable(t *testing.T) {
 		"\x08\x02\xd8\x04" + "\x09\x06\x80\xa8\xd6\xb9\x07\x05" + "\x0b\x04\x01\x02In"
 	if got := string(AppendEnvelope(nil, e)); got != want {
 		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	// NoDSN came later: a record without it reads as false, and is what is
+	// written for false.
+	const delivered, noDSN = "\x02\x09\x01\x01\x02\x02\x01\x02\x06\x01\x02", "\x02\x0c\x01\x01\x02\x02\x01\x02\x06\x01\x02\x07\x01\x01"
+	for want, no := range map[string]bool{delivered: false, noDSN: true} {
+		u := &Update{Outcomes: []Outcome{{Recipients: []int{1}, Status: Delivered, Tries: 1, NoDSN: no}}}
+		if got := string(AppendUpdate(nil, u)); got != want {
+			t.Errorf("got  %q\nwant %q", got, want)
+		}
+		if got, err := DecodeUpdate([]byte(want)); err != nil || !reflect.DeepEqual(got, u) {
+			t.Errorf("%q is read as %+v, %v", want, got, err)
+		}
+	}
+	const state, stateNo = "\x02\x03\x01\x01\x02", "\x02\x06\x01\x01\x02\x08\x01\x01"
+	for want, no := range map[string]bool{state: false, stateNo: true} {
+		s := &State{Recipients: []RecipientState{{Status: Delivered, NoDSN: no}}}
+		if got := string(AppendState(nil, s)); got != want {
+			t.Errorf("got  %q\nwant %q", got, want)
+		}
+		if got, err := DecodeState([]byte(want)); err != nil || !reflect.DeepEqual(got, s) {
+			t.Errorf("%q is read as %+v, %v", want, got, err)
+		}
 	}
 }
 

@@ -88,6 +88,10 @@ type Outcome struct {
 	// RemoteMTA is the host that gave the reply, as "mx1.example.net
 	// [198.51.100.25]"; empty when the reply is ours.
 	RemoteMTA string
+	// NoDSN says of delivered recipients that the next hop that took them does
+	// not offer DSN, so that no word of success will come from it (RFC 3461
+	// 5.2.2).
+	NoDSN bool
 	// Due is when a deferred recipient is tried again. The queue fills it in.
 	Due time.Time
 	// Tries counts the attempts so far, this one included. The queue fills it
@@ -138,6 +142,7 @@ type RecipientState struct {
 	At            time.Time
 	Due           time.Time
 	Tries         int
+	NoDSN         bool
 	Notified      bool
 	DelayNotified bool
 }
@@ -169,7 +174,7 @@ func (s *State) Apply(u *Update) {
 			}
 			r := &s.Recipients[i]
 			r.Status, r.Reply, r.RemoteMTA = o.Status, o.Reply, o.RemoteMTA
-			r.At, r.Due, r.Tries = u.At, o.Due, o.Tries
+			r.At, r.Due, r.Tries, r.NoDSN = u.At, o.Due, o.Tries, o.NoDSN
 		}
 	}
 	for _, i := range u.Notified {

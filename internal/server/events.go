@@ -29,7 +29,7 @@ func (s *Server) onEvent(e queue.Event) {
 		s.report(slog.LevelWarn, "the sender is not told of a failure", e)
 	case queue.Notified:
 		s.logger.Info("notification sent", "id", e.ID.String(), "to", e.Envelope.From.String(),
-			"notification", e.Notification.String(), "delay", e.Delay)
+			"notification", e.Notification.String(), "delay", e.Delay, "relayed", e.Relayed)
 	}
 	if s.options.OnEvent != nil {
 		s.options.OnEvent(e)

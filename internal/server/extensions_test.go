@@ -207,3 +207,35 @@ func TestSMTPUTF8Through(t *testing.T) {
 		t.Errorf("the old next hop got %+v", <-old.arrived)
 	}
 }
+
+// TestDSNThrough: the parameters arrive at a next hop with DSN, and for one
+// without it the gateway tells the sender that the message went on.
+func TestDSNThrough(t *testing.T) {
+	modern, old, port := twoHops(t)
+	converse(t, port, "250 EHLO client.example\r\n", "250 MAIL FROM:<a@sender.example> RET=FULL ENVID=Q+2B1\r\n",
+		"250 RCPT TO:<b@modern.example> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;x+2By@first.example\r\n",
+		"250 RCPT TO:<c@old.example> NOTIFY=SUCCESS ORCPT=rfc822;c@first.example\r\n",
+		"250 RCPT TO:<d@old.example> NOTIFY=FAILURE\r\n",
+		"354 DATA\r\n", "250 Subject: x\r\n\r\nbody\r\n.\r\n", "221 QUIT\r\n")
+	for range 2 {
+		l := modern.next(t)
+		if l.to[0] == "b@modern.example" {
+			if l.mail.Return != smtp.DSNReturnFull || l.mail.EnvelopeID != "Q+1" || len(l.rcpt[0].Notify) != 2 || l.rcpt[0].OriginalRecipient != "x+y@first.example" {
+				t.Errorf("arrived with %+v, %+v", l.mail, l.rcpt)
+			}
+			continue
+		}
+		failure(t, l, "relayed", "2.0.0")
+		for _, want := range []string{"Original-Envelope-Id: Q+1\r\n", "Original-Recipient: rfc822; c@first.example\r\n", "Final-Recipient: rfc822; c@old.example\r\n"} {
+			if !strings.Contains(l.content, want) {
+				t.Errorf("the notification lacks %q:\n%s", want, l.content)
+			}
+		}
+		if l.to[0] != "a@sender.example" || strings.Contains(l.content, "d@old.example") || len(l.rcpt[0].Notify) != 1 || l.rcpt[0].Notify[0] != smtp.DSNNotifyNever {
+			t.Errorf("the notification went to %v with %+v:\n%s", l.to, l.rcpt, l.content)
+		}
+	}
+	if l := old.next(t); len(l.to) != 2 || l.mail.EnvelopeID != "" {
+		t.Errorf("the old next hop got %+v", l)
+	}
+}
