@@ -305,7 +305,7 @@ func TestFindings(t *testing.T) {
 			`edge.toml:4:1: warning: [[user]] is read but this version does not act on it yet`}},
 		{"password for a hash", receiveHead + "[[user]]\nname = \"u\"\npassword_hash = \"hunter2\"", []string{
 			`edge.toml:4:1: warning: [[user]] is read but this version does not act on it yet`,
-			"edge.toml:6:1: password_hash: this is not the hash of a password; write what `postern user hash` prints"}},
+			`edge.toml:6:1: password_hash: this is not the hash of a password; write $argon2id$, $2a$, $2b$, $2y$ or SCRAM-SHA-256$ and what follows it`}},
 		{"number for a hash", receiveHead + "[[user]]\nname = \"u\"\npassword_hash = 4711", []string{
 			`edge.toml:4:1: warning: [[user]] is read but this version does not act on it yet`,
 			`edge.toml:6:1: password_hash: this is not the hash of a password; write a string in quotes`}},

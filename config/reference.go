@@ -98,8 +98,8 @@ where a file sets one to anything but its default or "off".
 
 | Type | How to write it |
 |---|---|
-| size | ` + "`\"36MB\"`" + `: a whole number with B, KB, MB, GB or TB, where KB is 1024 bytes; or a plain number of bytes: ` + "`65536`" + ` |
-| duration | ` + "`\"5s\"`, `\"1h30m\"`, `\"30d\"`" + `: whole numbers with d, h, m, s or ms, the larger unit first; or a plain number of seconds: ` + "`300`" + ` |
+| size | ` + "`\"36MB\"`" + `: a whole number with B, KB, MB, GB or TB, where KB is 1024 bytes; or a plain number of bytes, with quotes or without: ` + "`65536`" + ` |
+| duration | ` + "`\"5s\"`, `\"1h30m\"`, `\"30d\"`" + `: whole numbers with d, h, m, s or ms, the larger unit first; or a plain number of seconds, with quotes or without: ` + "`300`" + ` |
 | number, port | a whole number without quotes: ` + "`30`" + ` |
 | boolean | ` + "`true` or `false`" + `, without quotes |
 | unlimited | limits that say so also take ` + "`\"unlimited\"`" + ` |

@@ -94,7 +94,7 @@ func userTable() *table {
 			},
 			{
 				Name: "password_hash", Type: passwordHash(), Required: true, Secret: true,
-				Doc:   "The Argon2id or bcrypt hash of the password, or its SCRAM-SHA-256 verifier, as `postern user hash` prints it.",
+				Doc:   "The Argon2id or bcrypt hash of the password, or its SCRAM-SHA-256 verifier; it begins with `$argon2id$`, `$2a$`, `$2b$`, `$2y$` or `SCRAM-SHA-256$`.",
 				Field: in(func(u *User) any { return &u.PasswordHash }),
 			},
 		},

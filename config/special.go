@@ -163,7 +163,7 @@ func passwordHash() typed[string] {
 				return plain(s)
 			}
 		}
-		return "", []fault{{remedy: "write what `postern user hash` prints"}}
+		return "", []fault{{remedy: "write " + oneOf(prefixes) + " and what follows it"}}
 	})
 	inner := t.parse
 	t.parse = func(value any) (string, []fault) {

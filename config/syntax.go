@@ -160,6 +160,8 @@ func (p *place) remedy() string {
 		return "write = between key and value"
 	case has("expected value") && before == "[":
 		return "close the list above with ]"
+	case has("expected value") && line == "":
+		return "write a value after ="
 	case has("expected value"):
 		return "write a string in quotes, a number, true, false, or a list in brackets"
 	case has("strings cannot contain newlines") || has(`unexpected EOF; expected`):

@@ -27,7 +27,7 @@ func TestSyntaxErrors(t *testing.T) {
 		{"YAML", "server:\n  fqdn: x", `1:7: expected '.' or '=', but got ':' instead; open a table with its name in brackets: [server]`},
 		{"JSON", `{"server": 1}`, `1:1: expected '.' or '=', but got '{' instead; write TOML, not JSON: [server], and under it fqdn = "edge.contoso.example"`},
 		{"key alone", "fqdn\n", `1:5: expected '.' or '=', but got '\n' instead; write = and a value after the key`},
-		{"no value", "fqdn =\n", `1:7: expected value but found '\n' instead; write a string in quotes, a number, true, false, or a list in brackets`},
+		{"no value", "fqdn =\n", `1:7: expected value but found '\n' instead; write a value after =`},
 		{"slashes", "// a note\n", `1:1: expected '.' or '=', but got '/' instead; begin a comment with #`},
 		{"slashes after a value", `x = "a" // a note`, `1:8: expected a top-level item to end with a newline, comment, or EOF, but got '/' instead; begin a comment with #`},
 		{"semicolon", `x = "a";`, `1:8: expected a top-level item to end with a newline, comment, or EOF, but got ';' instead; take the semicolon out`},
