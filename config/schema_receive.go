@@ -190,6 +190,11 @@ func receiveProtocol() []key {
 			Doc:   "Whether DSN is offered (RFC 3461), with which clients say what they want to be told of. Failures and delays are told without it too.",
 			Field: in(func(c *ReceiveConnector) any { return &c.DeliveryStatusNotificationEnabled }),
 		},
+		{
+			Name: "require_tls_extension_enabled", Type: boolean(), Default: true,
+			Doc:   "Whether REQUIRETLS is offered within TLS (RFC 8689), with which a client asks that its message travels on within verified TLS only. It has nothing to do with `require_tls`.",
+			Field: in(func(c *ReceiveConnector) any { return &c.RequireTLSExtensionEnabled }),
+		},
 	}
 }
 

@@ -143,6 +143,7 @@ func (s *session) features() wire.Features {
 		Size:         s.connector.SizeEnabled != "disabled",
 		EightBitMIME: s.connector.EightBitMIMEEnabled,
 		BinaryMIME:   s.connector.BinaryMIMEEnabled,
+		RequireTLS:   s.connector.RequireTLSExtensionEnabled && s.tls != "", // RFC 8689 2
 		DSN:          s.connector.DeliveryStatusNotificationEnabled,
 		// RFC 6531 3.4: a recipient's address may be UTF-8 only where MAIL said so.
 		SMTPUTF8: s.connector.SMTPUTF8Enabled && (s.tx == nil || s.tx.envelope.SMTPUTF8),
@@ -174,6 +175,7 @@ func (s *session) extensions() string {
 	add(c.BinaryMIMEEnabled, "BINARYMIME")
 	add(c.ChunkingEnabled, "CHUNKING")
 	add(c.SMTPUTF8Enabled, "SMTPUTF8")
+	add(s.features().RequireTLS, "REQUIRETLS")
 	return b.String()
 }
 

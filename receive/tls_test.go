@@ -23,7 +23,7 @@ func TestStartTLS(t *testing.T) {
 		C: DATA
 		S: 503 5\.5\.2 Send hello first
 		C: EHLO other.example
-		S~ 250-edge\.contoso\.example Hello \[198\.51\.100\.7\]\n250-SIZE 37748736\n250-PIPELINING\n250-DSN\n250-ENHANCEDSTATUSCODES\n250-8BITMIME\n250-BINARYMIME\n250-CHUNKING\n250 SMTPUTF8
+		S~ 250-edge\.contoso\.example Hello \[198\.51\.100\.7\]\n250-SIZE 37748736\n250-PIPELINING\n250-DSN\n250-ENHANCEDSTATUSCODES\n250-8BITMIME\n250-BINARYMIME\n250-CHUNKING\n250-SMTPUTF8\n250 REQUIRETLS
 		C: STARTTLS
 		S: 503 5\.5\.1 TLS is already active
 		C: DATA
@@ -268,4 +268,47 @@ func TestLastCommandsOfAHalfClosedConnection(t *testing.T) {
 		c.play("S: 250 .*\nS: 250 .*\nS: 354 .*\nS: 250 2\\.6\\.0 .*\nS: 221 .*\nEND")
 		b.only()
 	}
+}
+
+// TestRequireTLSExtension: REQUIRETLS is offered and taken within TLS only
+// (RFC 8689 2), and stands in the envelope.
+func TestRequireTLSExtension(t *testing.T) {
+	const inTLS = greet + `
+		C: STARTTLS
+		S: 220 .*
+		TLS
+		C: EHLO client.example`
+	b := newBench(t)
+	c := b.dial(strangerAddr)
+	c.play("S: 220 .*\nC: EHLO client.example")
+	if offer := c.reply(); strings.Contains(offer, "REQUIRETLS") {
+		t.Errorf("offered in clear text: %s", offer)
+	}
+	c.play(`
+		C: MAIL FROM:<a@b.example> REQUIRETLS
+		S: 555 5\.5\.4 Unrecognized parameter` + quit)
+	b.dialog(inTLS + `
+		S~ .*\n250 REQUIRETLS
+		C: MAIL FROM:<a@b.example> REQUIRETLS=1
+		S: 501 5\.5\.4 Invalid arguments
+		C: MAIL FROM:<a@b.example> requiretls
+		S: 250 .*
+		C: RCPT TO:<b@contoso.example>
+		S: 250 .*
+		C: DATA
+		S: 354 .*
+		C: .
+		S: 250 .*
+		C: QUIT
+		S: 221 .*`)
+	if !b.only().envelope.RequireTLS {
+		t.Error("the envelope says nothing of REQUIRETLS")
+	}
+	b = newBench(t, testConnector(func(c *config.ReceiveConnector) { c.RequireTLSExtensionEnabled = false }))
+	b.dialog(inTLS + `
+		S~ .*\n250 SMTPUTF8
+		C: MAIL FROM:<a@b.example> REQUIRETLS
+		S: 555 5\.5\.4 Unrecognized parameter
+		C: QUIT
+		S: 221 .*`)
 }

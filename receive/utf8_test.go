@@ -39,7 +39,7 @@ func TestSMTPUTF8(t *testing.T) {
 				S: 220 .*
 				TLS
 				C: EHLO client.example
-				S~ 250-.*\n250 SMTPUTF8
+				S~ 250-.*\n250-SMTPUTF8\n.*
 				C: MAIL FROM:<> smtputf8
 				S: 250 .*
 				C: RCPT TO:<b@contoso.example>
