@@ -118,6 +118,7 @@ type ReceiveConnector struct {
 	SMTPUTF8Enabled            bool // only with EightBitMIMEEnabled
 
 	DeliveryStatusNotificationEnabled bool
+	LimitsEnabled                     bool
 	RequireTLSExtensionEnabled        bool // REQUIRETLS, which RequireTLS has nothing to do with
 
 	ProtocolLogging string // none | verbose

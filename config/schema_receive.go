@@ -195,6 +195,11 @@ func receiveProtocol() []key {
 			Doc:   "Whether REQUIRETLS is offered within TLS (RFC 8689), with which a client asks that its message travels on within verified TLS only. It has nothing to do with `require_tls`.",
 			Field: in(func(c *ReceiveConnector) any { return &c.RequireTLSExtensionEnabled }),
 		},
+		{
+			Name: "limits_enabled", Type: boolean(), Default: true,
+			Doc:   "Whether LIMITS is offered (RFC 9422), which tells clients `max_recipients_per_message` beforehand.",
+			Field: in(func(c *ReceiveConnector) any { return &c.LimitsEnabled }),
+		},
 	}
 }
 

@@ -184,7 +184,7 @@ func TestChunks(t *testing.T) {
 			script: `
 				S: 220 .*
 				C: EHLO client.example
-				S~ 250-.*\n250-8BITMIME\n250 SMTPUTF8
+				S~ 250-.*\n250-8BITMIME\n250-SMTPUTF8\n250 LIMITS .*
 				C: MAIL FROM:<> BODY=BINARYMIME
 				S: 501 5\.5\.4 Invalid arguments
 				C: MAIL FROM:<>

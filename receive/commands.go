@@ -176,6 +176,11 @@ func (s *session) extensions() string {
 	add(c.ChunkingEnabled, "CHUNKING")
 	add(c.SMTPUTF8Enabled, "SMTPUTF8")
 	add(s.features().RequireTLS, "REQUIRETLS")
+	// RFC 9422 4: a number of up to six digits. A session has no limit of
+	// transactions.
+	if n := c.MaxRecipientsPerMessage; n <= 999999 {
+		add(c.LimitsEnabled, "LIMITS RCPTMAX="+itoa(n))
+	}
 	return b.String()
 }
 

@@ -160,7 +160,7 @@ func testConnector(change ...func(*config.ReceiveConnector)) config.ReceiveConne
 		MaxRecipientsPerMessage: 200, MaxInboundConnection: 5000,
 		ConnectionTimeout: 5 * time.Minute, ConnectionInactivityTimeout: time.Minute, MaxProtocolErrors: 5,
 		SizeEnabled: "enabled", PipeliningEnabled: true, EnhancedStatusCodesEnabled: true, EightBitMIMEEnabled: true,
-		ChunkingEnabled: true, BinaryMIMEEnabled: true, SMTPUTF8Enabled: true, DeliveryStatusNotificationEnabled: true, RequireTLSExtensionEnabled: true,
+		ChunkingEnabled: true, BinaryMIMEEnabled: true, SMTPUTF8Enabled: true, DeliveryStatusNotificationEnabled: true, RequireTLSExtensionEnabled: true, LimitsEnabled: true,
 		ProtocolLogging: "verbose",
 	}
 	for _, f := range change {

@@ -94,7 +94,7 @@ func TestProtocolLog(t *testing.T) {
 		`> 250-DSN \| `,
 		`> 250-ENHANCEDSTATUSCODES \| `,
 		`> 250-STARTTLS \| `,
-		`> 250-8BITMIME \| `, `> 250-BINARYMIME \| `, `> 250-CHUNKING \| `, `> 250 SMTPUTF8 \| `,
+		`> 250-8BITMIME \| `, `> 250-BINARYMIME \| `, `> 250-CHUNKING \| `, `> 250-SMTPUTF8 \| `, `> 250 LIMITS RCPTMAX=200 \| `,
 		`< MAIL FROM:<a@contoso\.example> \| `,
 		`\* accept_authoritative_domain_sender is missing for our domain contoso\.example \| reason`,
 		`> 550 5\.7\.1 .* \| `,

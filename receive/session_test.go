@@ -97,7 +97,8 @@ func TestDialogs(t *testing.T) {
 				S: 250-8BITMIME
 				S: 250-BINARYMIME
 				S: 250-CHUNKING
-				S: 250 SMTPUTF8` + quit,
+				S: 250-SMTPUTF8
+				S: 250 LIMITS RCPTMAX=200` + quit,
 		},
 		{
 			name: "extensions can be switched off",
@@ -105,7 +106,7 @@ func TestDialogs(t *testing.T) {
 				c.SizeEnabled, c.PipeliningEnabled, c.EightBitMIMEEnabled = "disabled", false, false
 				c.EnhancedStatusCodesEnabled, c.AuthMechanism = false, []string{"none"}
 				c.ChunkingEnabled, c.BinaryMIMEEnabled, c.SMTPUTF8Enabled = false, false, false
-				c.DeliveryStatusNotificationEnabled = false
+				c.DeliveryStatusNotificationEnabled, c.LimitsEnabled = false, false
 			},
 			script: `
 				S: 220 .*
@@ -122,6 +123,30 @@ func TestDialogs(t *testing.T) {
 				C: QUIT
 				S: 221 Service closing transmission channel
 				END`,
+		},
+		{
+			name:   "LIMITS says how many recipients",
+			change: func(c *config.ReceiveConnector) { c.MaxRecipientsPerMessage = 2 },
+			script: `
+				S: 220 .*
+				C: EHLO client.example
+				S~ .*\n250 LIMITS RCPTMAX=2
+				C: MAIL FROM:<>
+				S: 250 .*
+				C: RCPT TO:<a@contoso.example>
+				S: 250 .*
+				C: RCPT TO:<b@contoso.example>
+				S: 250 .*
+				C: RCPT TO:<c@contoso.example>
+				S: 452 4\.5\.3 .*` + quit,
+		},
+		{
+			name:   "LIMITS says nothing of a number that it can't",
+			change: func(c *config.ReceiveConnector) { c.MaxRecipientsPerMessage = 1_000_000 },
+			script: `
+				S: 220 .*
+				C: EHLO client.example
+				S~ .*\n250 SMTPUTF8` + quit,
 		},
 		{
 			name:   "SIZE without a value",

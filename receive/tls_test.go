@@ -23,7 +23,7 @@ func TestStartTLS(t *testing.T) {
 		C: DATA
 		S: 503 5\.5\.2 Send hello first
 		C: EHLO other.example
-		S~ 250-edge\.contoso\.example Hello \[198\.51\.100\.7\]\n250-SIZE 37748736\n250-PIPELINING\n250-DSN\n250-ENHANCEDSTATUSCODES\n250-8BITMIME\n250-BINARYMIME\n250-CHUNKING\n250-SMTPUTF8\n250 REQUIRETLS
+		S~ 250-edge\.contoso\.example Hello \[198\.51\.100\.7\]\n250-SIZE 37748736\n250-PIPELINING\n250-DSN\n250-ENHANCEDSTATUSCODES\n250-8BITMIME\n250-BINARYMIME\n250-CHUNKING\n250-SMTPUTF8\n250-REQUIRETLS\n250 LIMITS RCPTMAX=200
 		C: STARTTLS
 		S: 503 5\.5\.1 TLS is already active
 		C: DATA
@@ -288,7 +288,7 @@ func TestRequireTLSExtension(t *testing.T) {
 		C: MAIL FROM:<a@b.example> REQUIRETLS
 		S: 555 5\.5\.4 Unrecognized parameter` + quit)
 	b.dialog(inTLS + `
-		S~ .*\n250 REQUIRETLS
+		S~ .*\n250-REQUIRETLS\n.*
 		C: MAIL FROM:<a@b.example> REQUIRETLS=1
 		S: 501 5\.5\.4 Invalid arguments
 		C: MAIL FROM:<a@b.example> requiretls
@@ -306,7 +306,7 @@ func TestRequireTLSExtension(t *testing.T) {
 	}
 	b = newBench(t, testConnector(func(c *config.ReceiveConnector) { c.RequireTLSExtensionEnabled = false }))
 	b.dialog(inTLS + `
-		S~ .*\n250 SMTPUTF8
+		S~ .*\n250-SMTPUTF8\n250 LIMITS RCPTMAX=200
 		C: MAIL FROM:<a@b.example> REQUIRETLS
 		S: 555 5\.5\.4 Unrecognized parameter
 		C: QUIT

@@ -91,7 +91,7 @@ func TestSMTPUTF8(t *testing.T) {
 			script: `
 				S: 220 .*
 				C: EHLO client.example
-				S~ 250-.*\n250 CHUNKING
+				S~ 250-.*\n250-CHUNKING\n250 LIMITS .*
 				C: MAIL FROM:<a@b.example> SMTPUTF8
 				S: 555 5\.5\.4 Unrecognized parameter
 				C: MAIL FROM:<usér@b.example>
