@@ -59,9 +59,13 @@ func (s *Store) openContent(id message.ID, e entry) (message.Content, error) {
 	return newContent(f, f, v, nil), nil
 }
 
-// readWhole reads a small record in one go.
+// readWhole reads a record in one go.
 func (s *Store) readWhole(id message.ID, at place) (message.Content, error) {
-	b := s.buffers.get(int(at.len))[:at.len]
+	b := s.buffers.get(int(at.len))
+	if b == nil {
+		b = make([]byte, at.len)
+	}
+	b = b[:at.len]
 	h, err := header{}, s.readAt(at.loc, 0, b)
 	ok := false
 	if err == nil {

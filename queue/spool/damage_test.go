@@ -305,6 +305,7 @@ func addNone(bodies map[message.ID][]byte, fsys *faultfs.FS, t *testing.T) map[m
 func TestReader(t *testing.T) {
 	fsys, bodies := specimen(t)
 	s := open(t, fsys) // a server may run
+	s.Settle()
 	before := fsys.Ops()
 	r, err := spool.OpenReader("/spool", spool.ReaderOptions{FS: fsys})
 	if err != nil {

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
-	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 
 	"postern/internal/message"
 )
@@ -15,14 +15,21 @@ import (
 // Reader looks at a spool's directory without using it: it takes no lock and
 // writes nothing, so it works on a damaged spool, on a read-only copy, and
 // beside a running server, of which it sees about the moment it was opened.
+// What the server changes while it is read is read again where it is by then.
 // Its methods are safe for concurrent use.
 type Reader struct {
-	// The store has no goroutines and no lock; it is read from alone.
-	s       *Store
+	looker  looker
 	summary Summary
 	damage  []Damage
 	raw     []damaged
 	orphans []message.ID
+	missing map[message.ID]bool // messages without their body file
+	ids     []message.ID
+	first   *look // raw is in its segments
+
+	again sync.Mutex   // held while looking again; guards looker
+	mu    sync.RWMutex // held for reading while now is used
+	now   *look
 }
 
 // ReaderOptions are the settings of a Reader. The zero value works.
@@ -48,7 +55,7 @@ type Summary struct {
 	ColdSegments int   `json:"cold_segments"`
 	SegmentSize  int64 `json:"segment_size"`
 	// BodyFiles counts content in files of their own, Orphans those of them
-	// that belong to no message.
+	// that belong to no message and to none that is just arriving or ending.
 	BodyFiles int `json:"body_files"`
 	Orphans   int `json:"orphans"`
 	// Damaged counts stretches that can't be read.
@@ -62,34 +69,45 @@ func OpenReader(dir string, o ReaderOptions) (*Reader, error) {
 	if o.FS == nil {
 		o.FS = OS()
 	}
-	v := &survey{fs: o.FS, dir: dir, flag: os.O_RDONLY, tolerant: o.AnyVersion}
 	if _, err := o.FS.ReadDir(filepath.Join(dir, segmentsDir)); errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("spool: %s is no spool: it has no directory %s", dir, segmentsDir)
 	}
 	if _, err := checkVersion(o.FS, dir); err != nil && (!o.AnyVersion || !errors.Is(err, ErrVersion)) {
 		return nil, err
 	}
-	if f, err := o.FS.OpenFile(filepath.Join(dir, metaName), os.O_RDONLY); err == nil {
-		if m, ok := readMeta(f); ok {
-			v.secret = m.secret
-		}
-		f.Close()
+	r := &Reader{
+		looker:  looker{fs: o.FS, dir: dir, tolerant: o.AnyVersion, finished: make(map[message.ID]struct{})},
+		missing: make(map[message.ID]bool),
 	}
-	if err := v.run(); err != nil {
-		v.close()
-		return nil, fmt.Errorf("spool: reading %s: %w", dir, err)
+	k, err := r.looker.settle((*look).certain)
+	if err != nil {
+		return nil, err
 	}
-	return newReader(v, o.FS)
+	r.first, r.now, r.ids = k, k, k.ids()
+	r.take(k)
+	return r, nil
 }
 
-func newReader(v *survey, fsys FS) (*Reader, error) {
-	s := &Store{fs: fsys, dir: v.dir, o: Options{FS: fsys}.withDefaults(), secret: v.secret, cat: v.cat}
-	s.unpinned.L = &s.mu
-	s.cache.init()
-	s.bodies.init(fsys, filepath.Join(v.dir, bodiesDir))
-	r := &Reader{s: s, raw: v.damage}
-	r.summary = Summary{Directory: v.dir, Messages: len(s.cat.index), Bytes: s.cat.bytes, Segments: len(v.segs)}
-	for _, g := range v.segs {
+// take notes what a look has found.
+func (r *Reader) take(k *look) {
+	for _, f := range k.confirmed() {
+		switch {
+		case f.orphan != 0:
+			r.orphans = append(r.orphans, f.orphan)
+			continue
+		case f.missing != 0:
+			r.missing[f.missing] = true
+		case f.raw.seg != nil:
+			r.raw = append(r.raw, f.raw)
+		}
+		r.damage = append(r.damage, f.damage)
+	}
+	slices.Sort(r.orphans)
+	r.summary = Summary{
+		Directory: r.looker.dir, Messages: len(r.ids), Bytes: k.s.cat.bytes, Segments: len(k.v.segs),
+		BodyFiles: k.bodies, Orphans: len(r.orphans), Damaged: len(r.damage),
+	}
+	for _, g := range k.v.segs {
 		r.summary.SegmentSize = max(r.summary.SegmentSize, g.size)
 		switch {
 		case g.ring && g.free:
@@ -101,65 +119,82 @@ func newReader(v *survey, fsys FS) (*Reader, error) {
 			r.summary.ColdSegments++
 		}
 	}
-	for _, d := range v.damage {
-		r.damage = append(r.damage, Damage{File: filepath.Join(segmentsDir, d.seg.name), Offset: d.from, Length: d.to - d.from, Reason: d.reason})
-	}
-	for _, name := range v.orphaned {
-		r.damage = append(r.damage, Damage{File: filepath.Join(segmentsDir, name), Reason: "no segment header that this version can read"})
-	}
-	if err := r.lookAtBodies(); err != nil {
-		v.close()
-		return nil, err
-	}
-	r.summary.Damaged = len(r.damage)
-	return r, nil
 }
 
-// lookAtBodies compares body files with the messages that should have one.
-func (r *Reader) lookAtBodies() error {
-	present, err := r.s.bodies.list()
+// read calls fn with what is known of the directory. If fn fails since the
+// message has moved or ended meanwhile, the directory is read anew and fn
+// called again. ErrNotFound means that the message has ended.
+func (r *Reader) read(id message.ID, fn func(*Store) error) error {
+	for n := 1; ; n++ {
+		r.mu.RLock()
+		k := r.now
+		err := fn(k.s)
+		retry := err != nil && r.outdated(k, id, err, n)
+		r.mu.RUnlock()
+		if !retry {
+			return err
+		}
+		ended, lookErr := r.lookAgain(k, id)
+		if lookErr != nil {
+			return errors.Join(err, lookErr)
+		}
+		if ended {
+			return ErrNotFound
+		}
+	}
+}
+
+// outdated reports whether the nth attempt to read a message failed because of
+// what a server may have done since the look.
+func (r *Reader) outdated(k *look, id message.ID, err error, n int) bool {
+	switch {
+	case errors.Is(err, ErrNotFound): // a look that is not settled may have missed it
+		return !k.settled && n < confirmations
+	case errors.Is(err, fs.ErrNotExist): // the body file
+		return !r.missing[id] && n < confirmations
+	}
+	return n < maxLooks && k.stale(id)
+}
+
+// lookAgain replaces what is known by something newer than old, and reports
+// whether a message is known to have ended.
+func (r *Reader) lookAgain(old *look, id message.ID) (ended bool, err error) {
+	r.again.Lock()
+	defer r.again.Unlock()
+	if _, ended = r.looker.finished[id]; ended || r.now != old {
+		return ended, nil
+	}
+	k, err := r.looker.settle(func(*look) bool { return true })
 	if err != nil {
-		return fmt.Errorf("spool: %w", err)
+		return false, err
 	}
-	r.summary.BodyFiles = len(present)
-	for id := range present {
-		if e, ok := r.s.cat.index[id]; !ok || e.flags&entryBodyFile == 0 {
-			r.orphans = append(r.orphans, id)
-		}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.now != r.first {
+		r.now.close()
 	}
-	slices.Sort(r.orphans)
-	r.summary.Orphans = len(r.orphans)
-	for id, e := range r.s.cat.index {
-		if _, ok := present[id]; !ok && e.flags&entryBodyFile != 0 {
-			r.damage = append(r.damage, Damage{File: r.s.bodyName(id), Length: e.size, Reason: "the body file of message " + id.String() + " is missing"})
-		}
-	}
-	return nil
-}
-
-// bodyName is the path of a body file within the spool's directory.
-func (s *Store) bodyName(id message.ID) string {
-	path := s.bodies.path(id)
-	return filepath.Join(bodiesDir, filepath.Base(filepath.Dir(path)), filepath.Base(path))
+	r.now = k
+	_, ended = r.looker.finished[id]
+	return ended, nil
 }
 
 // Summary returns figures about the spool.
 func (r *Reader) Summary() Summary { return r.summary }
 
-// Damage lists what can't be read.
-func (r *Reader) Damage() []Damage { return slices.Clone(r.damage) }
+// Damage lists what can't be read; the list is empty, not nil, when there is
+// nothing.
+func (r *Reader) Damage() []Damage { return append([]Damage{}, r.damage...) }
 
 // Messages goes through all messages in the order of their ids. A message that
-// can't be read comes with its id and an error.
+// can't be read comes with its id and an error. One that a server has finished
+// since the Reader was opened may be left out.
 func (r *Reader) Messages() iter.Seq2[Entry, error] {
-	ids := make([]message.ID, 0, len(r.s.cat.index))
-	for id := range r.s.cat.index {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
 	return func(yield func(Entry, error) bool) {
-		for _, id := range ids {
-			e, err := r.s.Load(id)
+		for _, id := range r.ids {
+			e, err := r.load(id)
+			if errors.Is(err, ErrNotFound) {
+				continue
+			}
 			if err != nil {
 				e.ID = id
 			}
@@ -170,14 +205,44 @@ func (r *Reader) Messages() iter.Seq2[Entry, error] {
 	}
 }
 
-// Content opens a message's content, as Store.Content does.
-func (r *Reader) Content(id message.ID) (message.Content, error) { return r.s.Content(id) }
+func (r *Reader) load(id message.ID) (e Entry, err error) {
+	err = r.read(id, func(s *Store) (err error) {
+		e, err = s.Load(id)
+		return err
+	})
+	return e, err
+}
+
+// Content opens a message's content, as Store.Content does. What is opened
+// stays readable when the message ends. It returns ErrNotFound for a message
+// that has ended.
+func (r *Reader) Content(id message.ID) (c message.Content, err error) {
+	err = r.read(id, func(s *Store) (err error) {
+		e, ok := s.cat.index[id]
+		switch {
+		case !ok:
+			err = ErrNotFound
+		case e.flags&entryBodyFile != 0:
+			c, err = s.Content(id)
+		default:
+			// Of a record that is read piece by piece a server might
+			// overwrite the rest.
+			c, err = s.readWhole(id, place{e.msg, e.msgLen})
+		}
+		return err
+	})
+	return c, err
+}
 
 // Close ends the use of the Reader.
 func (r *Reader) Close() error {
-	var errs []error
-	for _, g := range r.s.cat.segs {
-		errs = append(errs, g.file.Close())
+	r.again.Lock()
+	defer r.again.Unlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	err := r.now.close()
+	if r.first != r.now {
+		err = errors.Join(err, r.first.close())
 	}
-	return errors.Join(errs...)
+	return err
 }

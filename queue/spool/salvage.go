@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,9 +30,10 @@ type Salvaged struct {
 // content as "<id>.eml" (RFC 5322), envelope and state as "<id>.json" (a
 // Description). Damaged messages are written as far as they can be read, as
 // "<id>.damaged.eml"; content without a message as "<id>.orphan.eml". It reads
-// dir as a Reader does and changes nothing there. Existing files are not
-// overwritten. fn is called for every message; an error of fn, or of writing,
-// ends it. Messages that can't be read don't.
+// dir as a Reader does and changes nothing there; beside a running server it
+// leaves out what is just arriving and what has ended meanwhile. Existing files
+// are not overwritten. fn is called for every message; an error of fn, or of
+// writing, ends it. Messages that can't be read don't.
 func Salvage(dir, out string, o ReaderOptions, fn func(Salvaged) error) error {
 	o.AnyVersion = true
 	r, err := OpenReader(dir, o)
@@ -39,12 +41,12 @@ func Salvage(dir, out string, o ReaderOptions, fn func(Salvaged) error) error {
 		return err
 	}
 	defer r.Close()
-	if err := r.s.fs.MkdirAll(out); err != nil {
+	if err := r.looker.fs.MkdirAll(out); err != nil {
 		return fmt.Errorf("spool: making the directory for what is salvaged: %w", err)
 	}
 	w := salvager{r: r, out: out, fn: fn, seen: make(map[message.ID]bool)}
-	for e, err := range r.Messages() {
-		if err := w.message(e, err); err != nil {
+	for _, id := range r.ids {
+		if err := w.message(id); err != nil {
 			return err
 		}
 	}
@@ -71,18 +73,23 @@ type salvager struct {
 	seen map[message.ID]bool
 }
 
-// message writes a message that the index knows.
-func (w *salvager) message(e Entry, err error) error {
-	w.seen[e.ID] = true
-	sv := Salvaged{ID: e.ID.String()}
+// message writes a message that the index knows, unless a server has finished
+// it meanwhile.
+func (w *salvager) message(id message.ID) error {
+	w.seen[id] = true
+	sv := Salvaged{ID: id.String()}
+	e, err := w.r.load(id)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
 	if err != nil {
 		sv.Damaged, sv.Error = true, err.Error()
 		return w.fn(sv)
 	}
-	if sv.Envelope, err = w.envelope(e); err != nil {
-		return err
+	c, err := w.r.Content(id)
+	if errors.Is(err, ErrNotFound) {
+		return nil
 	}
-	c, err := w.r.Content(e.ID)
 	if err == nil {
 		defer c.Close()
 		// Content of some size is verified at its end alone: find out first.
@@ -94,7 +101,10 @@ func (w *salvager) message(e Entry, err error) error {
 		src, size = c, c.Size()
 	} else {
 		sv.Damaged, sv.Error, suffix = true, err.Error(), ".damaged.eml"
-		src, size = w.unverified(e.ID, c)
+		src, size = w.unverified(id, c)
+	}
+	if sv.Envelope, err = w.envelope(e); err != nil {
+		return err
 	}
 	if src != nil {
 		sv.Content = sv.ID + suffix
@@ -110,7 +120,7 @@ func (w *salvager) unverified(id message.ID, c message.Content) (io.ReaderAt, in
 	if c != nil {
 		return c, c.Size()
 	}
-	s := w.r.s
+	s := w.r.now.s // nobody but the salvager uses the Reader
 	e := s.cat.index[id]
 	h, _, err := s.readMeta(id, place{e.msg, e.msgLen}, kindMessage)
 	if err != nil || h.flags&flagBodyFile != 0 {
@@ -149,7 +159,7 @@ func (w *salvager) stretch(d damaged) error {
 		sv.Content = sv.ID + ".damaged.eml"
 		var src io.ReaderAt = io.NewSectionReader(g.file, end, size)
 		if h.flags&flagBodyFile != 0 {
-			f, err := w.r.s.fs.OpenFile(w.r.s.bodies.path(id), os.O_RDONLY)
+			f, err := w.r.now.s.fs.OpenFile(w.r.now.s.bodies.path(id), os.O_RDONLY)
 			if err != nil {
 				sv.Content = ""
 			} else {
@@ -173,7 +183,7 @@ func (w *salvager) stretch(d damaged) error {
 // orphan writes a body file without message.
 func (w *salvager) orphan(id message.ID) error {
 	sv := Salvaged{ID: id.String(), Damaged: true, Error: "a body file without envelope"}
-	f, err := w.r.s.fs.OpenFile(w.r.s.bodies.path(id), os.O_RDONLY)
+	f, err := w.r.now.s.fs.OpenFile(w.r.now.s.bodies.path(id), os.O_RDONLY)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil // it has gone meanwhile
@@ -195,18 +205,20 @@ func (w *salvager) orphan(id message.ID) error {
 }
 
 func (w *salvager) envelope(e Entry) (string, error) {
-	b, err := json.MarshalIndent(Describe(e), "", "  ")
-	if err != nil {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false) // the files are for people: <1@example.com>, not \u003c1@example.com\u003e
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(Describe(e)); err != nil {
 		return "", fmt.Errorf("spool: message %s: %w", e.ID, err)
 	}
-	b = append(b, '\n')
 	name := e.ID.String() + ".json"
-	return name, w.write(name, octets(b), int64(len(b)))
+	return name, w.write(name, octets(b.Bytes()), int64(b.Len()))
 }
 
 // write writes a new file. What can't be read of the source is zero.
 func (w *salvager) write(name string, src io.ReaderAt, size int64) error {
-	f, err := w.r.s.fs.OpenFile(filepath.Join(w.out, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL)
+	f, err := w.r.now.s.fs.OpenFile(filepath.Join(w.out, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL)
 	if err != nil {
 		return fmt.Errorf("spool: salvaging to %s (choose an empty directory): %w", w.out, err)
 	}

@@ -116,6 +116,14 @@ type segment struct {
 	compactable bool
 }
 
+// stale reports whether the segment has been put to another use by somebody
+// else. Its header changes before any of its records do: where a record does
+// not verify and the segment is not stale by then, the record is damaged.
+func (g *segment) stale() bool {
+	h, err := readSegmentHeader(g.file)
+	return err == nil && h.epoch != g.epoch
+}
+
 // used is how many octets of records the segment holds.
 func (g *segment) used() int64 { return g.end - dataStart }
 

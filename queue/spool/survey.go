@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"postern/internal/message"
@@ -22,10 +23,18 @@ type survey struct {
 	dir      string
 	flag     int  // os.O_RDWR or os.O_RDONLY
 	tolerant bool // newer segments are passed over
+	// beside says that a server may be at work in the directory. A segment
+	// that goes meanwhile is then passed over, and moved is set.
+	beside bool
+	moved  bool
+	// finished are messages that have ended by what earlier surveys found, and
+	// after this one also by what it found; nil when nobody asks.
+	finished map[message.ID]struct{}
 
 	secret uint64 // zero when unknown
 	cat    catalog
 	segs   []*surveyed
+	names  []string // of all segment files, sorted
 	// orphaned are files without a readable header; junk are leftovers that
 	// hold nothing.
 	orphaned []string
@@ -88,6 +97,8 @@ func (v *survey) run() error {
 	if err != nil {
 		return err
 	}
+	v.names = names
+	slices.Sort(v.names)
 	var headless []string
 	for _, name := range names {
 		err := v.open(name, nil)
@@ -96,6 +107,8 @@ func (v *survey) run() error {
 			headless = append(headless, name)
 		case errors.Is(err, ErrVersion) && v.tolerant:
 			v.orphaned = append(v.orphaned, name)
+		case errors.Is(err, fs.ErrNotExist) && v.beside:
+			v.moved = true
 		case err != nil:
 			return err
 		}
@@ -323,6 +336,16 @@ func (v *survey) merge() {
 	for id, epoch := range v.done {
 		v.cat.kill(id, epoch)
 	}
+	if v.finished != nil {
+		// What has ended stays so, even where its done record was on the way
+		// from one segment to another and has been missed.
+		for id := range v.finished {
+			v.cat.kill(id, 0)
+		}
+		for id := range v.done {
+			v.finished[id] = struct{}{}
+		}
+	}
 	v.states, v.done, v.seals = nil, nil, nil
 }
 
@@ -370,9 +393,32 @@ func (v *survey) judge(g *surveyed, sealed bool, seal foundSeal) {
 	}
 }
 
-// close closes all files.
-func (v *survey) close() {
-	for _, g := range v.segs {
-		g.file.Close()
+// changed reports whether segments have come, gone or got a new epoch since the
+// survey began. If not, all of them have only been appended to, and nothing
+// that was durable at its beginning has been missed.
+func (v *survey) changed() bool {
+	names, err := v.list()
+	if v.moved || err != nil || len(names) != len(v.names) {
+		return true
 	}
+	for _, name := range names {
+		if _, ok := slices.BinarySearch(v.names, name); !ok {
+			return true
+		}
+	}
+	for _, g := range v.segs {
+		if g.stale() {
+			return true
+		}
+	}
+	return false
+}
+
+// close closes all files.
+func (v *survey) close() error {
+	var errs []error
+	for _, g := range v.segs {
+		errs = append(errs, g.file.Close())
+	}
+	return errors.Join(errs...)
 }

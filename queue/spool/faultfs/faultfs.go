@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"postern/queue/spool"
 )
@@ -78,6 +79,7 @@ type node struct {
 	data    []byte // what programs see
 	synced  []byte // what is durable
 	pending []write
+	changed time.Time // when it was last written; zero for files put there from outside
 }
 
 // write is one that is not durable. After a failed sync it is lost to later
@@ -278,7 +280,7 @@ func (f *FS) OpenFile(path string, flag int) (spool.File, error) {
 			return nil, err
 		}
 		if fault.Err == nil {
-			n = &node{}
+			n = &node{changed: time.Now()}
 			f.current[path] = n
 			f.names = append(f.names, nameOp{add: path, node: n})
 		}
@@ -304,7 +306,7 @@ func (f *FS) ReadDir(path string) ([]fs.DirEntry, error) {
 	var list []fs.DirEntry
 	for p, n := range f.current {
 		if p != path && filepath.Dir(p) == path {
-			list = append(list, fs.FileInfoToDirEntry(info{filepath.Base(p), n.dir, int64(len(n.data))}))
+			list = append(list, fs.FileInfoToDirEntry(n.info(p)))
 		}
 	}
 	slices.SortFunc(list, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
@@ -322,7 +324,7 @@ func (f *FS) Stat(path string) (fs.FileInfo, error) {
 	if n == nil {
 		return nil, notExist("stat", path)
 	}
-	return info{filepath.Base(path), n.dir, int64(len(n.data))}, nil
+	return n.info(path), nil
 }
 
 // Remove implements spool.FS.

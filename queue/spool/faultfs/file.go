@@ -3,6 +3,7 @@ package faultfs
 import (
 	"io"
 	"io/fs"
+	"path/filepath"
 	"slices"
 	"syscall"
 	"time"
@@ -68,6 +69,7 @@ func (n *node) write(p []byte, off int64) (grown int64) {
 	before := len(n.data)
 	n.data = overlay(n.data, p, off)
 	n.pending = append(n.pending, write{off: off, data: slices.Clone(p)})
+	n.changed = time.Now()
 	return int64(len(n.data) - before)
 }
 
@@ -128,14 +130,19 @@ func (f *file) Close() error { return nil }
 
 // info describes a file.
 type info struct {
-	name string
-	dir  bool
-	size int64
+	name    string
+	dir     bool
+	size    int64
+	changed time.Time
+}
+
+func (n *node) info(path string) info {
+	return info{filepath.Base(path), n.dir, int64(len(n.data)), n.changed}
 }
 
 func (i info) Name() string       { return i.name }
 func (i info) Size() int64        { return i.size }
-func (i info) ModTime() time.Time { return time.Time{} }
+func (i info) ModTime() time.Time { return i.changed }
 func (i info) IsDir() bool        { return i.dir }
 func (i info) Sys() any           { return nil }
 func (i info) Mode() fs.FileMode {
