@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -49,6 +50,9 @@ type Store struct {
 	dir     string
 	logger  *slog.Logger
 	current atomic.Pointer[tls.Certificate]
+
+	mu    sync.Mutex // one certificate is made at a time
+	names []string   // those of the last Cover
 }
 
 // OpenStore reads the store's certificate, or makes one when there is none,
@@ -68,6 +72,15 @@ func OpenStore(o StoreOptions) (*Store, error) {
 // names, and replaces it when it is not. New handshakes use the new one at
 // once; open sessions keep theirs.
 func (s *Store) Cover(names []string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.names = names
+	return s.cover()
+}
+
+// cover is Cover for the names there are. Called with mu held.
+func (s *Store) cover() error {
+	names := s.names
 	path := filepath.Join(s.dir, selfSignedFile)
 	cert, err := load(path)
 	switch {
@@ -104,13 +117,25 @@ func (s *Store) ServerConfig() *tls.Config {
 		MinVersion:             tls.VersionTLS12,
 		SessionTicketsDisabled: true,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-			return s.current.Load(), nil
+			return s.Current(), nil
 		},
 	}
 }
 
-// Current returns the certificate that new handshakes present.
-func (s *Store) Current() *tls.Certificate { return s.current.Load() }
+// Current returns the certificate that new handshakes present. One that is
+// about to expire while the gateway runs is replaced first; if that fails it
+// serves on, and the next handshake tries again.
+func (s *Store) Current() *tls.Certificate {
+	cert := s.current.Load()
+	if cert == nil || time.Now().Add(selfSignedRenew).Before(cert.Leaf.NotAfter) || !s.mu.TryLock() {
+		return cert
+	}
+	defer s.mu.Unlock()
+	if err := s.cover(); err != nil {
+		s.logger.Error("the self-signed certificate expires and can't be replaced", "expires", cert.Leaf.NotAfter, "error", err)
+	}
+	return s.current.Load()
+}
 
 func load(path string) (*tls.Certificate, error) {
 	text, err := os.ReadFile(path)

@@ -64,11 +64,13 @@ func TestSelfSignedIsReplacedBeforeItExpires(t *testing.T) {
 			t.Error("replaced although it is valid for more than a month")
 		}
 		time.Sleep(2 * time.Hour)
-		if err := s.Cover(o.Names); err != nil {
-			t.Fatal(err)
+		// By nothing but a handshake: the gateway may run for years.
+		cert, err := s.ServerConfig().GetCertificate(nil)
+		if err != nil || Thumbprint(cert.Leaf) == first {
+			t.Errorf("not replaced although it expires within a month (%v)", err)
 		}
-		if Thumbprint(s.Current().Leaf) == first {
-			t.Error("not replaced although it expires within a month")
+		if err := cert.Leaf.VerifyHostname(o.Names[0]); err != nil {
+			t.Error(err)
 		}
 	})
 }

@@ -195,7 +195,11 @@ func (s *Server) close(ctx context.Context) error {
 		}
 	}
 	if s.receive != nil {
+		// A client that takes all the time there is to finish its message must
+		// not take that of the deliveries.
+		ctx, cancel := share(ctx)
 		add("receive", s.receive.Shutdown(ctx))
+		cancel()
 	}
 	if s.queue != nil {
 		add("queue", s.queue.Stop(ctx))
@@ -213,4 +217,13 @@ func (s *Server) close(ctx context.Context) error {
 		add("spool", s.store.Close())
 	}
 	return errors.Join(errs...)
+}
+
+// share is a context with three quarters of the time that is left in ctx.
+func share(ctx context.Context) (context.Context, context.CancelFunc) {
+	end, ok := ctx.Deadline()
+	if !ok {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, time.Until(end)*3/4)
 }
