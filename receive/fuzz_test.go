@@ -27,6 +27,7 @@ func FuzzSession(f *testing.F) {
 		"EHLO c\r\nMAIL FROM:<\"a b\"@b.example>\r\nRCPT TO:<x%y@contoso.example>\r\nRCPT TO:<b@contoso.example>\r\nDATA\r\nReceived: x\r\nReceived: y\r\nReceived: z\r\n\r\n.\r\n",
 		"EHLO c\r\nMAIL FROM:<> BODY=7BIT\r\nRCPT TO:<b@contoso.example>\r\nBDAT 13\r\nSubject: x\r\n\rBDAT 5 LAST\r\n\nx\r\nBDAT 6\r\nQUIT\r\nBDAT x\r\n",
 		"EHLO c\r\nMAIL FROM:<> BODY=BINARYMIME\r\nRCPT TO:<b@contoso.example>\r\nBDAT 4\r\n\n\r\x00\nRSET\r\nBDAT 99999 LAST\r\n",
+		"EHLO c\r\nMAIL FROM:<\u00fc@b\u00fc.example> SMTPUTF8 RET=HDRS ENVID=a+2Bb\r\nRCPT TO:<\u00fc@contoso.example> NOTIFY=SUCCESS,DELAY ORCPT=utf-8;\\x{FC}@x.example\r\nBDAT 0 LAST\r\nBDAT\t9\r\n",
 		"\x00\xff\r\n\r\nFOO\rBAR\n" + strings.Repeat("x", 3000) + "\r\nQUIT\r\n",
 	} {
 		f.Add([]byte(s), uint8(0))
