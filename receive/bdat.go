@@ -58,7 +58,7 @@ func (s *session) chunkedBody() *body {
 	}
 	b, err := s.newBody()
 	if err != nil {
-		s.server.logger.Error("can't begin a message", "connector", s.connector.Name, "session", s.id, "error", err)
+		s.storageTrouble("can't begin a message", err)
 		b = &body{s: s, refusal: replyStorage.WithLog(err.Error())}
 	} else if s.tx.envelope.Body != message.BodyBinaryMIME {
 		b.lines = wire.NewLineEnds(b, s.bareLineEnds())

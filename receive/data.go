@@ -82,8 +82,13 @@ func (s *session) finish(b *body) {
 
 // storageFailed answers trouble of ours, which is never the client's fault.
 func (s *session) storageFailed(what string, err error) {
-	s.server.logger.Error(what, "connector", s.connector.Name, "session", s.id, "error", err)
+	s.storageTrouble(what, err)
 	s.reply(replyStorage.WithLog(err.Error()))
+}
+
+// storageTrouble tells the event log of it.
+func (s *session) storageTrouble(what string, err error) {
+	s.server.trouble.tell(s.server.logger, what, err, "connector", s.connector.Name, "session", s.id)
 }
 
 // errTooMuch ends the reading of refused content that is too long to read to
@@ -276,7 +281,7 @@ func (b *body) storeOrRefuse(p []byte) {
 		return
 	}
 	if err := b.store(p); err != nil {
-		b.s.server.logger.Error("can't store a message", "connector", b.s.connector.Name, "session", b.s.id, "error", err)
+		b.s.storageTrouble("can't store a message", err)
 		b.refuse(replyStorage.WithLog(err.Error()))
 	}
 }

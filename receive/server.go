@@ -110,6 +110,7 @@ type Server struct {
 	snapshot    atomic.Pointer[snapshot]
 	configuring sync.Mutex
 	unmatched   *metrics.Counter
+	trouble     trouble
 
 	work sync.WaitGroup // every goroutine
 
