@@ -96,6 +96,7 @@ func (r *Resolver) Addresses(ctx context.Context, host string) ([]netip.Addr, er
 	if addrs, ok := r.static(host); ok {
 		return slices.Clone(addrs), nil
 	}
+	asker := ctx
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var families [2]family
@@ -112,11 +113,27 @@ func (r *Resolver) Addresses(ctx context.Context, host string) ([]netip.Addr, er
 		defer grace.Stop()
 	}
 	<-done
+	if asker.Err() == nil {
+		r.noteSilence(families, 0)
+		r.noteSilence(families, 1)
+	}
 	v4, v6 := families[0], families[1]
 	if v4.err == nil || v6.err == nil {
 		return append(v4.addrs, v6.addrs...), nil
 	}
 	return nil, bothMissing(host, v4.err, v6.err)
+}
+
+// noteSilence remembers that a family was not waited for any longer, as other
+// failures are remembered: else each look-up of a host whose servers are silent
+// about one family would take the grace again.
+func (r *Resolver) noteSilence(families [2]family, i int) {
+	err := families[i].err
+	if err == nil || families[1-i].err != nil || !errors.Is(err.Err, context.Canceled) {
+		return
+	}
+	q := question{name: err.Name, qtype: [2]uint16{dns.TypeA, dns.TypeAAAA}[i]}
+	r.cache.put(q, answer{err: q.failure(Temporary, err.Server, errors.New("no answer in time")), ttl: failureTTL}, time.Now())
 }
 
 // family is what one address family's look-up came to.

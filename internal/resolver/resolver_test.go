@@ -165,6 +165,30 @@ func TestSilentFamily(t *testing.T) {
 	}
 }
 
+// TestSilentFamilyRemembered: only the first look-up of such a host takes the
+// grace; those that follow don't ask the silent servers again for a while.
+func TestSilentFamilyRemembered(t *testing.T) {
+	z := newZone(t, mailZone)
+	z.hook("both.test. AAAA", func(dns.ResponseWriter, *dns.Msg) {})
+	r := z.resolver(Options{FamilyGrace: 20 * time.Millisecond, QueryTimeout: time.Minute, Timeout: time.Minute})
+	for range 3 {
+		if got, err := r.Addresses(testContext(t), "both.test"); err != nil || fmt.Sprint(got) != "[192.0.2.2 192.0.2.3]" {
+			t.Fatalf("Addresses = %v, %v", got, err)
+		}
+	}
+	if n := z.count("both.test. AAAA"); n != 1 {
+		t.Errorf("AAAA was asked for %d times, want once", n)
+	}
+	// One who gives up himself leaves nothing behind.
+	r = z.resolver(Options{FamilyGrace: time.Minute, QueryTimeout: time.Minute, Timeout: time.Minute})
+	ctx, cancel := context.WithCancel(testContext(t))
+	defer time.AfterFunc(50*time.Millisecond, cancel).Stop()
+	_, _ = r.Addresses(ctx, "both.test")
+	if n := r.cache.len(); n != 1 {
+		t.Errorf("%d answers are kept, want that for A alone", n)
+	}
+}
+
 func TestTXT(t *testing.T) {
 	z := newZone(t, mailZone)
 	r := z.resolver(Options{})
