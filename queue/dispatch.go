@@ -15,6 +15,10 @@ func (q *Queue) enqueue(d *destination, it item, now int64) {
 	}
 	if d.unreachable {
 		it.due = int64(it.gen)
+		if it.gen != q.gen && q.phase == running {
+			// The router was changed after it was asked about this message.
+			q.addChore(chore{due: now, kind: choreReroute})
+		}
 	}
 	d.push(it, &q.schedule)
 	q.settle(d, now)

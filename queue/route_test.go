@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -70,6 +71,27 @@ func TestUnreachable(t *testing.T) {
 			if s := w.statuses(id); s != "DE" {
 				t.Fatalf("at the end: %s", s)
 			}
+		}
+		w.settled()
+	})
+}
+
+// TestReloadWhileRouting: a message that is routed while a reload brings its
+// connector does not stay behind in the Unreachable queue.
+func TestReloadWhileRouting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		defer w.stop()
+		w.always(accept)
+		var reload sync.Once
+		w.reconfigure(func(routing.Query) routing.Decision {
+			reload.Do(func() { w.reconfigure(byDomain) })
+			return nowhere()
+		})
+		id := w.submit(envelope("kim@there.example"))
+		synctest.Wait()
+		if n := len(w.callsTo("there.example")); n != 1 {
+			t.Errorf("%d deliveries of message %s, want 1", n, id)
 		}
 		w.settled()
 	})
