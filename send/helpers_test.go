@@ -26,7 +26,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // exist.
 type names struct {
 	mx    map[string]any // resolver.MXResult, "host,host" by preference 10, 20, ..., or an error
-	addrs map[string]any // "addr addr", or an error
+	addrs map[string]any // "addr addr", an error, or a function that gives one
 }
 
 func (n *names) MX(_ context.Context, domain string) (resolver.MXResult, error) {
@@ -52,6 +52,8 @@ func (n *names) MX(_ context.Context, domain string) (resolver.MXResult, error) 
 
 func (n *names) Addresses(_ context.Context, host string) ([]netip.Addr, error) {
 	switch v := n.addrs[host].(type) {
+	case func() error:
+		return nil, v()
 	case error:
 		return nil, v
 	case string:

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"postern/config"
 	"postern/internal/message"
@@ -178,12 +179,24 @@ func (r *run) endpoints(ctx context.Context, group []host) (list []endpoint, las
 	return list, false
 }
 
+// maxLookingUp is how long the names of a next hop's hosts are looked up in one
+// attempt. Whoever keeps a zone may name hundreds of exchangers in it whose own
+// zones never answer; an attempt must not be held up by each of them.
+const maxLookingUp = 2 * time.Minute
+
 // hostEndpoints looks up one host. What stands in the way of an address is
 // noted as the run's problem.
 func (r *run) hostEndpoints(ctx context.Context, h host) []endpoint {
 	if h.addr.IsValid() {
 		return r.withSources(h, h.addr.String(), false, []netip.Addr{h.addr})
 	}
+	if r.lookingUp >= maxLookingUp {
+		r.note(&failure{phase: phaseConnect, unreachable: true,
+			reply: ours(451, codeNetwork, "The look-up of the next hop's hosts takes too long; %s was not looked up", h.name)}, "")
+		return nil
+	}
+	started := time.Now()
+	defer func() { r.lookingUp += time.Since(started) }()
 	addrs, err := r.s.o.Resolver.Addresses(ctx, h.name)
 	e, ok := errors.AsType[*resolver.Error](err)
 	if missing := ok && e.Kind != resolver.Temporary; missing && r.hop.Kind == routing.SmartHost {
@@ -211,7 +224,11 @@ func (r *run) smartHostExchangers(ctx context.Context, h host) []endpoint {
 		return nil
 	}
 	var list []endpoint
+	started := time.Now()
 	for _, mx := range res.Records {
+		if time.Since(started) >= maxLookingUp {
+			break
+		}
 		if addrs, err := r.s.o.Resolver.Addresses(ctx, mx.Host); err == nil {
 			list = append(list, r.withSources(host{name: mx.Host, port: h.port}, mx.Host, true, addrs)...)
 		}

@@ -398,3 +398,33 @@ func TestRoutingWritesWhatSendReads(t *testing.T) {
 		t.Errorf("next hop %+v: %+v, %v", d.NextHop, got, err)
 	}
 }
+
+// TestSilentZones: a domain with any number of exchangers whose zones never
+// answer does not hold a delivery for longer than a few look-ups take.
+func TestSilentZones(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, nil)
+		defer b.stop()
+		silent := func() error {
+			time.Sleep(20 * time.Second)
+			return dnsTrouble(resolver.Temporary)
+		}
+		var group []string
+		for i := range 300 {
+			host := fmt.Sprintf("mx%d.test", i)
+			group = append(group, host)
+			b.names.addrs[host] = silent
+		}
+		for _, separator := range []string{"=", ","} { // of one preference, and of 300
+			b.names.mx["example.test"] = strings.Join(group, separator)
+			started := time.Now()
+			r := b.send()
+			if took := time.Since(started); took > 3*time.Minute {
+				t.Errorf("the attempt took %v", took)
+			}
+			if got := sum(r); !strings.HasPrefix(got, "0 deferred 451 4.4.0 DNS query failed") || !r.Unreachable {
+				t.Errorf("outcome %q, unreachable %v", got, r.Unreachable)
+			}
+		}
+	})
+}

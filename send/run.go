@@ -33,6 +33,8 @@ type run struct {
 	content  message.Content
 
 	tries int
+	// lookingUp is the time spent on the look-up of hosts' names.
+	lookingUp time.Duration
 	// took says that some host took the connection.
 	took bool
 	// loop says in what way the gateway was about to send to itself.
