@@ -32,17 +32,11 @@ const foldAt = 78
 func (r Received) Append(b []byte) []byte {
 	f := folder{b: append(b, "Received:"...), column: len("Received:")}
 	if r.Helo != "" || r.Client.IsValid() {
-		helo := cleanHelo(r.Helo)
-		if helo == "" {
-			if helo = "unknown"; r.Client.IsValid() {
-				helo = Literal(r.Client.Addr())
-			}
-		}
-		f.add("from ", helo)
+		f.add("from ", hostName(r.Helo, r.Client))
 		f.addLiteral(r.Client)
 	}
 	if r.By != "" {
-		f.add("by ", cleanHelo(r.By))
+		f.add("by ", hostName(r.By, r.Local))
 		f.addLiteral(r.Local)
 	}
 	if r.With != "" {
@@ -99,6 +93,18 @@ func (f *folder) addLiteral(a netip.AddrPort) {
 	if a.IsValid() {
 		f.add("(", Literal(a.Addr()), ")")
 	}
+}
+
+// hostName is a host's name made safe or, when nothing is left of it, its
+// address: neither clause can do without (RFC 5321 4.4).
+func hostName(name string, a netip.AddrPort) string {
+	if name = cleanHelo(name); name != "" {
+		return name
+	}
+	if a.IsValid() {
+		return Literal(a.Addr())
+	}
+	return "unknown"
 }
 
 // cleanHelo makes what a client called itself safe to stand in a trace field:

@@ -32,6 +32,8 @@ func TestReceived(t *testing.T) {
 			"Received: from [192.0.2.7] by edge; Sat, 21 Nov 2026 22:20:00 +0000\r\n"},
 		{"U-label", Received{Helo: "bücher.example", By: "edge", At: at},
 			"Received: from xn--bcher-kva.example by edge; Sat, 21 Nov 2026 22:20:00 +0000\r\n"},
+		{"nothing left of a name", Received{Helo: "\u00ad", Client: client, By: "\u00ad", At: at},
+			"Received: from [192.0.2.7] ([192.0.2.7]) by unknown;\r\n\tSat, 21 Nov 2026 22:20:00 +0000\r\n"},
 		{"injection", Received{Helo: "x) by evil; Mon\r\nSubject: y", By: "edge", At: at},
 			"Received: from x??by?evil??Mon??Subject??y by edge;\r\n\tSat, 21 Nov 2026 22:20:00 +0000\r\n"},
 		{"hostile rest", Received{Helo: "a", By: "edge", With: "E\r\nX", TLS: "a)(\\b", For: "<a@b>\r\nX: y", At: at},
