@@ -3,6 +3,7 @@ package receive
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"postern/internal/message"
@@ -58,6 +59,7 @@ func (s *session) finish(b *body) {
 	}
 	messageID := b.messageID()
 	e.Size, e.MessageID, e.Arrived = b.size, messageID, time.Now()
+	e.SMTPUTF8 = e.SMTPUTF8 && needsUTF8(e, &b.scan)
 	e.Origin = message.Origin{
 		Connector: s.connector.Name, Session: s.id, Client: s.remote, Local: s.local,
 		Helo: s.helo, Protocol: with,
@@ -78,6 +80,16 @@ func (s *session) finish(b *body) {
 	s.connector.messages.Inc()
 	s.connector.octets.Add(b.size)
 	s.reply(replyQueued(messageID, id, s.connector.FQDN))
+}
+
+// needsUTF8 reports whether a message for which the client asked for SMTPUTF8
+// has any use for it. Many clients ask whenever it is offered; what is all
+// US-ASCII must not fail for that at a next hop that does not offer it.
+func needsUTF8(e *message.Envelope, header *message.HeaderScanner) bool {
+	if header.EightBit() || !e.From.ASCII() {
+		return true
+	}
+	return slices.ContainsFunc(e.Recipients, func(r message.Recipient) bool { return !r.Address.ASCII() })
 }
 
 // storageFailed answers trouble of ours, which is never the client's fault.

@@ -25,6 +25,7 @@ type HeaderScanner struct {
 	idTooBig bool
 
 	hasDate, hasFrom, hasID bool
+	eightBit                bool
 	received                int
 }
 
@@ -89,6 +90,10 @@ func (s *HeaderScanner) Size() int64 {
 // Received returns the number of Received fields.
 func (s *HeaderScanner) Received() int { return s.received }
 
+// EightBit reports whether a field holds anything that is not US-ASCII, as
+// fields in UTF-8 do (RFC 6532 3.2).
+func (s *HeaderScanner) EightBit() bool { return s.eightBit }
+
 // HasDate reports whether there is a Date field.
 func (s *HeaderScanner) HasDate() bool { return s.hasDate }
 
@@ -122,6 +127,7 @@ func (s *HeaderScanner) scanValue(p []byte) int {
 		n = len(p)
 	}
 	s.line += int64(n)
+	s.eightBit = s.eightBit || !isASCII(p[:n])
 	if s.state == inValue && s.field == idField {
 		s.collectID(p[:n])
 	}

@@ -184,3 +184,25 @@ func BenchmarkHeaderScanner(b *testing.B) {
 		}
 	}
 }
+
+// TestHeaderEightBit: what is not US-ASCII counts in a field and its
+// continuation, wherever it is cut, and not in the body.
+func TestHeaderEightBit(t *testing.T) {
+	for text, want := range map[string]bool{
+		"Subject: plain\r\n\r\n\xc3\xbc":                false,
+		"Subject: \xc3\xbc\r\n\r\n":                     true,
+		"Subject: a\r\n b\xc3\xbc\r\nTo: x\r\n\r\nbody": true,
+		"Message-ID: <\xc3\xbc@y>\r\n\r\n":              true,
+		"":                                              false,
+	} {
+		for cut := range len(text) + 1 {
+			var s HeaderScanner
+			s.Scan([]byte(text[:cut]))
+			s.Scan([]byte(text[cut:]))
+			s.Close()
+			if s.EightBit() != want {
+				t.Errorf("%q cut at %d: %v", text, cut, s.EightBit())
+			}
+		}
+	}
+}

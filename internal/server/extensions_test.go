@@ -208,6 +208,21 @@ func TestSMTPUTF8Through(t *testing.T) {
 	}
 }
 
+// TestNeedlessSMTPUTF8: clients ask for SMTPUTF8 whenever it is offered. A
+// message that is all US-ASCII goes to a next hop without it all the same, one
+// with a field in UTF-8 does not.
+func TestNeedlessSMTPUTF8(t *testing.T) {
+	modern, old, port := twoHops(t)
+	for _, content := range []string{"Subject: plain\r\n\r\ngr\u00fc\u00dfe in the body\r\n", "Subject: gr\u00fc\u00dfe\r\n\r\nx\r\n"} {
+		converse(t, port, "250 EHLO client.example\r\n", "250 MAIL FROM:<a@sender.example> BODY=8BITMIME SMTPUTF8\r\n",
+			"250 RCPT TO:<b@old.example>\r\n", "354 DATA\r\n", "250 "+content+".\r\n", "221 QUIT\r\n")
+	}
+	if l := old.next(t); !strings.Contains(l.content, "Subject: plain") || len(old.arrived) > 0 {
+		t.Errorf("arrived: %+v", l)
+	}
+	failure(t, modern.next(t), "failed", "5.6.7")
+}
+
 // TestDSNThrough: the parameters arrive at a next hop with DSN, and for one
 // without it the gateway tells the sender that the message went on.
 func TestDSNThrough(t *testing.T) {
