@@ -250,8 +250,11 @@ func (p *process) terminate(t testing.TB) error {
 	case <-p.exited:
 		return p.err
 	case <-time.After(patience):
-		p.signal(syscall.SIGABRT) // a Go program prints its goroutines
-		time.Sleep(time.Second)
+		p.signal(syscall.SIGABRT) // a Go program prints its goroutines and ends
+		select {
+		case <-p.exited:
+		case <-time.After(patience):
+		}
 		t.Fatalf("%s still runs %v after SIGTERM; it printed:\n%s", p.name, patience, tail(p.output.String()))
 		return nil
 	}

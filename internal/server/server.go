@@ -177,9 +177,6 @@ func (s *Server) Bindings() []receive.Binding { return s.receive.Bindings() }
 // File is the configuration file's name; empty for one that is built in.
 func (s *Server) File() string { return s.options.File }
 
-// Queue is the gateway's queue.
-func (s *Server) Queue() *queue.Queue { return s.queue }
-
 // Stop ends the gateway: listeners close, idle sessions get 421, sessions in
 // the midst of a message and deliveries in flight may finish until ctx ends.
 // What is queued stays in the spool.
