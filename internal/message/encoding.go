@@ -83,6 +83,7 @@ const (
 	updateNotified
 	updateDelayNotified
 	updateDone
+	updateStanding
 )
 
 // The tags of a State. Recipients name replies by their place among the
@@ -92,6 +93,7 @@ const (
 	stateRecipient
 	stateAttempt
 	stateDone
+	stateStanding
 )
 
 // The tags of a State's reply and of a RecipientState.
@@ -199,7 +201,8 @@ func AppendUpdate(b []byte, u *Update) []byte {
 	}
 	b = appendInts(b, updateNotified, u.Notified)
 	b = appendInts(b, updateDelayNotified, u.DelayNotified)
-	return appendBool(b, updateDone, u.Done)
+	b = appendBool(b, updateDone, u.Done)
+	return appendStanding(b, updateStanding, u.Standing)
 }
 
 // DecodeUpdate reads what AppendUpdate wrote. Times come back in UTC.
@@ -220,6 +223,9 @@ func DecodeUpdate(b []byte) (*Update, error) {
 			u.DelayNotified = f.ints()
 		case updateDone:
 			u.Done = f.bool()
+		case updateStanding:
+			st := f.standing()
+			u.Standing = &st
 		}
 	}
 	if f.err != nil {
@@ -266,7 +272,11 @@ func AppendState(b []byte, s *State) []byte {
 	for i := range s.Attempts {
 		b = appendAttempt(b, stateAttempt, &s.Attempts[i])
 	}
-	return appendBool(b, stateDone, s.Done)
+	b = appendBool(b, stateDone, s.Done)
+	if s.Standing != (Standing{}) {
+		b = appendStanding(b, stateStanding, &s.Standing)
+	}
+	return b
 }
 
 // DecodeState reads what AppendState wrote. Times come back in UTC.
@@ -284,6 +294,8 @@ func DecodeState(b []byte) (*State, error) {
 			s.Attempts = append(s.Attempts, f.attempt())
 		case stateDone:
 			s.Done = f.bool()
+		case stateStanding:
+			s.Standing = f.standing()
 		}
 	}
 	if f.err != nil {

@@ -78,6 +78,13 @@ func genEnvelope() *rapid.Generator[*Envelope] {
 	})
 }
 
+func genStanding() *rapid.Generator[Standing] {
+	return rapid.Custom(func(t *rapid.T) Standing {
+		return Standing{Suspended: rapid.Bool().Draw(t, "suspended"), Redirect: genString().Draw(t, "redirect"), Panics: rapid.IntRange(0, 3).Draw(t, "panics"),
+			Poison: rapid.Bool().Draw(t, "poison"), Removal: Removal(rapid.IntRange(0, 2).Draw(t, "removal"))}
+	})
+}
+
 func genUpdate() *rapid.Generator[*Update] {
 	return rapid.Custom(func(t *rapid.T) *Update {
 		u := &Update{At: genTime().Draw(t, "at"), Attempts: genAttempts().Draw(t, "attempts"), Notified: genInts().Draw(t, "notified"),
@@ -87,6 +94,10 @@ func genUpdate() *rapid.Generator[*Update] {
 				Reply: genReply().Draw(t, "reply"), RemoteMTA: genString().Draw(t, "mta"), Due: genTime().Draw(t, "due"), Tries: rapid.IntRange(0, 99).Draw(t, "tries"),
 				NoDSN: rapid.Bool().Draw(t, "noDSN")})
 		}
+		if rapid.Bool().Draw(t, "ordered") {
+			st := genStanding().Draw(t, "standing")
+			u.Standing = &st
+		}
 		return u
 	})
 }
@@ -94,6 +105,9 @@ func genUpdate() *rapid.Generator[*Update] {
 func genState() *rapid.Generator[*State] {
 	return rapid.Custom(func(t *rapid.T) *State {
 		s := &State{Attempts: genAttempts().Draw(t, "attempts"), Done: rapid.Bool().Draw(t, "done")}
+		if rapid.Bool().Draw(t, "ordered") {
+			s.Standing = genStanding().Draw(t, "standing")
+		}
 		replies := rapid.SliceOfN(genReply(), 1, 3).Draw(t, "replies") // few, so that they are shared
 		for range rapid.IntRange(0, 8).Draw(t, "rcpts") {
 			s.Recipients = append(s.Recipients, RecipientState{Status: Status(rapid.IntRange(0, 5).Draw(t, "status")), Reply: rapid.SampledFrom(replies).Draw(t, "reply"),
@@ -167,6 +181,35 @@ func TestEncodingStable(t *testing.T) {
 	}
 }
 
+// TestStandingStable: a state without a standing is written as before there
+// were any, and one from then reads as the zero Standing; an update can set the
+// zero Standing, and leaves it alone when it has none.
+func TestStandingStable(t *testing.T) {
+	const old = "\x02\x03\x01\x01\x02"
+	s := &State{Recipients: []RecipientState{{Status: Delivered}}}
+	if got := string(AppendState(nil, s)); got != old {
+		t.Errorf("without standing: got %q, want %q", got, old)
+	}
+	s.Standing = Standing{Suspended: true, Redirect: "[10.0.0.11]:25", Panics: 1, Poison: true, Removal: RemovalQuiet}
+	const want = old + "\x05\x1c" + "\x01\x01\x01" + "\x02\x0e[10.0.0.11]:25" + "\x03\x01\x02" + "\x04\x01\x01" + "\x05\x01\x02"
+	if got := string(AppendState(nil, s)); got != want {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	for _, tt := range []struct {
+		u    *Standing
+		want Standing
+	}{{nil, s.Standing}, {&Standing{}, Standing{}}, {&Standing{Panics: 2}, Standing{Panics: 2}}} {
+		u, err := DecodeUpdate(AppendUpdate(nil, &Update{Standing: tt.u}))
+		if err != nil || !reflect.DeepEqual(u.Standing, tt.u) {
+			t.Fatalf("%+v is read as %+v, %v", tt.u, u.Standing, err)
+		}
+		c := *s
+		if c.Apply(u); c.Standing != tt.want {
+			t.Errorf("after %+v: %+v, want %+v", tt.u, c.Standing, tt.want)
+		}
+	}
+}
+
 func TestStateSharesReplies(t *testing.T) {
 	s := NewState(64)
 	text := strings.Repeat("x", 500)
@@ -225,11 +268,11 @@ func FuzzDecodeEnvelope(f *testing.F) {
 }
 
 func FuzzDecodeUpdate(f *testing.F) {
-	fuzzDecoder(f, AppendUpdate, DecodeUpdate, &Update{At: time.Unix(1, 2), Outcomes: []Outcome{{Recipients: []int{0, 1}, Reply: Reply{Code: 250, Enhanced: [3]int{2, 0, 0}, Text: "ok"}}}, Done: true})
+	fuzzDecoder(f, AppendUpdate, DecodeUpdate, &Update{At: time.Unix(1, 2), Outcomes: []Outcome{{Recipients: []int{0, 1}, Reply: Reply{Code: 250, Enhanced: [3]int{2, 0, 0}, Text: "ok"}}}, Done: true, Standing: &Standing{Suspended: true, Redirect: "hub.example:25"}})
 }
 
 func FuzzDecodeState(f *testing.F) {
-	fuzzDecoder(f, AppendState, DecodeState, &State{Recipients: []RecipientState{{Reply: Reply{Code: 451}, Due: time.Unix(9, 9)}, {Status: Failed}}, Attempts: []Attempt{{Host: "mx"}}})
+	fuzzDecoder(f, AppendState, DecodeState, &State{Recipients: []RecipientState{{Reply: Reply{Code: 451}, Due: time.Unix(9, 9)}, {Status: Failed}}, Attempts: []Attempt{{Host: "mx"}}, Standing: Standing{Panics: 2, Poison: true, Removal: RemovalTold}})
 }
 
 func BenchmarkEnvelope(b *testing.B) {

@@ -130,6 +130,8 @@ type Update struct {
 	// DelayNotified lists recipients for whom the delay notification has been
 	// stored.
 	DelayNotified []int
+	// Standing, when it is not nil, takes the place of the message's Standing.
+	Standing *Standing
 	// Done says that nothing is left to do: the message leaves the spool.
 	Done bool
 }
@@ -156,6 +158,7 @@ type State struct {
 	Recipients []RecipientState
 	// Attempts are the latest attempts, oldest first, at most MaxAttempts.
 	Attempts []Attempt
+	Standing Standing
 	Done     bool
 }
 
@@ -186,6 +189,9 @@ func (s *State) Apply(u *Update) {
 		if i >= 0 && i < len(s.Recipients) {
 			s.Recipients[i].DelayNotified = true
 		}
+	}
+	if u.Standing != nil {
+		s.Standing = *u.Standing
 	}
 	s.Attempts = append(s.Attempts, u.Attempts...)
 	if n := len(s.Attempts) - MaxAttempts; n > 0 {

@@ -98,5 +98,5 @@ func (h *cached) touch(shard uint16) {
 
 // cloneState returns a copy that its owner may change.
 func cloneState(s *message.State) *message.State {
-	return &message.State{Recipients: slices.Clone(s.Recipients), Attempts: slices.Clone(s.Attempts), Done: s.Done}
+	return &message.State{Recipients: slices.Clone(s.Recipients), Attempts: slices.Clone(s.Attempts), Standing: s.Standing, Done: s.Done}
 }

@@ -41,7 +41,7 @@ type known struct {
 func newModel() *model { return &model{msgs: map[message.ID]*known{}} }
 
 func clone(s *message.State) *message.State {
-	return &message.State{Recipients: append([]message.RecipientState(nil), s.Recipients...), Attempts: append([]message.Attempt(nil), s.Attempts...), Done: s.Done}
+	return &message.State{Recipients: append([]message.RecipientState(nil), s.Recipients...), Attempts: append([]message.Attempt(nil), s.Attempts...), Standing: s.Standing, Done: s.Done}
 }
 
 // world is a store with the model of what it should hold.
@@ -112,7 +112,7 @@ func (k *known) acceptable(got *message.State) bool {
 		hi := min(lo+64, len(got.Recipients))
 		ok := false
 		for _, c := range candidates {
-			if reflect.DeepEqual(got.Recipients[lo:hi], c.Recipients[lo:hi]) && (lo > 0 || len(got.Attempts) == 0 || reflect.DeepEqual(got.Attempts, c.Attempts)) {
+			if reflect.DeepEqual(got.Recipients[lo:hi], c.Recipients[lo:hi]) && (lo > 0 || got.Standing == c.Standing) && (lo > 0 || len(got.Attempts) == 0 || reflect.DeepEqual(got.Attempts, c.Attempts)) {
 				ok = true
 			}
 		}

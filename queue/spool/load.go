@@ -199,7 +199,7 @@ func addShard(st *message.State, id message.ID, shard int, meta []byte) error {
 		copy(st.Recipients[at:min(at+shardSize, len(st.Recipients))], sub.Recipients)
 	}
 	if shard == 0 {
-		st.Attempts = sub.Attempts
+		st.Attempts, st.Standing = sub.Attempts, sub.Standing
 	}
 	return nil
 }

@@ -75,6 +75,13 @@ func checkModel(t *rapid.T) {
 			}
 			(world{s, m, fsys}).update(id, u)
 		},
+		"order": func(t *rapid.T) {
+			id, _ := pick(t)
+			(world{s, m, fsys}).update(id, &message.Update{Standing: &message.Standing{
+				Suspended: rapid.Bool().Draw(t, "suspended"), Poison: rapid.Bool().Draw(t, "poison"), Panics: rapid.IntRange(0, 2).Draw(t, "panics"),
+				Redirect: rapid.SampledFrom([]string{"", "[10.0.0.11]:25,hub2.corp.contoso.example:2525"}).Draw(t, "redirect"),
+			}})
+		},
 		"done": func(t *rapid.T) {
 			for range rapid.IntRange(1, 8).Draw(t, "count") {
 				id, _ := pick(t)

@@ -200,14 +200,14 @@ const shardSize = 64
 
 func shardCount(rcpts uint32) int { return max(1, (int(rcpts)+shardSize-1)/shardSize) }
 
-// shardOf returns the part of a state that shard i holds. Attempts are in
-// shard 0.
+// shardOf returns the part of a state that shard i holds. Attempts and the
+// standing are in shard 0.
 func shardOf(st *message.State, i int) *message.State {
 	lo := min(i*shardSize, len(st.Recipients))
 	hi := min(lo+shardSize, len(st.Recipients))
 	sub := &message.State{Recipients: st.Recipients[lo:hi]}
 	if i == 0 {
-		sub.Attempts = st.Attempts
+		sub.Attempts, sub.Standing = st.Attempts, st.Standing
 	}
 	return sub
 }

@@ -146,7 +146,7 @@ func (h *cached) touchAll(u *message.Update) {
 	}
 	mark(u.Notified)
 	mark(u.DelayNotified)
-	if len(u.Attempts) > 0 {
+	if len(u.Attempts) > 0 || u.Standing != nil {
 		h.touch(0)
 	}
 }
