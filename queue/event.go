@@ -30,6 +30,16 @@ const (
 	Suppressed
 	// Finished: nothing is left to do, the message leaves the spool.
 	Finished
+	// MessageSuspended, Resumed, Redirected, Resubmitted: it was ordered about
+	// the message, by By.
+	MessageSuspended
+	Resumed
+	Redirected
+	Resubmitted
+	// Removed: the message was ended for these recipients by By.
+	Removed
+	// Poisoned: the message was parked in the poison queue.
+	Poisoned
 )
 
 // String returns the event's name in lower case.
@@ -51,6 +61,18 @@ func (k EventKind) String() string {
 		return "suppressed"
 	case Finished:
 		return "finished"
+	case MessageSuspended:
+		return "suspended"
+	case Resumed:
+		return "resumed"
+	case Redirected:
+		return "redirected"
+	case Resubmitted:
+		return "resubmitted"
+	case Removed:
+		return "removed"
+	case Poisoned:
+		return "poisoned"
 	}
 	return "unknown"
 }
@@ -75,6 +97,10 @@ type Event struct {
 	Notification message.ID
 	Delay        bool
 	Relayed      bool
+	// By says who gave the order, where there was one; Standing is what holds of
+	// the message since.
+	By       string
+	Standing message.Standing
 }
 
 // outcomeEvents are the events that an update brings. Called with f.mu held.

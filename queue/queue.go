@@ -53,6 +53,12 @@ type Options struct {
 	Settings
 	Store     Store
 	Deliverer Deliverer
+	// Directory is where the queue keeps small files of its own: which queues
+	// are suspended, and what was in hand when the process ended. The store's
+	// directory will do. Empty: they are not kept. FS is the file system they
+	// lie on; nil means the operating system's.
+	Directory string
+	FS        spool.FS
 	// OnEvent is called for everything that happens to messages, by several
 	// goroutines at a time. What it is told of has been handed to the spool. It
 	// must be quick and must not call the Queue.

@@ -20,10 +20,8 @@ const (
 	Connecting Status = "connecting" // an attempt is under way that has reached no host yet
 	Ready      Status = "ready"      // nothing is due; the Unreachable queue is always so
 	Retry      Status = "retry"      // no host took a connection; nothing is tried before NextRetry
+	Suspended  Status = "suspended"  // by an administrator: nothing of it is tried, or routed anew
 )
-
-// UnreachableName is the name of the queue of messages without next hop.
-const UnreachableName = "Unreachable"
 
 // QueueInfo describes a delivery queue at one moment.
 type QueueInfo struct {
@@ -32,6 +30,8 @@ type QueueInfo struct {
 	Name   string
 	Hop    routing.NextHop
 	Status Status
+	// Suspended: an administrator suspended the queue.
+	Suspended bool
 	// Messages counts the messages, InFlight those of them in the hands of a
 	// worker, Deferred those that were tried before and wait.
 	Messages int
@@ -39,6 +39,11 @@ type QueueInfo struct {
 	Deferred int
 	// Oldest is when the oldest message arrived; zero in an empty queue.
 	Oldest time.Time
+	// IncomingRate and OutgoingRate are messages per second over the last
+	// minute, Velocity what the queue shrinks by: outgoing less incoming.
+	IncomingRate, OutgoingRate, Velocity float64
+	// Window is how many deliveries may run at a time now.
+	Window int
 	// NextDue is when a message is tried next, as far as the clock decides; zero
 	// when none waits for it.
 	NextDue time.Time
@@ -124,6 +129,16 @@ type MessageInfo struct {
 	// Queues names, for each recipient, the delivery queue that it stands in;
 	// empty for those that are final.
 	Queues []string
+	// Status is that of the message as a whole, NextTry when one of its
+	// recipients is tried next as far as the clock decides that, Expires when
+	// it is given up; zero when they do not apply.
+	Status           MessageStatus
+	NextTry, Expires time.Time
+	// Routes has, for each recipient still to be delivered, what the router says
+	// of it now; zero for the others. Generation counts the configurations since
+	// the start, beginning with 1.
+	Routes     []routing.Decision
+	Generation uint32
 }
 
 // Show describes one message with all its recipients. The error is the

@@ -46,7 +46,7 @@ func (s *Server) buildDelivery() error {
 	s.table.Store(table)
 	var err error
 	s.queue, err = queue.New(queue.Options{
-		Settings: queueSettings(s.config, table), Store: s.store, Deliverer: s.sender,
+		Settings: queueSettings(s.config, table), Store: s.store, Deliverer: s.sender, Directory: s.config.Queue.Directory,
 		OnEvent: s.onEvent, Logger: s.logger,
 	})
 	return err
