@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"time"
 
@@ -24,7 +26,7 @@ type conn struct {
 	generation int
 	connector  *config.SendConnector
 
-	raw net.Conn // the TCP connection
+	raw *line    // the TCP connection
 	nc  net.Conn // raw, or TLS over it
 	r   *wire.Reader
 	buf []byte // commands being put together
@@ -165,10 +167,32 @@ func (c *conn) command(ctx context.Context, p phase, line []byte, d time.Duratio
 	return c.read(ctx, p, d)
 }
 
+// silent reports whether the host has said nothing that was not read yet. It
+// does not wait. That the host has closed is an error.
+func (c *conn) silent() (bool, error) {
+	if c.r.Buffered() > 0 {
+		return false, nil
+	}
+	if c.raw.readable == nil {
+		return true, nil
+	}
+	c.raw.looking = true
+	n, err := c.r.Poll()
+	c.raw.looking = false
+	if n > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
+		err = nil
+	}
+	return n == 0, err
+}
+
 // unsolicited fails when the host has sent something that it was not asked
-// for. A 421 among that is its reason to close.
+// for, or has closed. A 421 among that is its reason to close.
 func (c *conn) unsolicited(ctx context.Context, p phase) *failure {
-	if c.r.Buffered() == 0 {
+	silent, err := c.silent()
+	switch {
+	case err != nil:
+		return lost(ctx, p, err)
+	case silent:
 		return nil
 	}
 	reply, _, f := c.read(ctx, p, c.s.timeouts.Quit)
@@ -212,14 +236,13 @@ func (c *conn) hello(ctx context.Context) *failure {
 	if f != nil {
 		return f
 	}
-	if reply.Code/100 == 2 {
+	switch {
+	case amiss(reply):
+		return unexpected(phaseEHLO, reply)
+	case reply.Code/100 == 2:
 		c.ext = wire.ParseEHLO(lines)
 		return nil
-	}
-	switch reply.Code / 100 {
-	case 3:
-		return unexpected(phaseEHLO, reply)
-	case 4:
+	case reply.Code/100 == 4:
 		return refused(phaseEHLO, reply)
 	}
 	if c.tls == "" && c.key.policy.Required() {
@@ -235,10 +258,10 @@ func (c *conn) hello(ctx context.Context) *failure {
 	if reply, lines, f = c.command(ctx, phaseEHLO, line, c.s.timeouts.EHLO); f != nil {
 		return f
 	}
-	switch reply.Code / 100 {
-	case 3:
+	switch {
+	case amiss(reply):
 		return unexpected(phaseEHLO, reply)
-	case 4, 5:
+	case reply.Code >= 400:
 		return refused(phaseEHLO, reply)
 	}
 	c.ext = wire.Extensions{Name: wire.ParseEHLO(lines[:1]).Name}
@@ -268,7 +291,7 @@ func (c *conn) startTLS(ctx context.Context) *failure {
 	case f != nil:
 	case reply.Code != 220:
 		f = &failure{phase: phaseSTARTTLS, reply: ours(454, codeNoTLS, "The host refuses STARTTLS: %s", oneLine(reply.String()))}
-	case c.r.Buffered() > 0:
+	case c.r.Buffered() > 0: // what is not yet read is no TLS record and fails the handshake
 		// Octets in clear behind the reply would be taken for the first of
 		// the protected ones.
 		f = &failure{phase: phaseSTARTTLS, reply: ours(421, codeTLS, "The host sent data in clear behind its reply to STARTTLS")}

@@ -46,13 +46,23 @@ func (c *conn) sendContent(ctx context.Context, content message.Content, chunked
 		// message: the connection is closed.
 		return &failure{phase: phaseContent, reply: ours(451, codeSystem, "%v", ce)}
 	}
-	if ctx.Err() == nil {
-		if f := c.lastWords(phaseContent); f != nil {
-			return f
-		}
+	if ctx.Err() != nil {
+		return lost(ctx, phaseContent, err)
+	}
+	f := c.lastWords(phaseContent)
+	switch {
+	case f != nil:
+		return f
+	case err == errTooEarly:
+		return &failure{phase: phaseContent, reply: ours(421, codeNetwork,
+			"Remote server response was not RFC conformant, %s: it came before the end of the content", phaseContent)}
 	}
 	return lost(ctx, phaseContent, err)
 }
+
+// errTooEarly says that the host answered content that it did not have yet.
+// Were the rest sent, that reply would be taken for the one to its end.
+var errTooEarly = errors.New("the host answered before the end of the content")
 
 func (c *conn) copyContent(b *contentBuffer, content message.Content, size int64, chunked bool) error {
 	if chunked {
@@ -108,6 +118,11 @@ func (w *contentWriter) Write(p []byte) (int, error) {
 	_ = w.c.raw.SetWriteDeadline(deadline)
 	if err := w.ctx.Err(); err != nil {
 		return 0, err
+	}
+	if silent, err := w.c.silent(); err != nil {
+		return 0, err
+	} else if !silent {
+		return 0, errTooEarly
 	}
 	return w.c.nc.Write(p)
 }

@@ -65,6 +65,7 @@ type half struct {
 	mu     sync.Mutex
 	buf    []byte
 	closed bool
+	err    error // what the end of the connection is, io.EOF when nil
 	wake   chan struct{}
 }
 
@@ -123,8 +124,12 @@ func (c *memConn) Read(p []byte) (int, error) {
 			c.in.mu.Unlock()
 			return n, nil
 		case c.in.closed:
+			err := c.in.err
 			c.in.mu.Unlock()
-			return 0, io.EOF
+			if err == nil {
+				err = io.EOF
+			}
+			return 0, err
 		}
 		wake := c.in.wake
 		c.in.mu.Unlock()
@@ -171,6 +176,23 @@ func (c *memConn) Close() error {
 		h.mu.Unlock()
 	}
 	return nil
+}
+
+// Readable reports whether a read would not wait.
+func (c *memConn) Readable() bool {
+	c.in.mu.Lock()
+	defer c.in.mu.Unlock()
+	return len(c.in.buf) > 0 || c.in.closed
+}
+
+// reset closes the connection as an RST does: what was on its way is lost.
+func (c *memConn) reset() {
+	for _, h := range []*half{c.in, c.out} {
+		h.mu.Lock()
+		h.buf, h.closed, h.err = nil, true, syscall.ECONNRESET
+		h.changed()
+		h.mu.Unlock()
+	}
 }
 
 func (c *memConn) LocalAddr() net.Addr  { return net.TCPAddrFromAddrPort(c.local) }

@@ -32,7 +32,8 @@ func (r *run) open(ctx context.Context, k key, clear bool) (*conn, *failure) {
 		c.log.Info(f.reply.String(), "failed to connect")
 		return c, f
 	}
-	c.raw, c.nc, c.r = raw, raw, wire.NewReader(raw, wire.DefaultBuffer)
+	c.raw = newLine(raw)
+	c.nc, c.r = c.raw, wire.NewReader(c.raw, wire.DefaultBuffer)
 	if a, err := netip.ParseAddrPort(raw.LocalAddr().String()); err == nil {
 		c.local = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 	}
