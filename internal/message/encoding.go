@@ -24,6 +24,7 @@ const (
 	envArrived
 	envMessageID
 	envOrigin
+	envSubject
 )
 
 // The tags of a Recipient.
@@ -132,6 +133,7 @@ func AppendEnvelope(b []byte, e *Envelope) []byte {
 	b = appendInt(b, envSize, e.Size)
 	b = appendTime(b, envArrived, e.Arrived)
 	b = appendString(b, envMessageID, e.MessageID)
+	b = appendString(b, envSubject, e.Subject)
 	return appendNested(b, envOrigin, func(b []byte) []byte {
 		o := &e.Origin
 		b = appendString(b, originConnector, o.Connector)
@@ -171,6 +173,8 @@ func DecodeEnvelope(b []byte) (*Envelope, error) {
 			e.Arrived = f.time()
 		case envMessageID:
 			e.MessageID = f.v
+		case envSubject:
+			e.Subject = f.v
 		case envOrigin:
 			e.Origin = f.origin()
 		}

@@ -66,6 +66,10 @@ type Envelope struct {
 	// MessageID is the Message-ID field with its angle brackets; empty when
 	// the message has none.
 	MessageID string
+	// Subject is the Subject field as text for people: decoded (RFC 2047), on
+	// one line, without control characters, at most MaxSubject octets of UTF-8;
+	// empty when the message has none. Records of earlier versions have none.
+	Subject string
 	// Origin says how the message came to us.
 	Origin Origin
 }

@@ -1,14 +1,21 @@
 package message
 
-import "bytes"
+import (
+	"bytes"
+	"strings"
+)
 
 // maxMessageID is the longest Message-ID that is noted, in octets. A longer
 // one does not fit a line (RFC 5322 2.1.1).
 const maxMessageID = 998
 
+// maxRawSubject is how much of a Subject field is noted, in octets: enough for
+// MaxSubject once it is decoded.
+const maxRawSubject = 1000
+
 // HeaderScanner reads a header block as it streams by and notes what a gateway
 // must know of it. It is fed with the content's octets in pieces cut anywhere,
-// keeps at most a kilobyte whatever it is fed, and takes any rubbish: the
+// keeps at most two kilobytes whatever it is fed, and takes any rubbish: the
 // block ends with the empty line, or before the first line that is neither a
 // field nor the continuation of one. The zero value is ready. It is not for
 // concurrent use.
@@ -23,10 +30,12 @@ type HeaderScanner struct {
 
 	id       []byte // the value of Message-ID so far; nil before it was seen
 	idTooBig bool
+	subject  []byte // the value of Subject so far; nil while it is empty
+	subjCut  bool
 
-	hasDate, hasFrom, hasID bool
-	eightBit                bool
-	received                int
+	hasDate, hasFrom, hasID, hasSubject bool
+	eightBit                            bool
+	received                            int
 }
 
 type scanState uint8
@@ -46,6 +55,7 @@ type fieldKind uint8
 const (
 	otherField fieldKind = iota
 	idField
+	subjectField
 )
 
 // Scan takes the next octets of the content. It reports whether the header
@@ -119,6 +129,21 @@ func (s *HeaderScanner) MessageID() string {
 	return string(v)
 }
 
+// Subject returns the first Subject as Envelope keeps it: decoded, clean, at
+// most MaxSubject octets.
+func (s *HeaderScanner) Subject() string {
+	raw := s.subject
+	if len(raw) == 0 {
+		return ""
+	}
+	if s.subjCut { // an encoded word that was cut could not be read
+		if i := bytes.LastIndex(raw, []byte("=?")); i >= 0 && bytes.Count(raw[i:], []byte("?")) < 4 {
+			raw = raw[:i]
+		}
+	}
+	return strings.TrimSpace(Shorten(DecodeSubject(string(raw)), MaxSubject))
+}
+
 // scanValue takes octets up to the end of the line and returns how many.
 func (s *HeaderScanner) scanValue(p []byte) int {
 	n := bytes.IndexByte(p, '\n') + 1
@@ -128,8 +153,13 @@ func (s *HeaderScanner) scanValue(p []byte) int {
 	}
 	s.line += int64(n)
 	s.eightBit = s.eightBit || !isASCII(p[:n])
-	if s.state == inValue && s.field == idField {
-		s.collectID(p[:n])
+	if s.state == inValue {
+		switch s.field {
+		case idField:
+			s.collectID(p[:n])
+		case subjectField:
+			s.collectSubject(p[:n])
+		}
 	}
 	if end {
 		s.endLine()
@@ -153,6 +183,15 @@ func (s *HeaderScanner) collectID(p []byte) {
 		}
 		s.id = append(s.id, c)
 	}
+}
+
+// collectSubject unfolds the value (RFC 5322 2.2.3).
+func (s *HeaderScanner) collectSubject(p []byte) {
+	p = bytes.TrimRight(p, "\r\n")
+	if room := maxRawSubject - len(s.subject); len(p) > room {
+		p, s.subjCut = p[:room], true
+	}
+	s.subject = append(s.subject, p...)
 }
 
 // scanOctet takes an octet of a line whose kind is not yet known.
@@ -192,6 +231,9 @@ func (s *HeaderScanner) startLine(c byte) {
 		s.state = ended
 	case (c == ' ' || c == '\t') && s.anyField:
 		s.state = inValue
+		if s.field == subjectField {
+			s.collectSubject([]byte{c})
+		}
 	default:
 		s.state = inName
 		s.scanName(c)
@@ -239,6 +281,10 @@ func (s *HeaderScanner) startField() {
 		s.hasFrom = true
 	case "received":
 		s.received++
+	case "subject":
+		if !s.hasSubject {
+			s.hasSubject, s.field = true, subjectField
+		}
 	case "message-id":
 		if !s.hasID {
 			s.hasID, s.field = true, idField
