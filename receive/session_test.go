@@ -317,6 +317,7 @@ func TestDialogs(t *testing.T) {
 				S: 500 5\.5\.2 Line too long
 				C> "NOOP\n"
 				S: 500 5\.5\.2 Commands end with CRLF
+				C> "QUIT\nQUIT\r\n"
 				C> "NO\rOP\r\n"
 				S: 500 5\.5\.2 Commands end with CRLF` + quit,
 		},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -248,7 +249,7 @@ func ParseLiteral(s string) (netip.Addr, error) {
 	in := s[1 : len(s)-1]
 	tag, content, tagged := strings.Cut(in, ":")
 	if !tagged {
-		if a, err := netip.ParseAddr(in); err == nil && a.Is4() {
+		if a, ok := parseIPv4(in); ok {
 			return a, nil
 		}
 		return bad()
@@ -274,6 +275,22 @@ func ParseLiteral(s string) (netip.Addr, error) {
 		}
 	}
 	return netip.Addr{}, nil
+}
+
+// parseIPv4 reads an IPv4-address-literal without its brackets (RFC 5321
+// 4.1.3): four numbers of one to three digits, which are decimal whatever they
+// begin with.
+func parseIPv4(s string) (netip.Addr, bool) {
+	var a [4]byte
+	for i := range a {
+		number, rest, more := strings.Cut(s, ".")
+		n, err := strconv.ParseUint(number, 10, 8)
+		if err != nil || len(number) > 3 || more != (i < len(a)-1) {
+			return netip.Addr{}, false
+		}
+		a[i], s = byte(n), rest
+	}
+	return netip.AddrFrom4(a), true
 }
 
 // isLdhString reports whether s is an Ldh-str (RFC 5321 4.1.2).

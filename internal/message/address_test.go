@@ -325,6 +325,7 @@ func TestDomainKey(t *testing.T) {
 func TestParseLiteral(t *testing.T) {
 	for in, want := range map[string]string{
 		"[192.0.2.1]":              "192.0.2.1",
+		"[192.000.002.010]":        "192.0.2.10", // decimal (RFC 5321 4.1.3, Snum)
 		"[IPv6:2001:db8::1]":       "2001:db8::1",
 		"[IPv6:::ffff:192.0.2.1]":  "::ffff:192.0.2.1",
 		"[tag:content]":            "invalid IP",

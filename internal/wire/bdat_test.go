@@ -94,7 +94,7 @@ func FuzzLineEnds(f *testing.F) {
 // meant to be.
 func TestLineHead(t *testing.T) {
 	long := "BDAT 5" + strings.Repeat(" ", 9000)
-	for _, in := range []string{"BDAT 5\n", "BDAT\r5\r\n", long + "\r\n", long[:600] + "\r\n", long[:511] + "\r\n"} {
+	for _, in := range []string{"BDAT 5\ny\r\n", "BDAT\r5\r\n", long + "\r\n", long[:600] + "\r\n", long[:511] + "\r\n"} {
 		for seed := range uint64(4) {
 			r := NewReader(&chunks{pieces: cut([]byte(in+"x\r\n"), rand.New(rand.NewPCG(seed, 7)))}, 512)
 			line, err := r.ReadLine(512)

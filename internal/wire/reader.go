@@ -46,6 +46,7 @@ type Reader struct {
 	buf        []byte // buf[start:end] is what is buffered
 	start, end int
 	err        error
+	skipping   bool // the rest of a line that a bare LF broke is to come
 }
 
 // NewReader returns a Reader with a buffer of size octets, at least 512;
@@ -60,7 +61,7 @@ func NewReader(r io.Reader, size int) *Reader {
 // Reset drops what is buffered and any error, and goes on with r: the
 // connection under TLS.
 func (r *Reader) Reset(src io.Reader) {
-	r.r, r.start, r.end, r.err = src, 0, 0, nil
+	r.r, r.start, r.end, r.err, r.skipping = src, 0, 0, nil, false
 }
 
 // Buffered returns how many octets are buffered.
@@ -183,18 +184,25 @@ const lineHead = 64
 
 // ReadLine returns the next line, without its CRLF. It is valid until the next
 // call. A line of more than limit octets, CRLF included, is read to its end
-// and gives ErrLineTooLong once, however long it is. A line that a bare LF
-// ends, or that holds a bare CR, gives ErrBareLF or ErrBareCR; it ends at the
-// LF (RFC 5321 2.3.8). With these errors the line, or its beginning, is returned
-// too, so that the caller can tell what may follow it. NUL and other octets are
-// let pass. A connection that
-// ends within a line gives io.ErrUnexpectedEOF.
+// and gives ErrLineTooLong once, however long it is. A line that holds a bare LF
+// or a bare CR gives ErrBareLF or ErrBareCR. Only CRLF ends a line (RFC 5321
+// 2.3.8): a bare LF is told of at once, so that a client that knows no CRLF gets
+// an answer, but what stands between it and the next CRLF is dropped by the next
+// call, for it may be what somebody smuggled into an address. With these errors
+// the line, or its beginning, is returned too, so that the caller can tell what
+// may follow it. NUL and other octets are let pass. A connection that ends
+// within a line gives io.ErrUnexpectedEOF.
 func (r *Reader) ReadLine(limit int) ([]byte, error) {
+	if r.skipping {
+		if err := r.skipLine(); err != nil {
+			return nil, err
+		}
+	}
 	line, err := r.readLine(limit)
 	if err != nil {
 		return line, err
 	}
-	if n := len(line); n == 0 || line[n-1] != '\r' {
+	if r.skipping {
 		return line, ErrBareLF
 	}
 	line = line[:len(line)-1]
@@ -210,17 +218,17 @@ func (r *Reader) readLine(limit int) ([]byte, error) {
 	scanned := 0
 	for {
 		if n := bytes.IndexByte(r.buf[r.start+scanned:r.end], '\n'); n >= 0 {
-			line := r.buf[r.start : r.start+scanned+n]
-			r.start += len(line) + 1
-			if len(line)+1 > limit {
-				return line, ErrLineTooLong
+			if scanned += n; scanned+1 > limit {
+				return r.longLine()
 			}
+			line := r.buf[r.start : r.start+scanned]
+			r.start += scanned + 1
+			r.skipping = scanned == 0 || line[scanned-1] != '\r'
 			return line, nil
 		}
 		scanned = r.Buffered()
 		if scanned >= limit {
-			head := bytes.Clone(r.buf[r.start:min(r.end, r.start+lineHead)])
-			return head, r.skipLine()
+			return r.longLine()
 		}
 		if err := r.fill(limit); err != nil {
 			return nil, r.endOfInput(err)
@@ -228,14 +236,28 @@ func (r *Reader) readLine(limit int) ([]byte, error) {
 	}
 }
 
-// skipLine drops everything up to and including the next LF.
+// longLine drops a line that is too long and returns its beginning.
+func (r *Reader) longLine() ([]byte, error) {
+	head := bytes.Clone(r.buf[r.start:min(r.end, r.start+lineHead)])
+	if err := r.skipLine(); err != nil {
+		return head, err
+	}
+	return head, ErrLineTooLong
+}
+
+// skipLine drops everything up to and including the next CRLF.
 func (r *Reader) skipLine() error {
 	for {
-		if n := bytes.IndexByte(r.buf[r.start:r.end], '\n'); n >= 0 {
-			r.start += n + 1
-			return ErrLineTooLong
+		b := r.buf[r.start:r.end]
+		if n := bytes.Index(b, crlf); n >= 0 {
+			r.start += n + len(crlf)
+			r.skipping = false
+			return nil
 		}
-		r.start, r.end = 0, 0
+		r.start = r.end
+		if bytes.HasSuffix(b, crlf[:1]) { // half of what is looked for
+			r.start--
+		}
 		if err := r.fill(r.size); err != nil {
 			if err == io.EOF {
 				return io.ErrUnexpectedEOF

@@ -18,8 +18,11 @@ func TestReadLine(t *testing.T) {
 	}{
 		{"RFC 5321 2.3.8", "a\r\nb\r\n", []string{"a", "b", "[EOF]"}},
 		{"RFC 5321 2.3.8", "\r\n", []string{"", "[EOF]"}},
-		{"RFC 5321 2.3.8", "a\nb\r\n", []string{"[bare LF]", "b", "[EOF]"}},
-		{"RFC 5321 2.3.8", "\nb\r\n", []string{"[bare LF]", "b", "[EOF]"}},
+		{"RFC 5321 2.3.8", "a\nb\r\nc\r\n", []string{"[bare LF]", "c", "[EOF]"}},
+		{"RFC 5321 2.3.8", "\n\r\nb\r\n", []string{"[bare LF]", "b", "[EOF]"}},
+		{"RFC 5321 2.3.8", "a\nb\nc\r\r\nd\r\n", []string{"[bare LF]", "d", "[EOF]"}},
+		{"RFC 5321 2.3.8", "a\n", []string{"[bare LF]", "[unexpected EOF]"}},
+		{"RFC 5321 2.3.8", "a\nb\r", []string{"[bare LF]", "[unexpected EOF]"}},
 		{"RFC 5321 2.3.8", "a\rb\r\nc\r\n", []string{"[bare CR]", "c", "[EOF]"}},
 		{"RFC 5321 2.3.8", "a\r\r\nc\r\n", []string{"[bare CR]", "c", "[EOF]"}},
 		{"NUL passes", "a\x00b\r\n", []string{"a\x00b", "[EOF]"}},
@@ -29,7 +32,8 @@ func TestReadLine(t *testing.T) {
 		{"RFC 5321 4.5.3.1.4", strings.Repeat("x", 511) + "\r\nb\r\n", []string{"[too long]", "b", "[EOF]"}},
 		{"a long line is one error", long + "\r\nb\r\n", []string{"[too long]", "b", "[EOF]"}},
 		{"a long line is one error", long + "\r" + long + "\r\nb\r\n", []string{"[too long]", "b", "[EOF]"}},
-		{"a long line ends at LF", long + "\nb\r\n", []string{"[too long]", "b", "[EOF]"}},
+		{"a long line ends at CRLF", long + "\nb\r\nc\r\n", []string{"[too long]", "c", "[EOF]"}},
+		{"a long line ends at CRLF", strings.Repeat("x", 512) + "\nb\r\nc\r\n", []string{"[too long]", "c", "[EOF]"}},
 		{"a long line without end", long, []string{"[unexpected EOF]"}},
 	}
 	errs := map[error]string{io.EOF: "[EOF]", io.ErrUnexpectedEOF: "[unexpected EOF]", ErrBareLF: "[bare LF]", ErrBareCR: "[bare CR]", ErrLineTooLong: "[too long]"}
@@ -237,24 +241,37 @@ func FuzzReadLine(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in []byte, limit16 uint16, seed uint64) {
 		limit := max(int(limit16), 2)
 		r := NewReader(&chunks{pieces: cut(in, rand.New(rand.NewPCG(seed, 7)))}, 512)
-		for rest := in; ; {
+		for rest, broken := in, false; ; {
 			got, err := r.ReadLine(limit)
+			if broken { // by a bare LF: what is behind it is no line
+				_, after, ok := bytes.Cut(rest, crlf)
+				if !ok {
+					if err != io.ErrUnexpectedEOF {
+						t.Fatalf("%q, %v; want the end within a line", got, err)
+					}
+					return
+				}
+				rest, broken = after, false
+			}
 			line, after, ok := bytes.Cut(rest, []byte("\n"))
-			rest = after
 			text, proper := bytes.CutSuffix(line, []byte("\r"))
 			var want error
 			switch {
 			case !ok && len(line) == 0:
 				want = io.EOF
+			case len(line)+1 > limit && (ok || len(line) >= limit):
+				want = ErrLineTooLong
+				if _, after, ok = bytes.Cut(rest, crlf); !ok {
+					want = io.ErrUnexpectedEOF
+				}
 			case !ok:
 				want = io.ErrUnexpectedEOF
-			case len(line)+1 > limit:
-				want = ErrLineTooLong
 			case !proper:
-				want = ErrBareLF
+				want, broken = ErrBareLF, true
 			case bytes.IndexByte(text, '\r') >= 0:
 				want = ErrBareCR
 			}
+			rest = after
 			if err != want || err == nil && !bytes.Equal(got, text) {
 				t.Fatalf("%q, %v; want %q, %v", got, err, text, want)
 			}
