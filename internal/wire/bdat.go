@@ -173,44 +173,25 @@ func (l *LineEnds) check(p []byte) error {
 		}
 		l.cr, i = false, 1
 	}
-	for i < len(p) {
-		n, kind := scanLine(p[i:])
-		i += n
-		switch kind {
-		case bareCR:
-			return ErrBareCR
-		case bareLF:
-			return ErrBareLF
-		case openCR:
-			l.cr = true
-			return nil
-		}
+	switch _, kind := scanBare(p[i:]); kind {
+	case bareCR:
+		return ErrBareCR
+	case bareLF:
+		return ErrBareLF
+	case openCR:
+		l.cr = true
 	}
 	return nil
 }
 
 // normalise puts a piece, with its line ends mended, into l.buf.
 func (l *LineEnds) normalise(p []byte) {
-	b, i := l.buf[:0], 0
+	b := l.buf[:0]
 	if l.cr {
 		b = append(b, crlf...)
 		if p[0] == '\n' {
-			i = 1
-		}
-		l.cr = false
-	}
-	for i < len(p) {
-		n, kind := scanLine(p[i:])
-		b = append(b, p[i:i+n]...)
-		i += n
-		switch kind {
-		case bareCR, bareLF:
-			b = append(b, crlf...)
-			i++
-		case openCR:
-			l.cr = true
-			i++
+			p = p[1:]
 		}
 	}
-	l.buf = b
+	l.buf, l.cr = appendMended(b, p)
 }

@@ -1,7 +1,7 @@
 package wire
 
 import (
-	"bytes"
+	"encoding/binary"
 	"io"
 )
 
@@ -16,9 +16,9 @@ const (
 	NormaliseBareLineEnds
 )
 
-// scanWindow is how far ahead is looked for a line end, in octets. It bounds
-// what content of nothing but bare line ends costs.
-const scanWindow = 256
+// mendPiece is how many octets are normalised at a time. It bounds what is held
+// besides the Reader's buffer.
+const mendPiece = 8 << 10
 
 // DataReader decodes the content that follows DATA (RFC 5321 4.1.1.4, 4.5.2).
 // Only the octets CR LF "." CR LF end it, or "." CR LF at its very beginning;
@@ -40,6 +40,7 @@ type DataReader struct {
 	err      error
 	size     int64
 	rest     []byte // of what next returned, for Read
+	mended   []byte // what next returned, if it had to be normalised
 }
 
 // NewDataReader returns a DataReader of the content that r is about to read.
@@ -74,10 +75,6 @@ func (d *DataReader) Read(p []byte) (int, error) {
 // error. After ErrBareCR or ErrBareLF it can be called again for the rest. An
 // error of w leaves the reader where a further WriteTo, to io.Discard, goes on.
 func (d *DataReader) WriteTo(w io.Writer) (int64, error) {
-	if d.mode == NormaliseBareLineEnds {
-		// Each normalised line end comes by itself: gather them.
-		return io.Copy(struct{ io.Writer }{w}, gatherer{d})
-	}
 	var total int64
 	for {
 		b := d.rest
@@ -101,149 +98,156 @@ func (d *DataReader) WriteTo(w io.Writer) (int64, error) {
 	}
 }
 
-// gatherer reads as much as is buffered at once.
-type gatherer struct{ d *DataReader }
-
-func (g gatherer) Read(p []byte) (n int, err error) {
-	for n < len(p) && err == nil {
-		var m int
-		m, err = g.d.Read(p[n:])
-		n += m
-		if len(g.d.rest) == 0 && g.d.r.Buffered() == 0 {
-			break
-		}
-	}
-	return n, err
-}
-
 var crlf = []byte("\r\n")
 
-// next returns the next run of decoded content. It lies in the Reader's buffer
-// and is valid until the next call.
+// next returns the next run of decoded content. It is valid until the next
+// call.
 func (d *DataReader) next() ([]byte, error) {
 	for d.err == nil {
 		buf := d.r.buf[d.r.start:d.r.end]
-		if len(buf) == 0 {
-			d.fill()
-			continue
+		if d.mode == NormaliseBareLineEnds {
+			buf = buf[:min(len(buf), mendPiece)]
 		}
-		if d.atLine && buf[0] == '.' {
-			d.dot(buf)
-			continue
-		}
-		d.atLine = false
-		run, err := d.run(buf)
-		if err != nil {
-			return nil, err
-		}
-		if len(run) > 0 {
+		in, out, stop := d.decode(buf)
+		d.r.start += in
+		if out > 0 {
+			run := d.normalise(buf[:out])
 			d.size += int64(len(run))
 			return run, nil
+		}
+		switch stop {
+		case stopEnd:
+			d.r.start += len(".\r\n")
+			d.err = io.EOF
+		case stopBareCR:
+			d.reported = true
+			return nil, ErrBareCR
+		case stopBareLF:
+			d.reported = true
+			return nil, ErrBareLF
+		default:
+			d.err = d.r.fillContent()
 		}
 	}
 	return nil, d.err
 }
 
-// fill reads more.
-func (d *DataReader) fill() { d.err = d.r.fillContent() }
-
-// dot handles a dot at the beginning of a line (RFC 5321 4.5.2).
-func (d *DataReader) dot(buf []byte) {
-	switch {
-	case len(buf) < 2, len(buf) < 3 && buf[1] == '\r':
-		d.fill()
-	case buf[1] == '\r' && buf[2] == '\n':
-		d.r.start += 3
-		d.err = io.EOF
-	default:
-		d.r.start++
-		d.atLine = false
+// normalise returns a run of decoded content in the form in which it is handed
+// on. Since a dot is only ever taken from behind an LF, the octets that are
+// neighbours now make no CRLF that was none before. A CR at a run's end is a bare
+// one: decode takes none before it is known what follows.
+func (d *DataReader) normalise(run []byte) []byte {
+	if d.mode == RejectBareLineEnds {
+		return run
 	}
+	if _, kind := scanBare(run); kind == cleanLines {
+		return run
+	}
+	var cr bool
+	if d.mended, cr = appendMended(d.mended[:0], run); cr {
+		d.mended = append(d.mended, crlf...)
+	}
+	return d.mended
 }
 
-// run takes from buf, which is not empty, a run of content that can be handed
-// on as it is: up to the end of what is buffered, a dot at the beginning of a
-// line, or a bare line end. It is empty when more must be read to tell, or
-// when a bare line end was let pass.
-func (d *DataReader) run(buf []byte) ([]byte, error) {
-	i := 0
+// contentStop is where decode stops.
+type contentStop uint8
+
+const (
+	stopOpen contentStop = iota // the octets there are don't tell what comes next
+	stopEnd                     // ".", CR, LF
+	stopBareCR
+	stopBareLF
+)
+
+// decode decodes content in its place. It returns how many octets of buf it
+// took, how many octets of content now stand at its beginning, and before what
+// it stopped.
+func (d *DataReader) decode(buf []byte) (in, out int, stop contentStop) {
+	strict := d.mode == RejectBareLineEnds && !d.reported
+	i, o := 0, 0
 	for i < len(buf) {
-		n, kind := scanLine(buf[i:])
-		i += n
-		switch kind {
-		case cleanLine:
-			if i == len(buf) || buf[i] == '.' {
-				d.atLine = true
-				return d.take(buf[:i]), nil
-			}
-		case openCR:
-			if i == 0 {
-				d.fill()
-			}
-			return d.take(buf[:i]), nil
-		case bareCR, bareLF:
-			if d.mode == RejectBareLineEnds && d.reported {
+		i, o = d.decodeWords(buf, i, o, strict)
+		for octets := wordLen; octets > 0 && i < len(buf); octets-- {
+			c, rest := buf[i], buf[i:]
+			if d.atLine && c == '.' { // RFC 5321 4.5.2
+				switch {
+				case len(rest) == 1, len(rest) == 2 && rest[1] == '\r':
+					return i, o, stopOpen
+				case rest[1] == '\r' && rest[2] == '\n':
+					return i, o, stopEnd
+				}
+				d.atLine = false
 				i++
 				continue
 			}
-			if i > 0 {
-				return d.take(buf[:i]), nil
+			kind := lineEnd(rest)
+			switch {
+			case kind == openCR:
+				return i, o, stopOpen
+			case kind == bareCR && strict:
+				return i, o, stopBareCR
+			case kind == bareLF && strict:
+				return i, o, stopBareLF
 			}
-			return d.bare(kind)
+			buf[o] = c
+			i, o = i+1, o+1
+			d.atLine = false
+			if c == '\r' && kind == cleanLines {
+				buf[o] = '\n'
+				i, o = i+1, o+1
+				d.atLine = true
+			}
 		}
 	}
-	return d.take(buf), nil
+	return i, o, stopOpen
 }
 
-// take consumes a run. An open CR stays buffered, and with it the beginning of
-// a line is never taken for one.
-func (d *DataReader) take(run []byte) []byte {
-	d.r.start += len(run)
-	return run
-}
-
-// bare handles the bare line end that comes next.
-func (d *DataReader) bare(kind lineKind) ([]byte, error) {
-	if d.mode == NormaliseBareLineEnds {
-		d.r.start++
-		return crlf, nil
+// decodeWords is decode for whole words, as far as they need no second look: a
+// word in which the end of the content may begin, and a bare line end if strict
+// is set, it leaves alone. buf[i] is the next octet to decode, buf[o] where it
+// goes.
+func (d *DataReader) decodeWords(buf []byte, i, o int, strict bool) (int, int) {
+	var cr, line uint64 // the octet before was a CR; was the LF of a CRLF
+	if d.atLine {
+		line = 1 << (wordLen - 1)
 	}
-	d.reported = true
-	if kind == bareCR {
-		return nil, ErrBareCR
+	for i+wordLen < len(buf) { // one octet more than a word
+		for cr|line == 0 && i+blockLen+wordLen < len(buf) && plain(buf[i:]) {
+			if o < i {
+				copy(buf[o:o+blockLen], buf[i:i+blockLen])
+			}
+			i, o = i+blockLen, o+blockLen
+		}
+		x := binary.LittleEndian.Uint64(buf[i:])
+		crs, lfs := lanes(x, '\r'), lanes(x, '\n')
+		due := behind(crs, cr) // where an LF must be
+		if strict && due != lfs {
+			break
+		}
+		ends := due & lfs
+		dots := behind(ends, line) & lanes(x, '.')
+		kept := wordLen
+		if dots != 0 {
+			// Where a CR stands behind the dot, the end may be.
+			if dots&(crs>>wordLen) != 0 || dots>>carry != 0 && buf[i+wordLen] == '\r' {
+				break
+			}
+			for ; dots != 0; kept-- { // close the gap of each dot
+				low := below(dots)
+				x = x&low | x>>wordLen&^low
+				dots = dots & (dots - 1) >> wordLen
+			}
+		}
+		// o <= i, so that all this overwrites is in x already.
+		binary.LittleEndian.PutUint64(buf[o:], x)
+		i, o = i+wordLen, o+kept
+		cr, line = crs>>carry, ends>>carry
 	}
-	return nil, ErrBareLF
-}
-
-type lineKind uint8
-
-const (
-	openLine  lineKind = iota // no line end in sight
-	cleanLine                 // up to and including a CRLF
-	openCR                    // up to a CR, the last octet there is
-	bareCR                    // up to a bare CR
-	bareLF                    // up to a bare LF
-)
-
-// scanLine looks for the first line end in b, which is not empty, and returns
-// how many octets precede it, or for a CRLF how many there are with it.
-func scanLine(b []byte) (int, lineKind) {
-	w := b[:min(len(b), scanWindow)]
-	cr := bytes.IndexByte(w, '\r')
-	before := w
-	if cr >= 0 {
-		before = w[:cr]
+	d.atLine = line != 0
+	if cr != 0 { // to be judged together with what follows
+		i, o = i-1, o-1
+		buf[i] = '\r'
 	}
-	if lf := bytes.IndexByte(before, '\n'); lf >= 0 {
-		return lf, bareLF
-	}
-	switch {
-	case cr < 0:
-		return len(w), openLine
-	case cr+1 == len(b):
-		return cr, openCR
-	case b[cr+1] != '\n':
-		return cr, bareCR
-	}
-	return cr + 2, cleanLine
+	return i, o
 }

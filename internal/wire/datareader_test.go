@@ -178,6 +178,9 @@ func checkDecode(t testing.TB, in []byte, seed uint64) {
 	r := rand.New(rand.NewPCG(seed, 1))
 	for _, mode := range []BareLineEnds{RejectBareLineEnds, NormaliseBareLineEnds} {
 		want := reference(in, mode)
+		if m := machine(in, mode); m.ended != want.ended || m.ended && m != want {
+			t.Fatalf("mode %d: %q is %+v by the one yardstick and %+v by the other", mode, in, m, want)
+		}
 		for name, decode := range map[string]func(*Reader) decoded{
 			"Read":    func(rd *Reader) decoded { return decodeRead(t, rd, mode, 1+r.IntN(2000)) },
 			"Read 1":  func(rd *Reader) decoded { return decodeRead(t, rd, mode, 1) },

@@ -2,7 +2,7 @@ package wire
 
 import (
 	"bufio"
-	"bytes"
+	"encoding/binary"
 )
 
 // DataWriter encodes content for DATA (RFC 5321 4.5.2): it puts a dot before
@@ -28,41 +28,84 @@ func NewDataWriter(w *bufio.Writer) *DataWriter {
 
 // Write encodes p. The first error is final.
 func (d *DataWriter) Write(p []byte) (int, error) {
-	if d.err != nil || len(p) == 0 {
-		return 0, d.err
+	done := 0
+	for d.err == nil && done < len(p) {
+		if d.w.Available() < wordRoom && d.w.Buffered() > 0 {
+			if d.err = d.w.Flush(); d.err != nil {
+				break
+			}
+		}
+		n, encoded := d.encodeWords(p[done:], d.w.AvailableBuffer())
+		if n > 0 {
+			if _, d.err = d.w.Write(encoded); d.err != nil {
+				break
+			}
+			done += n
+			d.prev, d.last = p[done-2], p[done-1]
+		}
+		for octets := wordLen; octets > 0 && done < len(p); octets-- {
+			if d.err = d.encode(p[done]); d.err != nil {
+				break
+			}
+			done++
+		}
 	}
-	from := 0 // what lies before has been written
-	for at := 0; ; at++ {
-		n := bytes.IndexByte(p[at:], '.')
-		if n < 0 {
-			break
+	return done, d.err
+}
+
+// encode writes one octet.
+func (d *DataWriter) encode(c byte) error {
+	if c == '.' && (d.last == '\n' || d.last == '\r') { // RFC 5321 4.5.2
+		if err := d.w.WriteByte('.'); err != nil {
+			return err
 		}
-		at += n
-		before := d.last
-		if at > 0 {
-			before = p[at-1]
+	}
+	d.prev, d.last = d.last, c
+	return d.w.WriteByte(c)
+}
+
+// wordRoom is how much room encodeWords wants for a word, in octets.
+const wordRoom = 2 * wordLen
+
+// encodeWords encodes the words of p for which out, which is empty, has room.
+// It returns how many octets of p they are, and what they became.
+func (d *DataWriter) encodeWords(p, out []byte) (int, []byte) {
+	out = out[:cap(out)]
+	i, o := 0, 0
+	var line uint64 // the octet before was a CR or LF
+	if d.last == '\n' || d.last == '\r' {
+		line = 1 << (wordLen - 1)
+	}
+	for i+wordLen <= len(p) && o+wordRoom <= len(out) {
+		for line == 0 && i+blockLen+wordLen <= len(p) && o+blockLen+wordRoom <= len(out) && plain(p[i:]) {
+			copy(out[o:o+blockLen], p[i:i+blockLen])
+			i, o = i+blockLen, o+blockLen
 		}
-		if before != '\n' && before != '\r' {
+		x := binary.LittleEndian.Uint64(p[i:])
+		i += wordLen
+		ends := lanes(x, '\r') | lanes(x, '\n')
+		dots := behind(ends, line) & lanes(x, '.')
+		line = ends >> carry
+		if dots == 0 {
+			binary.LittleEndian.PutUint64(out[o:], x)
+			o += wordLen
 			continue
 		}
-		if _, d.err = d.w.Write(p[from:at]); d.err != nil {
-			return from, d.err
+		// Half a word at a time, since it may grow by half.
+		const half, halfBits = wordLen / 2, wordLen / 2 * 8
+		for range 2 {
+			y, todo, n := x&(1<<halfBits-1), dots&(1<<halfBits-1), half
+			for ; todo != 0; n++ {
+				low := below(todo)
+				y = y&low | (low+1)*'.' | y&^low<<wordLen
+				todo = todo & (todo - 1) << wordLen
+			}
+			binary.LittleEndian.PutUint64(out[o:], y)
+			o += n
+			x, dots = x>>halfBits, dots>>halfBits
 		}
-		if d.err = d.w.WriteByte('.'); d.err != nil {
-			return at, d.err
-		}
-		from = at
 	}
-	if _, d.err = d.w.Write(p[from:]); d.err != nil {
-		return from, d.err
-	}
-	if len(p) > 1 {
-		d.prev = p[len(p)-2]
-	} else {
-		d.prev = d.last
-	}
-	d.last = p[len(p)-1]
-	return len(p), nil
+	return i, out[:o]
 }
 
 // Close writes the end of the content and flushes; it does not close what is
