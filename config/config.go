@@ -70,19 +70,22 @@ type Range struct{ From, To netip.Addr }
 
 // ReceiveConnector is one [[receive_connector]] (reference 1.4).
 type ReceiveConnector struct {
-	Name             string
-	Enabled          bool
-	Comment          string
-	Bindings         []netip.AddrPort
-	RemoteIPRanges   []Range
-	Banner           string // empty: "220 <fqdn> ESMTP Postern ready at <date>" style default
-	FQDN             string // never empty: defaults to server.fqdn
-	PermissionGroups []string
-	Grant            []string
-	Deny             []string
-	AuthMechanism    []string
-	RequireTLS       bool
-	ImplicitTLS      bool
+	Name           string
+	Enabled        bool
+	Comment        string
+	Bindings       []netip.AddrPort
+	RemoteIPRanges []Range
+	// ProxyProtocolFrom are the proxies whose connections begin with a PROXY
+	// header.
+	ProxyProtocolFrom []Range
+	Banner            string // empty: "220 <fqdn> ESMTP Postern ready at <date>" style default
+	FQDN              string // never empty: defaults to server.fqdn
+	PermissionGroups  []string
+	Grant             []string
+	Deny              []string
+	AuthMechanism     []string
+	RequireTLS        bool
+	ImplicitTLS       bool
 
 	RequireEHLODomain    bool
 	EHLODomainValidation string // strict | lenient | off

@@ -65,6 +65,11 @@ func receiveScope() []key {
 			Field: in(func(c *ReceiveConnector) any { return &c.RemoteIPRanges }),
 		},
 		{
+			Name: "proxy_protocol_from", Type: list(addressRange(), 0, once[Range]), Default: []any{},
+			Doc:   "The proxies, written as in `remote_ip_ranges`, whose connections to these bindings begin with a PROXY header (version 1 or 2) that names the client. From them nothing else is taken, and what they say of the client is believed: the connector is chosen by it.",
+			Field: in(func(c *ReceiveConnector) any { return &c.ProxyProtocolFrom }),
+		},
+		{
 			Name: "banner", Type: banner(), Default: "",
 			Doc:   "The greeting. When empty, `220`, the connector's `fqdn` and the date.",
 			Field: in(func(c *ReceiveConnector) any { return &c.Banner }),

@@ -100,7 +100,7 @@ func (s *session) storageFailed(what string, err error) {
 
 // storageTrouble tells the event log of it.
 func (s *session) storageTrouble(what string, err error) {
-	s.server.trouble.tell(s.server.logger, what, err, "connector", s.connector.Name, "session", s.id)
+	s.server.trouble.tell(s.server.logger.Error, what, err, "connector", s.connector.Name, "session", s.id)
 }
 
 // errTooMuch ends the reading of refused content that is too long to read to

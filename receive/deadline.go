@@ -14,6 +14,8 @@ import (
 const (
 	// handshakeTimeout bounds a TLS handshake from its first octet to its last.
 	handshakeTimeout = 30 * time.Second
+	// proxyTimeout bounds a PROXY header from its first octet to its last.
+	proxyTimeout = 5 * time.Second
 	// writeTimeout bounds one batch of replies to a client that does not read.
 	// Deadlines are set again only when half of it is gone.
 	writeTimeout = 2 * time.Minute
@@ -75,8 +77,11 @@ type deadlines struct {
 	busy    bool // in DATA: stop does not interrupt
 }
 
-func (d *deadlines) start(conn net.Conn, c *config.ReceiveConnector, now time.Time) {
-	d.conn, d.idle = conn, c.ConnectionInactivityTimeout
+func (d *deadlines) start(conn net.Conn) { d.conn = conn }
+
+// limit sets the limits of the connector, once it is known.
+func (d *deadlines) limit(c *config.ReceiveConnector, now time.Time) {
+	d.idle = c.ConnectionInactivityTimeout
 	if c.ConnectionTimeout > 0 && c.ConnectionTimeout != config.Unlimited {
 		d.end = now.Add(c.ConnectionTimeout)
 	}
@@ -159,6 +164,17 @@ func (d *deadlines) beforeWrite() error {
 	}
 	d.write = now.Add(writeTimeout)
 	return d.conn.SetWriteDeadline(d.write)
+}
+
+// proxyHeader sets the deadline of a whole PROXY header.
+func (d *deadlines) proxyHeader() error {
+	d.started, d.due = time.Now(), limitProxyTimeout
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.interrupted(); err != nil {
+		return err
+	}
+	return d.conn.SetReadDeadline(d.started.Add(proxyTimeout))
 }
 
 // handshake sets the deadline of a whole TLS handshake.

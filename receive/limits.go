@@ -4,19 +4,21 @@ package receive
 // explanation. Where a key of the configuration sets the limit, it is the
 // key's name.
 const (
-	limitInactivity  = "connection_inactivity_timeout"
-	limitTimeout     = "connection_timeout"
-	limitHandshake   = "handshake_timeout"
-	limitDataRate    = "min_data_rate"
-	limitConnections = "max_inbound_connection"
-	limitErrors      = "max_protocol_errors"
-	limitMessageSize = "max_message_size"
-	limitHeaderSize  = "max_header_size"
-	limitHopCount    = "max_hop_count"
-	limitRecipients  = "max_recipients_per_message"
-	limitLine        = "max_command_line"
-	limitWrite       = "write_timeout"
-	limitStorage     = "storage"
+	limitInactivity   = "connection_inactivity_timeout"
+	limitTimeout      = "connection_timeout"
+	limitHandshake    = "handshake_timeout"
+	limitDataRate     = "min_data_rate"
+	limitProxyHeader  = "proxy_header"
+	limitProxyTimeout = "proxy_header_timeout"
+	limitConnections  = "max_inbound_connection"
+	limitErrors       = "max_protocol_errors"
+	limitMessageSize  = "max_message_size"
+	limitHeaderSize   = "max_header_size"
+	limitHopCount     = "max_hop_count"
+	limitRecipients   = "max_recipients_per_message"
+	limitLine         = "max_command_line"
+	limitWrite        = "write_timeout"
+	limitStorage      = "storage"
 )
 
 // maxCommandLine is how long a command line may be, CRLF included: the 512

@@ -9,8 +9,8 @@ import (
 	"postern/config"
 )
 
-// Lint says what is worth knowing about the Receive connectors: who may relay
-// and who may send as us. All findings are warnings; what a configuration can't
+// Lint says what is worth knowing about the Receive connectors: who may relay,
+// who may send as us, and whose word is believed. All findings are warnings; what a configuration can't
 // run with, package config refuses.
 func Lint(cfg *config.Config) []config.Finding {
 	var out []config.Finding
@@ -21,8 +21,15 @@ func Lint(cfg *config.Config) []config.Finding {
 		}
 		path := fmt.Sprintf("receive_connector[%d]", i)
 		out = append(out, lintSubmit(c, path)...)
-		out = append(out, lintRelay(c, path)...)
-		out = append(out, lintSenders(c, path, cfg.AcceptedDomains)...)
+		out = append(out, lintProxies(cfg.ReceiveConnectors, i, path)...)
+		public, ok := publicRange(c, slices.ContainsFunc(cfg.ReceiveConnectors, func(o config.ReceiveConnector) bool {
+			return o.Enabled && len(o.ProxyProtocolFrom) > 0 && shareBinding(c, &o)
+		}))
+		if !ok {
+			continue
+		}
+		out = append(out, lintRelay(c, path, public)...)
+		out = append(out, lintSenders(c, path, public, cfg.AcceptedDomains)...)
 	}
 	return out
 }
@@ -50,10 +57,9 @@ func lintSubmit(c *config.ReceiveConnector, path string) []config.Finding {
 		`add "anonymous", or "servers" with "external_authoritative" in auth_mechanism to trust the hosts in remote_ip_ranges`)}
 }
 
-// lintRelay names the way in which strangers may relay.
-func lintRelay(c *config.ReceiveConnector, path string) []config.Finding {
-	public, ok := publicRange(c)
-	if !ok || !RightsOf(c, 0).Has(Submit|AcceptAnyRecipient) {
+// lintRelay names the way in which strangers from a public range may relay.
+func lintRelay(c *config.ReceiveConnector, path, public string) []config.Finding {
+	if !RightsOf(c, 0).Has(Submit | AcceptAnyRecipient) {
 		return nil
 	}
 	if rightSet(c.Grant).Has(AcceptAnyRecipient) {
@@ -66,10 +72,10 @@ func lintRelay(c *config.ReceiveConnector, path string) []config.Finding {
 		"narrow remote_ip_ranges to our own servers, or take external_authoritative out of auth_mechanism")}
 }
 
-// lintSenders names connectors where strangers may send as us.
-func lintSenders(c *config.ReceiveConnector, path string, domains []config.AcceptedDomain) []config.Finding {
-	public, ok := publicRange(c)
-	if !ok || !RightsOf(c, 0).Has(Submit|AcceptAnySender|AcceptAuthoritativeDomainSender) {
+// lintSenders names connectors where strangers from a public range may send as
+// us.
+func lintSenders(c *config.ReceiveConnector, path, public string, domains []config.AcceptedDomain) []config.Finding {
+	if !RightsOf(c, 0).Has(Submit | AcceptAnySender | AcceptAuthoritativeDomainSender) {
 		return nil
 	}
 	for _, d := range domains {
@@ -104,18 +110,26 @@ const (
 	maxAllHosts = 4 * maxHosts
 )
 
-// publicRange describes the ranges of the connector that hold strangers: public
-// addresses, and more than an administrator would know one by one. A connector
-// that only listens on loopback has none.
-func publicRange(c *config.ReceiveConnector) (text string, ok bool) {
-	loopback := len(c.Bindings) > 0
-	for _, b := range c.Bindings {
-		loopback = loopback && b.Addr().Unmap().IsLoopback()
-	}
-	if loopback {
+// publicRange describes the ranges of the connector that hold strangers. A
+// connector that only listens on loopback has none, unless a proxy brings them.
+func publicRange(c *config.ReceiveConnector, proxied bool) (text string, ok bool) {
+	if !proxied && onLoopback(c) {
 		return "", false
 	}
-	ranges, all := publicRanges(c), 0
+	return publicPart(c.RemoteIPRanges)
+}
+
+// onLoopback reports whether nobody but this host can connect.
+func onLoopback(c *config.ReceiveConnector) bool {
+	return len(c.Bindings) > 0 && !slices.ContainsFunc(c.Bindings, func(b netip.AddrPort) bool {
+		return !b.Addr().Unmap().IsLoopback()
+	})
+}
+
+// publicPart describes the part of some ranges that holds strangers: public
+// addresses, and more than an administrator would know one by one.
+func publicPart(of []config.Range) (text string, ok bool) {
+	ranges, all := publicRanges(of), 0
 	for _, r := range ranges {
 		n, known := hosts(r)
 		if !known {
@@ -129,11 +143,11 @@ func publicRange(c *config.ReceiveConnector) (text string, ok bool) {
 	return fmt.Sprintf("%s and other ranges, together %d hosts", rangeText(ranges[0]), all), true
 }
 
-// publicRanges lists the ranges of the connector that are not private, with
-// those that overlap or adjoin each other as one.
-func publicRanges(c *config.ReceiveConnector) []config.Range {
+// publicRanges lists those ranges that are not private, with those that overlap
+// or adjoin each other as one.
+func publicRanges(of []config.Range) []config.Range {
 	var ranges []config.Range
-	for _, r := range c.RemoteIPRanges {
+	for _, r := range of {
 		if r := (config.Range{From: plainAddr(r.From), To: plainAddr(r.To)}); !private(r) {
 			ranges = append(ranges, r)
 		}

@@ -48,9 +48,7 @@ func protocolError(code int) bool { return code >= 500 && code <= 504 || code ==
 // note logs what a reply says to us alone, and counts the limit it names.
 func (s *session) note(r *wire.Reply) {
 	if r.Limit != "" {
-		s.server.metrics.Counter("receive_limits",
-			metrics.Label{Name: "connector", Value: s.connector.Name},
-			metrics.Label{Name: "limit", Value: r.Limit}).Inc()
+		s.countLimit(r.Limit)
 	}
 	if s.log == nil {
 		return
@@ -61,6 +59,13 @@ func (s *session) note(r *wire.Reply) {
 	case r.Log != "":
 		s.log.Info(r.Log, "reason")
 	}
+}
+
+// countLimit counts a limit that was reached.
+func (s *session) countLimit(limit string) {
+	s.server.metrics.Counter("receive_limits",
+		metrics.Label{Name: "connector", Value: s.connector.Name},
+		metrics.Label{Name: "limit", Value: limit}).Inc()
 }
 
 // logReceived writes a command line to the log, without secrets. A client may

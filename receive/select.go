@@ -30,6 +30,11 @@ type Selection struct {
 	Connector *config.ReceiveConnector
 	// Candidates are all connectors in the order of the configuration.
 	Candidates []Candidate
+	// Proxy is a connector because of which a connection from remote must begin
+	// with a PROXY header, nil when there is none. The selection is then for
+	// what the proxy does for itself, its health checks; what it passes on is
+	// selected by the client's address in the place of remote.
+	Proxy *config.ReceiveConnector
 }
 
 // Select chooses the Receive connector for a connection from remote to local
@@ -43,6 +48,9 @@ func Select(connectors []config.ReceiveConnector, local, remote netip.AddrPort) 
 	s := Selection{Candidates: make([]Candidate, len(connectors))}
 	for i := range connectors {
 		s.Candidates[i].match(&connectors[i], local, remote)
+		if s.Proxy == nil && takesProxy(&connectors[i], local, remote) {
+			s.Proxy = &connectors[i]
+		}
 	}
 	if winner < 0 {
 		return s

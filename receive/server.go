@@ -111,6 +111,7 @@ type Server struct {
 	configuring sync.Mutex
 	unmatched   *metrics.Counter
 	trouble     trouble
+	proxies     trouble // with PROXY headers
 
 	work sync.WaitGroup // every goroutine
 
@@ -215,38 +216,39 @@ func (s *Server) begin() bool {
 // serve finds the connector of a connection and runs the session.
 func (s *Server) serve(conn net.Conn, port uint16) {
 	defer conn.Close()
-	local, remote := addrPort(conn.LocalAddr()), addrPort(conn.RemoteAddr())
-	snap := s.snapshot.Load()
-	i := choose(snap.configs, netip.AddrPortFrom(local.Addr(), port), remote)
-	if i < 0 {
-		s.unmatched.Inc()
-		s.logger.Warn("no receive connector takes the connection", "local", local.String(), "remote", remote.String())
-		refuse(conn, replyNotAvailable)
-		return
-	}
-	c := &snap.connectors[i]
-	c.connections.Inc()
-	overfull := !c.enter()
-	if !overfull {
-		defer c.leave()
-	}
-
 	x := &session{
-		server: s, snapshot: snap, connector: c, conn: conn,
-		local: local, remote: remote, id: s.ids.Next(),
+		server: s, snapshot: s.snapshot.Load(), conn: conn, id: s.ids.Next(),
+		local: addrPort(conn.LocalAddr()), remote: addrPort(conn.RemoteAddr()),
 	}
 	defer func() {
 		if r := recover(); r != nil {
-			s.logger.Error("a session panicked; its connection is closed", "connector", c.Name, "session", x.id,
-				"remote", remote.String(), "panic", r, "stack", string(debug.Stack()))
+			s.logger.Error("a session panicked; its connection is closed", "connector", x.name(), "session", x.id,
+				"remote", x.remote.String(), "panic", r, "stack", string(debug.Stack()))
 		}
 	}()
-	x.deadlines.start(conn, c.ReceiveConnector, time.Now())
+	x.deadlines.start(conn)
 	if !s.enrol(&x.deadlines) {
 		return
 	}
 	defer s.leave(&x.deadlines)
-	x.run(overfull)
+	defer x.countOut()
+
+	bound := netip.AddrPortFrom(x.local.Addr(), port)
+	if !x.unwrap(bound) {
+		return
+	}
+	i := choose(x.snapshot.configs, bound, x.remote)
+	if i < 0 {
+		s.unmatched.Inc()
+		s.logger.Warn("no receive connector takes the connection", "local", x.local.String(), "remote", x.remote.String())
+		x.deadlines.last(refuseTimeout)
+		conn.Write(replyNotAvailable.Append(nil, true))
+		return
+	}
+	x.connector = &x.snapshot.connectors[i]
+	x.connector.connections.Inc()
+	x.deadlines.limit(x.connector.ReceiveConnector, time.Now())
+	x.run(!x.countIn(x.connector))
 }
 
 func (s *Server) enrol(d *deadlines) bool {
@@ -263,13 +265,6 @@ func (s *Server) leave(d *deadlines) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.sessions, d)
-}
-
-// refuse says one thing to a connection that has no session.
-func refuse(conn net.Conn, reply interface{ Append([]byte, bool) []byte }) {
-	if conn.SetDeadline(time.Now().Add(refuseTimeout)) == nil {
-		conn.Write(reply.Append(nil, true))
-	}
 }
 
 // Shutdown closes the listeners, tells sessions that wait for a command

@@ -25,8 +25,10 @@ type session struct {
 	// conn is what is read and written: the connection, or TLS over it.
 	conn          net.Conn
 	local, remote netip.AddrPort
+	proxy         *proxied // nil: the client came by itself
 	id            string
 	log           *logs.Session // nil: not logged
+	counted       *connector    // whose sessions this is one of
 	reader        *wire.Reader
 	out           *[]byte // replies to come; nil when there are none
 	readErr       error   // why nothing more is read
@@ -55,6 +57,7 @@ func (s *session) run(overfull bool) {
 		s.log = s.server.log.Session(c.Name, s.id, s.local, s.remote)
 	}
 	s.log.Connect()
+	s.logProxy()
 	s.reader = s.server.readers.Get().(*wire.Reader)
 	s.reader.Reset(s)
 	defer s.end()

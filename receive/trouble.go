@@ -1,27 +1,26 @@
 package receive
 
 import (
-	"log/slog"
 	"sync"
 	"time"
 )
 
-// troubleInterval is how often the event log is told of storage trouble while
-// it lasts. Each refusal stands in the protocol log and the metrics.
+// troubleInterval is how often the event log is told of one kind of trouble
+// while it lasts. Each refusal stands in the protocol log and the metrics.
 const troubleInterval = time.Minute
 
-// trouble tells the event log of storage trouble: at once when it begins, then
-// at intervals with the number of messages that were refused meanwhile. A full
-// disk is an ordinary day and must not fill what is left of it with logs. The
-// zero value works.
+// trouble tells the event log of one kind of trouble: at once when it begins,
+// then at intervals with the number of messages or connections that were
+// refused meanwhile. A full disk is an ordinary day and must not fill what is
+// left of it with logs. The zero value works.
 type trouble struct {
 	mu     sync.Mutex
 	told   time.Time
 	untold int
 }
 
-// tell reports one message that could not be taken.
-func (t *trouble) tell(logger *slog.Logger, what string, err error, attrs ...any) {
+// tell reports one refusal to a method of a logger.
+func (t *trouble) tell(log func(string, ...any), what string, err error, attrs ...any) {
 	t.mu.Lock()
 	now := time.Now()
 	if !t.told.IsZero() && now.Sub(t.told) < troubleInterval {
@@ -36,5 +35,5 @@ func (t *trouble) tell(logger *slog.Logger, what string, err error, attrs ...any
 	if untold > 0 {
 		attrs = append(attrs, "refused_meanwhile", untold)
 	}
-	logger.Error(what, attrs...)
+	log(what, attrs...)
 }

@@ -17,7 +17,7 @@ func TestTroubleIsToldOnceAMinute(t *testing.T) {
 		logger := slog.New(slog.NewTextHandler(&out, nil))
 		var tr trouble
 		for range 150 { // one a second
-			tr.tell(logger, "can't store a message", errors.New("full"), "session", "A")
+			tr.tell(logger.Error, "can't store a message", errors.New("full"), "session", "A")
 			time.Sleep(time.Second)
 		}
 		lines := strings.Split(strings.TrimSpace(out.String()), "\n")
