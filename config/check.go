@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // check judges how the keys of a file go together. It looks at no key that
@@ -126,6 +127,10 @@ func (d *decoder) checkQueue(q *Queue) {
 		}
 		d.fail("queue."+at, fmt.Sprintf("%s: one domain may have more connections (max_per_domain_outbound_connections) than all together (max_outbound_connections)", at),
 			"write max_per_domain_outbound_connections no larger than max_outbound_connections")
+	}
+	if d.read("queue", "message_retry_interval") && q.MessageRetryInterval > 0 && q.MessageRetryInterval < time.Second {
+		d.fail("queue.message_retry_interval", fmt.Sprintf("message_retry_interval: %q is out of range", FormatDuration(q.MessageRetryInterval)),
+			"write 1s or more, or 0s to leave it to retry")
 	}
 	if d.read("queue", "delay_notification", "message_expiration") && q.DelayNotification >= q.MessageExpiration {
 		at := "delay_notification"

@@ -209,6 +209,8 @@ type Queue struct {
 	MessageExpiration               time.Duration
 	DelayNotification               time.Duration
 	Retry                           []RetryStep
+	MessageRetryInterval            time.Duration // zero: Retry drives both clocks
+	MaxIdleTimeBeforeResubmit       time.Duration
 	MaxOutboundConnections          int64
 	MaxPerDomainOutboundConnections int64
 }

@@ -120,6 +120,8 @@ func TestFindings(t *testing.T) {
 			`edge.toml:5:23: retry: "1m x0" is out of range; write an interval from 1s to 20d with how often it is waited, from 1 to 1000: "10m x6"`,
 			`edge.toml:5:32: retry: "1m x 4" is not a retry step; write an interval from 1s to 20d with how often it is waited, from 1 to 1000: "10m x6"`,
 			`edge.toml:5:42: retry: "x4" is not a retry step; write an interval from 1s to 20d with how often it is waited, from 1 to 1000: "10m x6"`}},
+		{"message retry", receiveHead + "[queue]\nmessage_retry_interval = \"10ms\"", []string{
+			`edge.toml:5:1: message_retry_interval: "10ms" is out of range; write 1s or more, or 0s to leave it to retry`}},
 		{"no retry", receiveHead + "[queue]\nretry = []", []string{
 			`edge.toml:5:1: retry: the list is empty; write at least one retry step`}},
 

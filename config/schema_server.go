@@ -140,6 +140,16 @@ func queueTable() *table {
 				Field: in(func(q *Queue) any { return &q.Retry }),
 			},
 			{
+				Name: "message_retry_interval", Type: duration(0, day), Default: "0s",
+				Doc:   "How long a message waits that a host refused for now (4xx), whatever the number of its tries, 1s at least; with 0s `retry` says how long.",
+				Field: in(func(q *Queue) any { return &q.MessageRetryInterval }),
+			},
+			{
+				Name: "max_idle_time_before_resubmit", Type: duration(time.Minute, 30*day), Default: "12h",
+				Doc:   "After what time in which no host of a next hop took a connection all the queue's messages are routed anew.",
+				Field: in(func(q *Queue) any { return &q.MaxIdleTimeBeforeResubmit }),
+			},
+			{
 				Name: "max_outbound_connections", Type: limit(1, maxCount), Default: int64(1000),
 				Doc:   "The most connections to next hops at one time.",
 				Field: in(func(q *Queue) any { return &q.MaxOutboundConnections }),

@@ -1,15 +1,11 @@
 package queue
 
 import (
-	"time"
-
 	"postern/internal/dsn"
 	"postern/internal/message"
 	"postern/queue/spool"
 	"postern/routing"
 )
-
-func nowNano() int64 { return time.Now().UnixNano() }
 
 // group is the recipients of a message that share a next hop.
 type group struct {
@@ -84,11 +80,11 @@ func (q *Queue) admit(id message.ID, e *message.Envelope) {
 		all[i] = i
 	}
 	groups, refused := routes(router, e, all)
-	now := time.Now()
+	now := q.now()
 	for g := range groups {
-		groups[g].due = now.UnixNano()
+		groups[g].due = now
 	}
-	it := item{id: id, arrived: e.Arrived.UnixNano(), gen: gen, delayTold: !delayOwed(e, nil)}
+	it := item{id: id, arrived: q.arrival(e), gen: gen, delayTold: !delayOwed(e, nil)}
 	var f *flight
 	if len(refused) > 0 {
 		// It is locked before a worker can see it, so that nobody sees the
@@ -101,10 +97,10 @@ func (q *Queue) admit(id message.ID, e *message.Envelope) {
 	if f != nil {
 		q.flights[id] = f
 	}
-	q.queueGroups(it, len(e.Recipients), groups, now.UnixNano())
+	q.queueGroups(it, len(e.Recipients), groups, now)
 	q.mu.Unlock()
 	if f != nil {
-		events := q.conclude(f, &message.Update{At: now, Outcomes: refused}, routing.NextHop{})
+		events := q.conclude(f, &message.Update{At: q.wall(), Outcomes: refused}, routing.NextHop{})
 		f.mu.Unlock()
 		q.tell(events)
 		q.release(f)
@@ -160,11 +156,17 @@ func (q *Queue) takeUp(e *spool.Entry) {
 	q.mu.Lock()
 	router, gen := q.settings.Router, q.gen
 	q.mu.Unlock()
-	now := time.Now()
+	now := q.now()
 	groups, refused := routes(router, e.Envelope, st.Pending())
-	it := item{id: e.ID, arrived: e.Envelope.Arrived.UnixNano(), gen: gen, delayTold: !delayOwed(e.Envelope, st)}
+	it := item{id: e.ID, arrived: q.arrival(e.Envelope), gen: gen, delayTold: !delayOwed(e.Envelope, st)}
+	if expiration := q.expiration(); it.arrived+int64(expiration) <= now {
+		// Its time ran out while nothing could be tried, or so says a wall
+		// clock that was wrong once.
+		it.arrived = now - int64(expiration) + int64(min(expiration, lastChance))
+		it.delayTold = true
+	}
 	for g := range groups {
-		groups[g].due, groups[g].deferred = earliestDue(st, groups[g].recipients, now), anyDeferred(st, groups[g].recipients)
+		groups[g].due, groups[g].deferred = q.earliestDue(st, groups[g].recipients), anyDeferred(st, groups[g].recipients)
 	}
 	for _, o := range refused {
 		for _, i := range o.Recipients {
@@ -174,22 +176,18 @@ func (q *Queue) takeUp(e *spool.Entry) {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.queueGroups(it, len(e.Envelope.Recipients), groups, now.UnixNano())
+	q.queueGroups(it, len(e.Envelope.Recipients), groups, now)
 	if owes(e.Envelope, st) || len(groups) == 0 {
-		q.addChore(chore{due: now.UnixNano(), kind: choreNotify, id: e.ID})
+		q.addChore(chore{due: now, kind: choreNotify, id: e.ID})
 	}
 }
 
 // earliestDue is when the first of the recipients is to be tried: those
 // without outcome at once.
-func earliestDue(st *message.State, recipients []int, now time.Time) int64 {
+func (q *Queue) earliestDue(st *message.State, recipients []int) int64 {
 	due := never
 	for _, i := range recipients {
-		r := &st.Recipients[i]
-		if r.Status == message.Pending || r.Due.IsZero() {
-			return now.UnixNano()
-		}
-		due = min(due, r.Due.UnixNano())
+		due = min(due, q.dueOf(&st.Recipients[i]))
 	}
 	return due
 }
@@ -259,12 +257,12 @@ func (q *Queue) reroute(f *flight, d *destination, it *item, list []int) (stay [
 	q.mu.Unlock()
 	groups, refused := routes(router, f.envelope, list)
 	if len(refused) > 0 {
-		events = q.conclude(f, &message.Update{At: time.Now(), Outcomes: refused}, d.hop)
+		events = q.conclude(f, &message.Update{At: q.wall(), Outcomes: refused}, d.hop)
 	}
 	it.gen = gen
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	now := nowNano()
+	now := q.now()
 	for g := range groups {
 		to := q.destination(&groups[g])
 		if to == d {

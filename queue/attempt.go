@@ -30,17 +30,17 @@ func (q *Queue) attempt(d *destination, it item, epoch uint32) {
 		ID: it.id, Envelope: f.envelope, Recipients: list, Size: f.size,
 		Open: func() (message.Content, error) { return q.store.Content(it.id) },
 	})
-	now := time.Now()
+	now := q.now()
 	cut := q.ctx.Err() != nil
 	rule := q.judge(d, epoch, &report, now, cut)
 
 	f.mu.Lock()
-	u := &message.Update{At: now, Attempts: report.Attempts, Outcomes: rule.outcomes(f.state, list, &report, cut)}
+	u := &message.Update{At: q.wall(), Attempts: report.Attempts, Outcomes: rule.outcomes(f.state, list, &report, cut)}
 	var events []Event
 	if len(u.Outcomes) > 0 || len(u.Attempts) > 0 {
 		events = q.conclude(f, u, d.hop)
 	}
-	next = q.remainder(f, d, it, now)
+	next = q.remainder(f, d, it)
 	f.mu.Unlock()
 	q.tell(events)
 	q.land(d, it, next)
@@ -53,7 +53,7 @@ func (q *Queue) prepare(f *flight, d *destination, it *item) (list []int, next *
 	list = q.mine(f, d)
 	q.mu.Lock()
 	stale := it.gen != q.gen
-	expired := it.arrived+int64(q.schedule.expiration) <= nowNano()
+	expired := it.arrived+int64(q.schedule.expiration) <= q.now()
 	q.mu.Unlock()
 	var events []Event
 	switch {
@@ -70,18 +70,18 @@ func (q *Queue) prepare(f *flight, d *destination, it *item) (list []int, next *
 
 // verdict is what an attempt means for the recipients that stay.
 type verdict struct {
-	now      time.Time
+	queue    *Queue
 	until    int64 // of the queue's Retry state; zero when a host was reached
 	schedule *schedule
 	after    time.Duration // at least so long
 }
 
 // judge updates the queue's Retry state by what an attempt found.
-func (q *Queue) judge(d *destination, epoch uint32, r *message.Report, now time.Time, cut bool) *verdict {
+func (q *Queue) judge(d *destination, epoch uint32, r *message.Report, now int64, cut bool) *verdict {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	s := q.schedule
-	v := &verdict{now: now, schedule: &s, after: r.RetryAfter}
+	v := &verdict{queue: q, schedule: &s, after: r.RetryAfter}
 	switch {
 	case cut: // it says nothing about the next hop
 	case r.Unreachable:
@@ -146,15 +146,15 @@ func (v *verdict) outcomes(st *message.State, list []int, r *message.Report, cut
 // due is when a message is tried again after so many attempts.
 func (v *verdict) due(tries int) time.Time {
 	if v.until != 0 {
-		return time.Unix(0, v.until)
+		return v.queue.wallTime(v.until)
 	}
-	return v.now.Add(v.schedule.wait(tries, v.after))
+	return v.queue.wall().Add(v.schedule.messageWait(tries, v.after))
 }
 
 // remainder is the item for the recipients that are still pending, nil when
 // there are none. Recipients that joined while the attempt was under way are
 // tried at once. Called with f.mu held.
-func (q *Queue) remainder(f *flight, d *destination, it item, now time.Time) *item {
+func (q *Queue) remainder(f *flight, d *destination, it item) *item {
 	left := q.mine(f, d) // before tidySplit, without which all that is left would be d's
 	q.mu.Lock()
 	q.tidySplit(f)
@@ -162,7 +162,7 @@ func (q *Queue) remainder(f *flight, d *destination, it item, now time.Time) *it
 	if len(left) == 0 {
 		return nil
 	}
-	it.due = earliestDue(f.state, left, now)
+	it.due = q.earliestDue(f.state, left)
 	it.deferred = anyDeferred(f.state, left)
 	return &it
 }
@@ -179,7 +179,7 @@ func (q *Queue) unloadable(d *destination, it item, err error) {
 	}
 	q.log.Error("a queued message can't be read; it will be tried again", "id", it.id, "after", loadRetry, "error", err)
 	q.counters.loadFailures.Add(1)
-	it.due = nowNano() + int64(loadRetry) + int64(jitter(loadRetry))
+	it.due = q.now() + int64(loadRetry) + int64(jitter(loadRetry))
 	q.land(d, it, &it)
 }
 
@@ -192,7 +192,7 @@ func (q *Queue) conclude(f *flight, u *message.Update, hop routing.NextHop) []Ev
 	q.record(f, u)
 	events := q.outcomeEvents(f, u, hop)
 	if owes(f.envelope, f.state) {
-		now := nowNano()
+		now := q.now()
 		due := now
 		if len(f.state.Pending()) > 0 {
 			due += int64(mergeFailures)

@@ -16,7 +16,7 @@ type chore struct {
 	kind choreKind
 	id   message.ID
 	dest *destination // choreExpire: pinned; choreDelay: whose trouble to tell of
-	item item         // choreExpire
+	item item         // choreExpire, choreDelay
 	// flight of a choreSave, which holds a reference to it
 	flight *flight
 }
@@ -78,7 +78,7 @@ func (h *choreHeap) pop() chore {
 // addChore gives the clerks something to do. Called with mu held.
 func (q *Queue) addChore(c chore) {
 	q.chores.push(c)
-	if now := nowNano(); c.due > now {
+	if now := q.now(); c.due > now {
 		q.wakeBy(c.due)
 	} else {
 		q.startClerks(now)
@@ -99,7 +99,7 @@ func (q *Queue) clerk() {
 	defer q.done.Done()
 	q.mu.Lock()
 	for q.phase == running && len(q.chores) > 0 {
-		now := nowNano()
+		now := q.now()
 		if q.chores[0].due > now {
 			q.wakeBy(q.chores[0].due)
 			break
@@ -146,7 +146,7 @@ func (q *Queue) do(c *chore) {
 func (q *Queue) again(c *chore, wait time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	c.due = nowNano() + int64(wait)
+	c.due = q.now() + int64(wait)
 	q.addChore(*c)
 }
 
@@ -154,7 +154,7 @@ func (q *Queue) again(c *chore, wait time.Duration) {
 func (q *Queue) holdOff() time.Duration {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return time.Duration(q.storageUntil - nowNano())
+	return time.Duration(q.storageUntil - q.now())
 }
 
 // failed puts a chore off after trouble with the storage, and all others that
@@ -163,7 +163,7 @@ func (q *Queue) holdOff() time.Duration {
 func (q *Queue) failed(c *chore, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if now := nowNano(); now >= q.storageUntil {
+	if now := q.now(); now >= q.storageUntil {
 		wait := min(storageRetry<<min(q.storageFailures, 8), maxStorageRetry)
 		q.storageFailures++
 		q.storageUntil = now + int64(wait)
@@ -192,7 +192,7 @@ func (q *Queue) onMessage(c *chore) error {
 		q.expire(f, c)
 		return nil
 	case choreDelay:
-		return f.report(func() error { return q.notifyDelay(f, c.dest) })
+		return f.report(func() error { return q.notifyDelay(f, c.dest, c.item.arrived) })
 	default:
 		return f.report(func() error { return q.notifyEnds(f) })
 	}
@@ -203,7 +203,7 @@ func (q *Queue) unpin(d *destination, next *item) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	d.pins--
-	now := nowNano()
+	now := q.now()
 	if next != nil {
 		q.enqueue(d, *next, now)
 		return
@@ -215,7 +215,7 @@ func (q *Queue) unpin(d *destination, next *item) {
 // expire gives up the recipients of an item.
 func (q *Queue) expire(f *flight, c *chore) {
 	q.mu.Lock()
-	still := c.item.arrived+int64(q.schedule.expiration) <= nowNano()
+	still := c.item.arrived+int64(q.schedule.expiration) <= q.now()
 	reason := q.troubleOf(c.dest)
 	q.mu.Unlock()
 	if !still { // the expiration was raised meanwhile
@@ -223,8 +223,7 @@ func (q *Queue) expire(f *flight, c *chore) {
 		return
 	}
 	f.mu.Lock()
-	now := time.Now()
-	u := &message.Update{At: now}
+	u := &message.Update{At: q.wall()}
 	for _, i := range q.mine(f, c.dest) {
 		r := &f.state.Recipients[i]
 		last := r.Reply
@@ -281,13 +280,13 @@ func (q *Queue) rerouteUnreachable() {
 		}
 		it := u.pop()
 		u.pins++
-		q.settle(u, nowNano())
+		q.settle(u, q.now())
 		q.mu.Unlock()
 		q.rerouteItem(u, it)
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.addChore(chore{due: nowNano(), kind: choreReroute})
+	q.addChore(chore{due: q.now(), kind: choreReroute})
 }
 
 func (q *Queue) rerouteItem(u *destination, it item) {

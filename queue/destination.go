@@ -50,8 +50,8 @@ type destination struct {
 // trouble is what a queue in Retry tells an administrator.
 type trouble struct {
 	reply message.Reply
-	first time.Time
-	last  time.Time
+	first int64 // the queue's time
+	last  int64
 }
 
 // limit is how many deliveries may run at a time.
@@ -146,18 +146,18 @@ func (d *destination) finish(id message.ID) {
 
 // fail records that an attempt begun in the given epoch reached no host, and
 // returns when the queue tries again.
-func (d *destination) fail(now time.Time, epoch uint32, reply message.Reply, atLeast time.Duration, s *schedule) int64 {
+func (d *destination) fail(now int64, epoch uint32, reply message.Reply, atLeast time.Duration, s *schedule) int64 {
 	d.connected = false
 	if epoch == d.epoch {
 		d.epoch++
 		d.failures++
-		d.until = now.Add(s.wait(d.failures, atLeast)).UnixNano()
+		d.until = now + int64(s.wait(d.failures, atLeast))
 	}
 	if d.trouble == nil {
 		d.trouble = &trouble{first: now}
 	}
 	d.trouble.reply, d.trouble.last = reply, now
-	return max(d.until, now.UnixNano())
+	return max(d.until, now)
 }
 
 // succeed records that an attempt reached a host: Retry ends at once.

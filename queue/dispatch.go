@@ -35,7 +35,7 @@ func (q *Queue) overdue(d *destination, it *item, now int64) (taken bool) {
 		return true
 	}
 	it.delayTold = true
-	q.addChore(chore{due: now, kind: choreDelay, id: it.id, dest: d})
+	q.addChore(chore{due: now, kind: choreDelay, id: it.id, dest: d, item: *it})
 	return false
 }
 
@@ -101,9 +101,10 @@ func (q *Queue) keepTime() {
 		case <-timer.C:
 		}
 		q.mu.Lock()
-		now := nowNano()
+		now := q.now()
+		q.wakeups++
 		q.tick(now)
-		next := now + int64(heartbeat)
+		next := never
 		if len(q.clock) > 0 {
 			next = min(next, q.clock[0].key)
 		}
@@ -116,11 +117,14 @@ func (q *Queue) keepTime() {
 	}
 }
 
-// tick does everything whose time has come. Called with mu held.
+// tick does everything whose time has come, or a good part of it, and what is
+// left the next time, so that others get the lock in between. Called with mu
+// held.
 func (q *Queue) tick(now int64) {
-	for len(q.clock) > 0 && q.clock[0].key <= now {
+	for seen := 0; len(q.clock) > 0 && q.clock[0].key <= now && seen < tickBatch; seen++ {
 		d := q.clock[0]
 		if len(d.items) > 0 && d.sweepAt <= now {
+			seen += len(d.items) / 10 // a look at an item costs that much less
 			d.sweep(now, &q.schedule, func(it *item) bool { return q.overdue(d, it, now) })
 		}
 		if d.idleSince != 0 && d.idleSince+int64(queueMaxIdle) <= now {
@@ -180,7 +184,7 @@ func (q *Queue) work() {
 // take takes the next item to be tried and counts it as in flight. Called with
 // mu held.
 func (q *Queue) take() (d *destination, it item, epoch uint32, ok bool) {
-	now := nowNano()
+	now := q.now()
 	for {
 		d := q.next()
 		if d == nil {
@@ -203,7 +207,7 @@ func (q *Queue) take() (d *destination, it item, epoch uint32, ok bool) {
 func (q *Queue) land(d *destination, it item, next *item) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	now := nowNano()
+	now := q.now()
 	d.finish(it.id)
 	q.busy--
 	if next == nil {

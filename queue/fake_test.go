@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -255,6 +256,8 @@ type world struct {
 	store   *fakeStore
 	options Options
 	began   time.Time
+	// jump is how far the wall clock was set, in nanoseconds.
+	jump atomic.Int64
 
 	mu        sync.Mutex
 	calls     []call
@@ -295,6 +298,7 @@ func (w *world) start() {
 	if s, ok := w.options.Store.(*fakeStore); ok {
 		q.newDraft = s.create
 	}
+	q.wall = func() time.Time { return time.Now().Add(time.Duration(w.jump.Load())) }
 	w.q = q
 	if err := q.Start(context.Background()); err != nil {
 		w.t.Fatal(err)

@@ -93,7 +93,7 @@ func (q *Queue) record(f *flight, u *message.Update) {
 		q.mu.Lock()
 		f.refs++
 		q.unsaved++
-		q.addChore(chore{due: nowNano() + int64(storageRetry), kind: choreSave, id: f.id, flight: f})
+		q.addChore(chore{due: q.now() + int64(storageRetry), kind: choreSave, id: f.id, flight: f})
 		q.mu.Unlock()
 	}
 }

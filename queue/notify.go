@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"postern/internal/dsn"
 	"postern/internal/message"
@@ -62,9 +61,9 @@ func (q *Queue) notifyEnds(f *flight) error {
 // notifyDelay tells the sender that a message is late for all recipients who
 // are still pending, whatever queue they stand in, in one notification. Called
 // within f.report.
-func (q *Queue) notifyDelay(f *flight, d *destination) error {
+func (q *Queue) notifyDelay(f *flight, d *destination, arrived int64) error {
 	q.mu.Lock()
-	until := f.envelope.Arrived.Add(q.schedule.expiration)
+	until := q.wallTime(arrived + int64(q.schedule.expiration))
 	q.mu.Unlock()
 	f.mu.Lock()
 	var list []int
@@ -86,7 +85,7 @@ func (q *Queue) notifyDelay(f *flight, d *destination) error {
 	}
 	q.mu.Unlock()
 	f.mu.Unlock()
-	if len(list) == 0 || !time.Now().Before(until) {
+	if len(list) == 0 || !q.wall().Before(until) {
 		return nil
 	}
 	id, err := q.notify(f, &dsn.Report{Kind: dsn.Delay, Recipients: recipients, RetryUntil: until})
@@ -107,7 +106,7 @@ func reported(st *message.State, list []int) []dsn.Recipient {
 
 // recordNotified records that a notification of that kind was stored.
 func (q *Queue) recordNotified(f *flight, u *message.Update, id message.ID, kind dsn.Kind) {
-	u.At = time.Now()
+	u.At = q.wall()
 	f.mu.Lock()
 	if f.state.Done {
 		f.mu.Unlock()
@@ -134,7 +133,7 @@ func (q *Queue) notify(f *flight, r *dsn.Report) (message.ID, error) {
 	q.mu.Lock()
 	r.ReportingMTA, r.From = q.settings.ReportingMTA, q.settings.Postmaster
 	q.mu.Unlock()
-	r.ID, r.Envelope, r.Now = f.id, f.envelope, time.Now()
+	r.ID, r.Envelope, r.Now = f.id, f.envelope, q.wall()
 
 	id, err := q.compose(r, true)
 	var unreadable *readError

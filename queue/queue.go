@@ -86,6 +86,8 @@ type Queue struct {
 	onEvent   func(Event)
 	log       *slog.Logger
 	newDraft  func() (draft, error)
+	epoch     time.Time        // when the queue's time begins
+	wall      func() time.Time // the wall clock
 
 	// ctx is that of every delivery; cancel cuts them.
 	ctx    context.Context
@@ -116,6 +118,7 @@ type Queue struct {
 	clerks       int // running
 	unsaved      int // flights with updates that could not be stored
 	items        int // items anywhere
+	wakeups      uint64
 
 	// storageUntil is how long no notification is tried after trouble with the
 	// storage, storageFailures how often in a row there was some.
@@ -143,6 +146,7 @@ func New(o Options) (*Queue, error) {
 	}
 	q := &Queue{
 		store: o.Store, deliverer: o.Deliverer, onEvent: o.OnEvent, log: o.Logger,
+		epoch: time.Now(), wall: time.Now,
 		kick: make(chan struct{}, 1), stop: make(chan struct{}),
 		gen:          1,
 		destinations: make(map[routing.NextHop]*destination),
@@ -201,7 +205,7 @@ func (q *Queue) Start(ctx context.Context) error {
 	q.phase = running
 	q.done.Add(1)
 	go q.keepTime()
-	now := nowNano()
+	now := q.now()
 	if q.staleUnreachable() {
 		q.addChore(chore{due: now, kind: choreReroute})
 	}
@@ -264,13 +268,13 @@ func (q *Queue) submit(ctx context.Context, d draft, e *message.Envelope) error 
 	}
 	id := d.ID()
 	if e.Arrived.IsZero() {
-		e.Arrived = time.Now()
+		e.Arrived = q.wall()
 	}
 	if err := d.Commit(ctx, e); err != nil {
 		return fmt.Errorf("queue: store the message: %w", err)
 	}
 	q.counters.submitted.Add(1)
-	q.onEvent(Event{Kind: Submitted, At: time.Now(), ID: id, Envelope: e})
+	q.onEvent(Event{Kind: Submitted, At: q.wall(), ID: id, Envelope: e})
 	q.admit(id, e)
 	return nil
 }
@@ -283,7 +287,7 @@ func (q *Queue) Reconfigure(s Settings) {
 	defer q.mu.Unlock()
 	q.use(s)
 	q.gen++
-	now := time.Now().UnixNano()
+	now := q.now()
 	for _, d := range q.destinations {
 		if d.failures > 0 {
 			d.until = now

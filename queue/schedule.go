@@ -12,6 +12,7 @@ import (
 const (
 	defaultExpiration = 48 * time.Hour
 	defaultDelay      = 4 * time.Hour
+	defaultResubmit   = 12 * time.Hour
 	defaultOutbound   = 1000
 	defaultPerDomain  = 20
 	jitterPart        = 5                // jitter is at most a fifth of the interval, later only
@@ -21,12 +22,13 @@ const (
 	maxStorageRetry   = time.Minute
 	loadRetry         = time.Minute
 	queueMaxIdle      = 3 * time.Minute
-	heartbeat         = time.Minute // how late a jump of the wall clock is noticed at most
+	lastChance        = time.Hour // what a message found expired at the start still gets
 	mergeFailures     = 10 * time.Second
 	maxClerks         = 8
 	maxUnsaved        = 1000
 	sweepCost         = 5 * time.Microsecond // for each item: a sweep takes about a thousandth of the time
 	sweepBatch        = 4096
+	tickBatch         = 10000
 	rerouteBatch      = 256
 )
 
@@ -36,6 +38,8 @@ const never int64 = 1<<63 - 1
 // schedule is [queue] in the form in which it is used.
 type schedule struct {
 	steps      []config.RetryStep
+	message    time.Duration // of a message's own clock; zero: steps
+	resubmit   time.Duration
 	expiration time.Duration
 	delay      time.Duration
 	workers    int
@@ -44,7 +48,8 @@ type schedule struct {
 }
 
 func newSchedule(c config.Queue) schedule {
-	s := schedule{steps: c.Retry, expiration: c.MessageExpiration, delay: c.DelayNotification}
+	s := schedule{steps: c.Retry, expiration: c.MessageExpiration, delay: c.DelayNotification,
+		message: c.MessageRetryInterval, resubmit: c.MaxIdleTimeBeforeResubmit}
 	if len(s.steps) == 0 {
 		s.steps = []config.RetryStep{{Interval: time.Minute, Count: 4}, {Interval: 10 * time.Minute, Count: 6}, {Interval: 30 * time.Minute, Count: 1}}
 	}
@@ -53,6 +58,9 @@ func newSchedule(c config.Queue) schedule {
 	}
 	if s.delay <= 0 {
 		s.delay = defaultDelay
+	}
+	if s.resubmit <= 0 {
+		s.resubmit = defaultResubmit
 	}
 	bound := func(n int64, otherwise int64) int {
 		if n <= 0 {
@@ -81,6 +89,15 @@ func (s *schedule) interval(n int) time.Duration {
 // wait is interval with jitter, but at least atLeast.
 func (s *schedule) wait(n int, atLeast time.Duration) time.Duration {
 	d := max(s.interval(n), atLeast)
+	return d + jitter(d)
+}
+
+// messageWait is wait for a message that was refused for now after n tries.
+func (s *schedule) messageWait(n int, atLeast time.Duration) time.Duration {
+	if s.message == 0 {
+		return s.wait(n, atLeast)
+	}
+	d := max(s.message, atLeast)
 	return d + jitter(d)
 }
 

@@ -63,7 +63,7 @@ type QueueInfo struct {
 func (q *Queue) Snapshot() []QueueInfo {
 	q.mu.Lock()
 	list := make([]QueueInfo, 0, len(q.destinations)+1)
-	now := nowNano()
+	now := q.now()
 	for _, d := range q.destinations {
 		list = append(list, q.describe(d, now))
 	}
@@ -91,18 +91,21 @@ func (q *Queue) describe(d *destination, now int64) QueueInfo {
 		}
 	}
 	if oldest != never {
-		i.Oldest = time.Unix(0, oldest)
+		i.Oldest = q.wallTime(oldest)
 	}
 	if d.unreachable {
 		i.Name = UnreachableName
 	} else if at := d.readyAt(&q.schedule); at != never {
-		i.NextDue = time.Unix(0, at)
+		i.NextDue = q.wallTime(at)
 	}
-	if d.trouble != nil {
-		i.LastError, i.FirstRetry, i.LastRetry = d.trouble.reply, d.trouble.first, d.trouble.last
+	if t := d.trouble; t != nil {
+		i.LastError = t.reply
+		if t.first != 0 {
+			i.FirstRetry, i.LastRetry = q.wallTime(t.first), q.wallTime(t.last)
+		}
 	}
 	if d.failures > 0 {
-		i.RetryCount, i.NextRetry = d.failures, time.Unix(0, d.until)
+		i.RetryCount, i.NextRetry = d.failures, q.wallTime(d.until)
 	}
 	return i
 }
@@ -196,6 +199,8 @@ type Stats struct {
 	// messages, counted once for each delivery queue they stand in; InFlight,
 	// Deferred and Unreachable are parts of Items.
 	Queues, InRetry, Items, InFlight, Deferred, Unreachable int
+	// Wakeups is how often the queue looked what is due, since the start.
+	Wakeups uint64
 	// Chores are pieces of work that wait for a clerk, Unsaved messages with
 	// outcomes that could not be stored yet.
 	Chores, Unsaved int
@@ -216,7 +221,7 @@ func (q *Queue) Stats() Stats {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	s.Queues, s.Items, s.InFlight = len(q.destinations), q.items, q.busy
+	s.Queues, s.Items, s.InFlight, s.Wakeups = len(q.destinations), q.items, q.busy, q.wakeups
 	s.Unreachable, s.Chores, s.Unsaved = len(q.unreachable.items), len(q.chores), q.unsaved
 	s.Deferred = q.unreachable.deferred
 	for _, d := range q.destinations {

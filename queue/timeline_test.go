@@ -13,6 +13,10 @@ import (
 	"postern/routing"
 )
 
+// answers are the two ways not to take a message for now, each with a clock of
+// its own.
+var answers = map[string]func(*message.Delivery) message.Report{"unreachable": unreachable, "greylisted": postpone}
+
 // checkIntervals holds the gaps between attempts against the schedule.
 func checkIntervals(t *testing.T, calls []call, steps []config.RetryStep, until time.Duration) {
 	t.Helper()
@@ -36,7 +40,7 @@ func checkIntervals(t *testing.T, calls []call, steps []config.RetryStep, until 
 
 // TestTimeline follows a message from its arrival to its expiry, 48 hours on.
 func TestTimeline(t *testing.T) {
-	for name, answer := range map[string]func(*message.Delivery) message.Report{"unreachable": unreachable, "greylisted": postpone} {
+	for name, answer := range answers {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, nil)
@@ -111,6 +115,28 @@ func TestOtherSchedule(t *testing.T) {
 		}
 		w.settled()
 	})
+}
+
+// TestMessageRetryInterval: message_retry_interval is the message's own clock;
+// the next hop's goes on by the schedule.
+func TestMessageRetryInterval(t *testing.T) {
+	for name, answer := range answers {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, func(w *world) { w.options.Queue.MessageRetryInterval = 15 * time.Minute })
+				defer w.stop()
+				w.always(answer)
+				w.submit(envelope("kim@there.example"))
+				time.Sleep(48*time.Hour + time.Second)
+				var steps []config.RetryStep
+				if name == "greylisted" {
+					steps = []config.RetryStep{{Interval: 15 * time.Minute, Count: 1}}
+				}
+				checkIntervals(t, w.callsTo("there.example"), steps, 48*time.Hour)
+				w.settled()
+			})
+		})
+	}
 }
 
 func TestJitter(t *testing.T) {
@@ -255,7 +281,7 @@ func TestMessageRetry(t *testing.T) {
 
 // TestRetryAfter: a hint of the deliverer holds longer than the schedule.
 func TestRetryAfter(t *testing.T) {
-	for name, answer := range map[string]func(*message.Delivery) message.Report{"unreachable": unreachable, "greylisted": postpone} {
+	for name, answer := range answers {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, nil)
