@@ -59,7 +59,9 @@ func (c *conn) authenticate(ctx context.Context) *failure {
 		return f
 	}
 	if reply.Code != 235 {
-		return fail("Authentication with the smart host failed: %s", oneLine(reply.String()))
+		f := fail("Authentication with the smart host failed: %s", oneLine(reply.String()))
+		f.intact = reply.Code >= 400 // else the exchange is not over (RFC 4954 4)
+		return f
 	}
 	c.log.Info(a.Username, "authenticated")
 	return nil

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -120,6 +122,14 @@ var tweaks = map[string]func(b *bench, d *message.Delivery){
 	"never": func(_ *bench, d *message.Delivery) { d.Envelope.Recipients[0].Notify = message.NotifyNever },
 	"required": func(b *bench, _ *message.Delivery) {
 		b.connector.TLS, b.connector.TLSAuthLevel = config.TLSRequired, config.EncryptionOnly
+	},
+	"auth": func(b *bench, _ *message.Delivery) {
+		file := filepath.Join(b.t.TempDir(), "pass")
+		if err := os.WriteFile(file, []byte("secret\n"), 0o600); err != nil {
+			b.t.Fatal(err)
+		}
+		b.connector.SmartHosts = []config.SmartHost{{Host: "mx.test"}}
+		b.connector.SmartHostAuth.Mechanism, b.connector.SmartHostAuth.Username, b.connector.SmartHostAuth.PasswordFile = authBasic, "edge", file
 	},
 	"ignore":  func(b *bench, _ *message.Delivery) { b.connector.TLS = config.TLSIgnoreSTARTTLS },
 	"huge":    func(_ *bench, d *message.Delivery) { d.Size = 50_000_000 },

@@ -51,7 +51,7 @@ func (c *conn) deliver(ctx context.Context, r *run) (message.Reply, *failure) {
 		if f := r.openContent(); f != nil {
 			return f.reply, f
 		}
-		n := min(len(r.pending), c.batchSize())
+		n := c.batchSize(r)
 		t := &transaction{c: c, r: r, piped: c.ext.Pipelining,
 			chunked: c.ext.Chunking && (r.d.Envelope.Body == message.BodyBinaryMIME || r.d.Size >= chunkingFrom)}
 		batch, rest := r.pending[:n:n], r.pending[n:]
@@ -91,13 +91,23 @@ func (c *conn) remoteOf(f *failure) string {
 	return ""
 }
 
-func (c *conn) batchSize() int {
+// batchSize is how many of the pending recipients the next transaction has.
+func (c *conn) batchSize(r *run) int {
 	n := defaultRecipients
 	if m := c.ext.Limits.RcptMax; m > 0 { // RFC 9422 4.2
 		n = m
 	}
 	if c.rcptMax > 0 {
 		n = min(n, c.rcptMax)
+	}
+	n = min(n, len(r.pending))
+	if m := c.ext.Limits.RcptDomainMax; m > 0 { // RFC 9422 4.3
+		domains := make(map[string]bool)
+		for k, i := range r.pending[:n] {
+			if domains[message.DomainKey(r.d.Envelope.Recipients[i].Address.Domain)] = true; len(domains) > m {
+				return k
+			}
+		}
 	}
 	return n
 }
@@ -161,8 +171,10 @@ func (t *transaction) compose(batch []int) *failure {
 		return &failure{phase: phaseMAIL, intact: true, reply: composeReply(err, [3]int{5, 1, 7})}
 	}
 	b = t.add(b)
+	peer := c.ext
+	peer.SMTPUTF8 = peer.SMTPUTF8 && wire.NeedsSMTPUTF8(r.d.Envelope)
 	for _, i := range batch {
-		grown, err := wire.AppendRcpt(b, &r.d.Envelope.Recipients[i], c.ext)
+		grown, err := wire.AppendRcpt(b, &r.d.Envelope.Recipients[i], peer)
 		if err != nil {
 			t.last = composeReply(err, [3]int{5, 1, 3})
 			r.settle([]int{i}, message.Failed, t.last, "")

@@ -35,7 +35,7 @@ func appendHello(b []byte, verb, name string) ([]byte, error) {
 // too, undeclared: converting it would break its signatures (RFC 6152 3 leaves
 // only that or refusing it).
 func AppendMail(b []byte, e *message.Envelope, peer Extensions, size int64) ([]byte, error) {
-	utf8 := e.SMTPUTF8 || !isASCII(e.From.Local)
+	utf8 := NeedsSMTPUTF8(e)
 	if err := refuse(e, utf8, peer); err != nil {
 		return b, err
 	}
@@ -73,6 +73,10 @@ func AppendMail(b []byte, e *message.Envelope, peer Extensions, size int64) ([]b
 	}
 	return append(c, "\r\n"...), nil
 }
+
+// NeedsSMTPUTF8 reports whether the MAIL command of an envelope has SMTPUTF8.
+// Without it no command of the transaction may hold UTF-8 (RFC 6531 3.4).
+func NeedsSMTPUTF8(e *message.Envelope) bool { return e.SMTPUTF8 || !isASCII(e.From.Local) }
 
 // refuse tells what the peer can't do for the message.
 func refuse(e *message.Envelope, utf8 bool, peer Extensions) error {
