@@ -15,7 +15,8 @@ type command struct {
 	bare bool
 	// hello: only after HELO or EHLO (RFC 5321 4.1.4).
 	hello bool
-	// tls: only under TLS where the connector requires it (RFC 3207 4).
+	// tls: only under TLS where the connector requires it: all but EHLO,
+	// STARTTLS, NOOP and QUIT (RFC 3207 4).
 	tls bool
 	// unknown: a verb of no command.
 	unknown bool
@@ -27,7 +28,7 @@ func commandOf(verb string) command {
 	case "EHLO":
 		return command{run: (*session).ehlo}
 	case "HELO":
-		return command{run: (*session).hello}
+		return command{run: (*session).hello, tls: true}
 	case "STARTTLS":
 		return command{run: (*session).startTLS, bare: true, hello: true}
 	case "MAIL":
@@ -39,17 +40,17 @@ func commandOf(verb string) command {
 	case "BDAT": // whatever stands against it, its chunk must be read
 		return command{run: (*session).bdat}
 	case "RSET":
-		return command{run: (*session).rset, bare: true}
+		return command{run: (*session).rset, bare: true, tls: true}
 	case "NOOP":
 		return command{run: (*session).noop}
 	case "VRFY":
 		return command{run: (*session).vrfy, tls: true}
 	case "HELP":
-		return command{run: (*session).help}
+		return command{run: (*session).help, tls: true}
 	case "QUIT":
 		return command{run: (*session).quit, bare: true}
 	case "EXPN", "SEND", "SOML", "SAML", "TURN": // known and not there (RFC 5321 4.2.4)
-		return command{run: (*session).notImplemented}
+		return command{run: (*session).notImplemented, tls: true}
 	}
 	return command{run: (*session).unrecognized, unknown: true}
 }

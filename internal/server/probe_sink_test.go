@@ -40,7 +40,7 @@ func (l *probeLetter) split() (trace, rest string) {
 		field := l.content[n:end]
 		ours := fields == 0 && strings.HasPrefix(field, "Received: ") ||
 			fields > 0 && strings.HasPrefix(field, "Message-ID: <"+l.id()+"@") ||
-			fields > 0 && strings.HasPrefix(field, "Date: ") && strings.HasSuffix(l.content[:n], ">\r\n")
+			fields > 0 && strings.HasPrefix(field, "Date: ") // no probe begins with one
 		if !ours {
 			break
 		}

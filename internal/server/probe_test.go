@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -18,6 +19,13 @@ import (
 // probeGroups are the tables of cases.
 var probeGroups = []struct{ name, table string }{
 	{"greeting", greetingProbes},
+	{"commands", commandProbes},
+	{"data", dataProbes},
+	{"tls", tlsProbes},
+	{"utf8", utf8Probes},
+	{"dsn", dsnProbes},
+	{"bdat", bdatProbes},
+	{"pipelining", pipeliningProbes},
 	{"mail", mailProbes},
 	{"rcpt", rcptProbes},
 }
@@ -57,6 +65,24 @@ type probeGateway struct {
 	accepted map[string]bool // by queue id
 }
 
+// probeListeners are the kinds of listeners that each connector has.
+var probeListeners = []string{"clear", "implicit"}
+
+// freePorts finds ports of 127.0.0.1, each unlike the others.
+func freePorts(t *testing.T, n int) []int {
+	t.Helper()
+	ports := make([]int, n)
+	for i := range ports {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close() // not before all are found
+		ports[i] = l.Addr().(*net.TCPAddr).Port
+	}
+	return ports
+}
+
 // newProbeGateway builds and starts a gateway.
 func newProbeGateway(t *testing.T) *probeGateway {
 	t.Helper()
@@ -78,9 +104,10 @@ name = "Hub"
 address_spaces = ["*"]
 smart_hosts = ["127.0.0.1:%d"]
 `, t.TempDir(), g.sink.port)
+	ports := freePorts(t, len(probeConnectors)*len(probeListeners))
 	for name, keys := range probeConnectors {
-		for _, listener := range []string{"clear", "implicit"} {
-			port := freePort(t)
+		for _, listener := range probeListeners {
+			port := ports[len(g.ports)]
 			g.ports[name+"/"+listener] = port
 			fmt.Fprintf(&b, `[[receive_connector]]
 name = "Probe %s %s"
