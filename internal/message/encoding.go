@@ -25,6 +25,7 @@ const (
 	envMessageID
 	envOrigin
 	envSubject
+	envAuth
 )
 
 // The tags of a Recipient.
@@ -45,6 +46,7 @@ const (
 	originProtocol
 	originInternal
 	originReportOf
+	originUser
 )
 
 // The tags of a Reply.
@@ -134,6 +136,7 @@ func AppendEnvelope(b []byte, e *Envelope) []byte {
 	b = appendTime(b, envArrived, e.Arrived)
 	b = appendString(b, envMessageID, e.MessageID)
 	b = appendString(b, envSubject, e.Subject)
+	b = appendString(b, envAuth, e.Auth)
 	return appendNested(b, envOrigin, func(b []byte) []byte {
 		o := &e.Origin
 		b = appendString(b, originConnector, o.Connector)
@@ -143,7 +146,8 @@ func AppendEnvelope(b []byte, e *Envelope) []byte {
 		b = appendString(b, originHelo, o.Helo)
 		b = appendString(b, originProtocol, o.Protocol)
 		b = appendBool(b, originInternal, o.Internal)
-		return appendUint(b, originReportOf, uint64(o.ReportOf))
+		b = appendUint(b, originReportOf, uint64(o.ReportOf))
+		return appendString(b, originUser, o.User)
 	})
 }
 
@@ -175,6 +179,8 @@ func DecodeEnvelope(b []byte) (*Envelope, error) {
 			e.MessageID = f.v
 		case envSubject:
 			e.Subject = f.v
+		case envAuth:
+			e.Auth = f.v
 		case envOrigin:
 			e.Origin = f.origin()
 		}
@@ -376,6 +382,8 @@ func (f *fields) origin() (o Origin) {
 			o.Internal = g.bool()
 		case originReportOf:
 			o.ReportOf = ID(g.uint())
+		case originUser:
+			o.User = g.v
 		}
 	}
 	f.fail(g.err)

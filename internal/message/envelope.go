@@ -55,6 +55,10 @@ type Envelope struct {
 	RequireTLS bool
 	Return     Return
 	EnvID      string
+	// Auth is the mailbox that AUTH= of MAIL gives as the originator
+	// (RFC 4954 5), when the client was trusted to say so; empty when it is not
+	// known, which stands for AUTH=<>.
+	Auth string
 	// Recipients are the forward paths, without duplicates, in the order of
 	// their RCPT commands. Outcomes refer to them by index.
 	Recipients []Recipient
@@ -99,6 +103,8 @@ type Origin struct {
 	// Protocol is the "with" keyword of the Received field: SMTP, ESMTP,
 	// ESMTPS, ESMTPA, ... (RFC 3848).
 	Protocol string
+	// User is the name that the client authenticated as; empty when it did not.
+	User string
 	// Internal marks a message made by this gateway.
 	Internal bool
 	// ReportOf is, for a delivery status notification, the message it
