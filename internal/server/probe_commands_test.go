@@ -330,7 +330,7 @@ S: 250 Recipient OK
 C: DATA
 S: 354
 C: .
-S: 250 <*> [InternalId=*, Hostname=edge.contoso.example] Queued mail for delivery
+S: 250 *[InternalId=*, Hostname=edge.contoso.example] Queued mail for delivery
 
 == the order may be anything that makes sense | RFC 5321 4.1.4
 C: MAIL FROM:<bob@fabrikam.example>

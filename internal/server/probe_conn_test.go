@@ -14,11 +14,15 @@ import (
 	"time"
 )
 
+// probeWait bounds what a session or a delivery may take; none takes a
+// fraction of it, but on a machine that has much else to do.
+const probeWait = time.Minute
+
 // probeMode is a way to reach the gateway.
 type probeMode struct {
 	name               string
 	starttls, implicit bool
-	proxy              string // what a proxy says first
+	proxy              string // what a proxy says first, for a client elsewhere
 }
 
 func (m probeMode) tls() bool { return m.starttls || m.implicit }
@@ -29,6 +33,9 @@ var probeModes = []probeMode{
 	{name: "clear"},
 	{name: "starttls", starttls: true},
 	{name: "implicit", implicit: true},
+	{name: "proxy1", proxy: "PROXY TCP4 203.0.113.5 192.0.2.10 40122 25\r\n"},
+	{name: "proxy1-implicit", proxy: "PROXY TCP6 2001:db8::5 2001:db8::10 40122 465\r\n", implicit: true},
+	{name: "proxy2", proxy: "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\xcb\x00\x71\x05\xc0\x00\x02\x0a\x9c\xba\x00\x19", starttls: true},
 }
 
 // tlsSessions spares the machine most of the key exchanges.
@@ -49,11 +56,11 @@ func (g *probeGateway) dial(mode probeMode, connector string) (*probeConn, error
 	if !ok {
 		return nil, fmt.Errorf("no connector is called %q", connector)
 	}
-	conn, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", port), wait)
+	conn, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", port), probeWait)
 	if err != nil {
 		return nil, err
 	}
-	conn.SetDeadline(time.Now().Add(wait))
+	conn.SetDeadline(time.Now().Add(probeWait))
 	c := &probeConn{Conn: conn, enhanced: connector != "plain"}
 	if err := c.open(mode); err != nil {
 		conn.Close()

@@ -200,7 +200,7 @@ func (s *probeSink) keep(l probeLetter) {
 
 // take waits for the message with that queue id.
 func (s *probeSink) take(id string) (*probeLetter, error) {
-	timeout := time.After(wait)
+	timeout := time.After(probeWait)
 	for {
 		s.mu.Lock()
 		l, changed := s.letters[id], s.changed

@@ -66,7 +66,7 @@ type probeGateway struct {
 }
 
 // probeListeners are the kinds of listeners that each connector has.
-var probeListeners = []string{"clear", "implicit"}
+var probeListeners = []string{"clear", "implicit", "proxy", "proxy-implicit"}
 
 // freePorts finds ports of 127.0.0.1, each unlike the others.
 func freePorts(t *testing.T, n int) []int {
@@ -121,6 +121,9 @@ message_rate_limit = "unlimited"
 tarpit_interval = "0s"
 implicit_tls = %t
 `, name, listener, port, strings.Contains(listener, "implicit"))
+			if strings.Contains(listener, "proxy") {
+				b.WriteString("proxy_protocol_from = [\"127.0.0.0/8\"]\n")
+			}
 			if !strings.Contains(keys, "max_protocol_errors") {
 				b.WriteString("max_protocol_errors = \"unlimited\"\n")
 			}

@@ -29,6 +29,40 @@ H: MAIL FROM:<bob@fabrikam.example>
 H: RCPT TO:<kim@contoso.example>
 H= from client.example ([*]) by edge.contoso.example ([*]) with ESMTP id
 
+== the trace and the greeting name the client behind a proxy | RFC 5321 4.4 | fresh in=proxy1,proxy2
+C: EHLO client.example
+S: 250-edge.contoso.example Hello [203.0.113.5]
+S: 250-...
+S: 250 LIMITS RCPTMAX=200
+C: MAIL FROM:<bob@fabrikam.example>
+S: 250
+C: RCPT TO:<kim@contoso.example>
+S: 250
+C: DATA
+S: 354
+C: .
+S: 250 2.6.0
+H: MAIL FROM:<bob@fabrikam.example>
+H: RCPT TO:<kim@contoso.example>
+H= from client.example ([203.0.113.5]) by edge.contoso.example ([127.0.0.1]) with
+
+== the trace and the greeting name the client behind a proxy, IPv6 | RFC 5321 4.4 | fresh in=proxy1-implicit
+C: EHLO client.example
+S: 250-edge.contoso.example Hello [IPv6:2001:db8::5]
+S: 250-...
+S: 250 LIMITS RCPTMAX=200
+C: MAIL FROM:<bob@fabrikam.example>
+S: 250
+C: RCPT TO:<kim@contoso.example>
+S: 250
+C: DATA
+S: 354
+C: .
+S: 250 2.6.0
+H: MAIL FROM:<bob@fabrikam.example>
+H: RCPT TO:<kim@contoso.example>
+H= from client.example ([IPv6:2001:db8::5]) by edge.contoso.example ([127.0.0.1]) with ESMTPS (TLS*) id
+
 == the trace says how it came, within TLS | RFC 3848, RFC 5321 4.4 | data in=tls
 C: .
 S: 250 2.6.0
