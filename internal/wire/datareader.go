@@ -212,12 +212,16 @@ func (d *DataReader) decodeWords(buf []byte, i, o int, strict bool) (int, int) {
 	if d.atLine {
 		line = 1 << (wordLen - 1)
 	}
+	block := i                 // where to look for a plain block again
 	for i+wordLen < len(buf) { // one octet more than a word
-		for cr|line == 0 && i+blockLen+wordLen < len(buf) && plain(buf[i:]) {
-			if o < i {
-				copy(buf[o:o+blockLen], buf[i:i+blockLen])
+		if i >= block && cr|line == 0 {
+			for i+blockLen+wordLen < len(buf) && plain(buf[i:]) {
+				if o < i {
+					copyBlock(buf[o:], buf[i:])
+				}
+				i, o = i+blockLen, o+blockLen
 			}
-			i, o = i+blockLen, o+blockLen
+			block = i + blockLen
 		}
 		x := binary.LittleEndian.Uint64(buf[i:])
 		crs, lfs := lanes(x, '\r'), lanes(x, '\n')
@@ -234,8 +238,8 @@ func (d *DataReader) decodeWords(buf []byte, i, o int, strict bool) (int, int) {
 				break
 			}
 			for ; dots != 0; kept-- { // close the gap of each dot
-				low := below(dots)
-				x = x&low | x>>wordLen&^low
+				moved := x >> wordLen
+				x = moved ^ (x^moved)&below(dots)
 				dots = dots & (dots - 1) >> wordLen
 			}
 		}

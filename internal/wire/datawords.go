@@ -32,6 +32,15 @@ func plain(p []byte) bool {
 	return ((a-lows)&^a|(b-lows)&^b|(c-lows)&^c|(d-lows)&^d)&highs == 0
 }
 
+// copyBlock copies 32 octets, upwards: dst may overlap src from before it.
+func copyBlock(dst, src []byte) {
+	dst, src = dst[:blockLen], src[:blockLen]
+	binary.LittleEndian.PutUint64(dst, binary.LittleEndian.Uint64(src))
+	binary.LittleEndian.PutUint64(dst[wordLen:], binary.LittleEndian.Uint64(src[wordLen:]))
+	binary.LittleEndian.PutUint64(dst[2*wordLen:], binary.LittleEndian.Uint64(src[2*wordLen:]))
+	binary.LittleEndian.PutUint64(dst[3*wordLen:], binary.LittleEndian.Uint64(src[3*wordLen:]))
+}
+
 // behind moves a mask to the lanes behind; carried is what the word before
 // moves into the first. What leaves the last lane is m>>carry.
 func behind(m, carried uint64) uint64 { return m<<wordLen | carried }
@@ -40,7 +49,7 @@ const carry = 64 - wordLen
 
 // below returns all bits of the lanes before the first of a mask, which is not
 // empty.
-func below(m uint64) uint64 { return (m&-m)>>(wordLen-1) - 1 }
+func below(m uint64) uint64 { return (m ^ (m - 1)) >> wordLen }
 
 // lineKind is what stands where a scan for bare line ends stops.
 type lineKind uint8
@@ -55,11 +64,14 @@ const (
 // scanBare looks for the first CR or LF in p that stands alone, and returns
 // how many octets precede it.
 func scanBare(p []byte) (int, lineKind) {
-	i := 0
-	var cr uint64 // a CR was the octet before
+	i, block := 0, 0 // the next octet; where to look for a plain block again
+	var cr uint64    // a CR was the octet before
 	for ; i+wordLen <= len(p); i += wordLen {
-		for cr == 0 && i+blockLen+wordLen <= len(p) && plain(p[i:]) {
-			i += blockLen
+		if i >= block && cr == 0 {
+			for i+blockLen+wordLen <= len(p) && plain(p[i:]) {
+				i += blockLen
+			}
+			block = i + blockLen
 		}
 		x := binary.LittleEndian.Uint64(p[i:])
 		crs := lanes(x, '\r')

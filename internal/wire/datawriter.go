@@ -71,15 +71,18 @@ const wordRoom = 2 * wordLen
 // It returns how many octets of p they are, and what they became.
 func (d *DataWriter) encodeWords(p, out []byte) (int, []byte) {
 	out = out[:cap(out)]
-	i, o := 0, 0
-	var line uint64 // the octet before was a CR or LF
+	i, o, block := 0, 0, 0 // block is where to look for a plain block again
+	var line uint64        // the octet before was a CR or LF
 	if d.last == '\n' || d.last == '\r' {
 		line = 1 << (wordLen - 1)
 	}
 	for i+wordLen <= len(p) && o+wordRoom <= len(out) {
-		for line == 0 && i+blockLen+wordLen <= len(p) && o+blockLen+wordRoom <= len(out) && plain(p[i:]) {
-			copy(out[o:o+blockLen], p[i:i+blockLen])
-			i, o = i+blockLen, o+blockLen
+		if i >= block && line == 0 {
+			for i+blockLen+wordLen <= len(p) && o+blockLen+wordRoom <= len(out) && plain(p[i:]) {
+				copyBlock(out[o:], p[i:])
+				i, o = i+blockLen, o+blockLen
+			}
+			block = i + blockLen
 		}
 		x := binary.LittleEndian.Uint64(p[i:])
 		i += wordLen
