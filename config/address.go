@@ -43,6 +43,17 @@ func ParseRange(s string) (Range, error) {
 	return r, nil
 }
 
+// checkScope holds the scope of an address to what can be the name of an
+// interface: netip takes anything behind the "%".
+func checkScope(a netip.Addr) error {
+	for _, c := range []byte(a.Zone()) {
+		if c <= ' ' || c > '~' || strings.IndexByte(`%/[]"'\`, c) >= 0 {
+			return fmt.Errorf("%s is no interface, so that the scope can't be told", quote(a.Zone()))
+		}
+	}
+	return nil
+}
+
 // prefixRange gives the first and the last address of a prefix.
 func prefixRange(p netip.Prefix) Range {
 	if p.Addr().Is4In6() && p.Bits() >= 96 {
@@ -107,12 +118,15 @@ func ParseSmartHost(s string) (SmartHost, error) {
 		return SmartHost{}, fmt.Errorf("%s is a URL, not a smart host: leave %q out", quote(s), scheme+"://")
 	}
 	if addr, err := netip.ParseAddr(s); err == nil {
+		if err := checkScope(addr); err != nil {
+			return SmartHost{}, fmt.Errorf("%s is not a smart host: %w", quote(s), err)
+		}
 		return SmartHost{Host: addr.Unmap().String()}, nil
 	}
 	if inside, ok := strings.CutPrefix(s, "["); ok {
 		host, rest, ok = strings.Cut(inside, "]")
 		addr, err := netip.ParseAddr(strings.TrimPrefix(host, "IPv6:"))
-		if !ok || err != nil {
+		if !ok || err != nil || checkScope(addr) != nil {
 			return SmartHost{}, fmt.Errorf("%s is not a smart host", quote(s))
 		}
 		host = addr.Unmap().String()
@@ -171,7 +185,7 @@ func binding() typed[netip.AddrPort] {
 		`"address:port", such as "0.0.0.0:25" or "[::]:25", with a port from 1 to 65535`,
 		func(s string) (netip.AddrPort, error) {
 			b, err := netip.ParseAddrPort(s)
-			if err != nil || b.Port() == 0 {
+			if err != nil || b.Port() == 0 || checkScope(b.Addr()) != nil {
 				return b, fmt.Errorf("%s is not a binding", quote(s))
 			}
 			return netip.AddrPortFrom(b.Addr().Unmap(), b.Port()), nil
@@ -182,11 +196,11 @@ func binding() typed[netip.AddrPort] {
 func nameServer() typed[netip.AddrPort] {
 	return parsed("name server", `"address" or "address:port", such as "127.0.0.1:53" or "[::1]:53"`,
 		func(s string) (netip.AddrPort, error) {
-			if a, err := netip.ParseAddr(s); err == nil {
+			if a, err := netip.ParseAddr(s); err == nil && checkScope(a) == nil {
 				return netip.AddrPortFrom(a.Unmap(), 53), nil
 			}
 			b, err := netip.ParseAddrPort(s)
-			if err != nil || b.Port() == 0 {
+			if err != nil || b.Port() == 0 || checkScope(b.Addr()) != nil {
 				return b, fmt.Errorf("%s is not the address of a name server", quote(s))
 			}
 			return netip.AddrPortFrom(b.Addr().Unmap(), b.Port()), nil
@@ -198,7 +212,7 @@ func address() typed[netip.Addr] {
 	return parsed("address", `an address, such as "192.0.2.12" or "2001:db8::12"`,
 		func(s string) (netip.Addr, error) {
 			a, err := netip.ParseAddr(s)
-			if err != nil {
+			if err != nil || checkScope(a) != nil {
 				return a, fmt.Errorf("%s is not an address", quote(s))
 			}
 			return a.Unmap(), nil

@@ -108,8 +108,30 @@ func FuzzParseRange(f *testing.F) {
 	})
 }
 
+// A scope is the name of an interface, and brings nothing else into a log or a
+// command.
+func TestScopes(t *testing.T) {
+	for s, ok := range map[string]bool{
+		"fe80::1%eth0": true, "fe80::1%eth0.5": true, "fe80::1%2": true, "fe80::1%a b": false, "fe80::1%a\r\nb": false,
+		"fe80::1%\x1b[2J": false, "fe80::1%a]": false, "fe80::1%\u00fc": false, "fe80::1%a%b": false,
+	} {
+		if _, err := ParseSmartHost(s); (err == nil) != ok {
+			t.Errorf("smart host %q: %v", s, err)
+		}
+		if _, faults := address().parse(s); (len(faults) == 0) != ok {
+			t.Errorf("address %q: %+v", s, faults)
+		}
+		if _, faults := nameServer().parse(s); (len(faults) == 0) != ok {
+			t.Errorf("name server %q: %+v", s, faults)
+		}
+		if _, faults := binding().parse("[" + s + "]:25"); (len(faults) == 0) != ok {
+			t.Errorf("binding %q: %+v", s, faults)
+		}
+	}
+}
+
 func FuzzParseSmartHost(f *testing.F) {
-	for _, s := range []string{"hub1.contoso.example", "HUB:2525", "10.0.0.11:25", "[2001:db8::11]:2525", "2001:db8::11", "[IPv6:::1]", "smtp://x", "x:0", "x:65536", "[10.0.0.1]:", "::ffff:10.0.0.1", "fe80::1%eth0"} {
+	for _, s := range []string{"hub1.contoso.example", "HUB:2525", "10.0.0.11:25", "[2001:db8::11]:2525", "2001:db8::11", "[IPv6:::1]", "smtp://x", "x:0", "x:65536", "[10.0.0.1]:", "::ffff:10.0.0.1", "fe80::1%eth0.5", "[fe80::1%eth0:1]:25", "::0% ", "[fe80::1%a\r\nb]:25"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
