@@ -372,4 +372,36 @@ S: 250
 == BINARYMIME where it is not offered | RFC 5321 4.1.1.11 | on=plain
 C: MAIL FROM:<bob@fabrikam.example> BODY=BINARYMIME
 S: 555
+
+== BDAT behind HELO | RFC 3030 2 | fresh
+C: HELO client.example
+S: 250
+C: MAIL FROM:<bob@fabrikam.example>
+S: 250
+C: RCPT TO:<kim@contoso.example>
+S: 250
+C: BDAT {n} LAST
+B: Subject: x
+S: 250 2.6.0
+
+== too many hops in chunks | RFC 5321 6.3 | rcpt on=small
+C: BDAT {n}
+B: Received: x
+B: Received: x
+B> Rece
+S: 250
+C: BDAT {n} LAST
+B: ived: x
+B: Received: x
+B:
+S: 554 5.4.6
+
+== a message refused in chunks ends the transaction | RFC 3030 2 | rcpt
+C: BDAT {n} LAST
+B> a{lf}b
+S: 550 5.6.11
+C: DATA
+S: 503 5.5.2
+C: MAIL FROM:<bob@fabrikam.example>
+S: 250
 `

@@ -22,6 +22,7 @@ const probeWait = time.Minute
 type probeMode struct {
 	name               string
 	starttls, implicit bool
+	pieces             bool   // what the client sends comes in small pieces
 	proxy              string // what a proxy says first, for a client elsewhere
 }
 
@@ -33,6 +34,7 @@ var probeModes = []probeMode{
 	{name: "clear"},
 	{name: "starttls", starttls: true},
 	{name: "implicit", implicit: true},
+	{name: "pieces", pieces: true},
 	{name: "proxy1", proxy: "PROXY TCP4 203.0.113.5 192.0.2.10 40122 25\r\n"},
 	{name: "proxy1-implicit", proxy: "PROXY TCP6 2001:db8::5 2001:db8::10 40122 465\r\n", implicit: true},
 	{name: "proxy2", proxy: "\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\xcb\x00\x71\x05\xc0\x00\x02\x0a\x9c\xba\x00\x19", starttls: true},
@@ -48,6 +50,26 @@ type probeConn struct {
 	r *bufio.Reader
 	// enhanced says whether the connector offers enhanced status codes.
 	enhanced bool
+	pieces   bool
+}
+
+// Write sends, in pieces of one to three octets where those are asked for, of a
+// thousand or so where there is much to send.
+func (c *probeConn) Write(p []byte) (int, error) {
+	if !c.pieces {
+		return c.Conn.Write(p)
+	}
+	for n := 0; n < len(p); {
+		size := 1 + n%3
+		if len(p) > 2000 {
+			size = 1009
+		}
+		m, err := c.Conn.Write(p[n:min(n+size, len(p))])
+		if n += m; err != nil {
+			return n, err
+		}
+	}
+	return len(p), nil
 }
 
 // dial opens a session and reads the greeting, in TLS where the mode is one.
@@ -61,7 +83,7 @@ func (g *probeGateway) dial(mode probeMode, connector string) (*probeConn, error
 		return nil, err
 	}
 	conn.SetDeadline(time.Now().Add(probeWait))
-	c := &probeConn{Conn: conn, enhanced: connector != "plain"}
+	c := &probeConn{Conn: conn, enhanced: connector != "plain", pieces: mode.pieces}
 	if err := c.open(mode); err != nil {
 		conn.Close()
 		return nil, err

@@ -324,4 +324,55 @@ C: RCPT TO:<kim@contoso.example> FOO
 S: 555
 C: DATA
 S: 503 5.5.2
+
+== a recipient twice is told of as the first time | RFC 3461 4.1 | mail
+C: RCPT TO:<kim@contoso.example> NOTIFY=NEVER
+S: 250
+C: RCPT TO:<kim@contoso.example> NOTIFY=SUCCESS
+S: 250
+C: DATA
+S: 354
+C: .
+S: 250 2.6.0
+H: MAIL FROM:<bob@fabrikam.example>
+H: RCPT TO:<kim@contoso.example> NOTIFY=NEVER
+
+== a long path in the trace | RFC 5322 2.1.1 | fresh
+C: EHLO {abcdefghi.*25}abcde
+S: 250
+C: MAIL FROM:<bob@fabrikam.example>
+S: 250
+C: RCPT TO:<{k*64}@{abcdefghi.*17}contoso.example>
+S: 250
+C: DATA
+S: 354
+C: .
+S: 250 2.6.0
+H: MAIL FROM:<bob@fabrikam.example>
+H: RCPT TO:<{k*64}@{abcdefghi.*17}contoso.example>
+H= for <kkkk*contoso.example>;
+
+== quotes in the trace | RFC 5321 4.4, For | mail
+C: RCPT TO:<"a;b> by x"@contoso.example>
+S: 250
+C: DATA
+S: 354
+C: .
+S: 250 2.6.0
+H: MAIL FROM:<bob@fabrikam.example>
+H: RCPT TO:<"a;b> by x"@contoso.example>
+
+== our address as IPv4 within IPv6 | RFC 5321 4.1.3 | mail
+C: RCPT TO:<postmaster@[IPv6:::ffff:127.0.0.1]>
+S: 250 2.1.5
+
+== somebody else at our address | RFC 5321 4.1.3 | mail
+C: RCPT TO:<kim@[127.0.0.1]>
+S: 250 2.1.5
+C: DATA
+S: 354
+C: .
+S: 250 2.6.0
+H: MAIL FROM:<bob@fabrikam.example>
+H: RCPT TO:<kim@contoso.example> ORCPT=rfc822;kim@[127.0.0.1]
 `

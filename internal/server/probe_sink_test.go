@@ -38,7 +38,7 @@ func (l *probeLetter) split() (trace, rest string) {
 			}
 		}
 		field := l.content[n:end]
-		ours := fields == 0 && strings.HasPrefix(field, "Received: ") ||
+		ours := fields == 0 && strings.HasPrefix(field, "Received:") ||
 			fields > 0 && strings.HasPrefix(field, "Message-ID: <"+l.id()+"@") ||
 			fields > 0 && strings.HasPrefix(field, "Date: ") // no probe begins with one
 		if !ours {
@@ -200,13 +200,22 @@ func (s *probeSink) keep(l probeLetter) {
 
 // take waits for the message with that queue id.
 func (s *probeSink) take(id string) (*probeLetter, error) {
+	l, err := s.takeAll(id, 1)
+	if err != nil {
+		return nil, err
+	}
+	return l[0], nil
+}
+
+// takeAll waits for n transactions of the message with that queue id.
+func (s *probeSink) takeAll(id string, n int) ([]*probeLetter, error) {
 	timeout := time.After(probeWait)
 	for {
 		s.mu.Lock()
 		l, changed := s.letters[id], s.changed
 		s.mu.Unlock()
-		if len(l) > 0 {
-			return l[0], nil
+		if len(l) >= n {
+			return l, nil
 		}
 		select {
 		case <-changed:

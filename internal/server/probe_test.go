@@ -27,6 +27,7 @@ var probeGroups = []struct{ name, table string }{
 	{"bdat", bdatProbes},
 	{"pipelining", pipeliningProbes},
 	{"mail", mailProbes},
+	{"parameters", parameterProbes},
 	{"rcpt", rcptProbes},
 }
 

@@ -175,4 +175,29 @@ S: 250
 H: MAIL FROM:<bob@fabrikam.example> SMTPUTF8
 H: RCPT TO:<k{xc3}{xad}m@contoso.example>
 H: RCPT TO:<ki{xcc}{x81}m@contoso.example>
+
+== VRFY of a name in UTF-8 | RFC 6531 3.7.4.2
+C: VRFY kím SMTPUTF8
+S: 252
+
+== SMTPUTF8 behind HELO | RFC 6531 4.3 | fresh
+C: HELO client.example
+S: 250
+C: MAIL FROM:<bób@fabrikam.example> SMTPUTF8
+S: 250
+C: RCPT TO:<kim@contoso.example>
+S: 250
+C: DATA
+S: 354
+C: .
+S: 250
+H: MAIL FROM:<bób@fabrikam.example> SMTPUTF8
+H: RCPT TO:<kim@contoso.example>
+H= with UTF8SMTP*
+
+== relaying by a full-width percent sign | RFC 5321 7.9
+C: MAIL FROM:<bob@fabrikam.example> SMTPUTF8
+S: 250
+C: RCPT TO:<kim％fabrikam.example@contoso.example>
+S: 250
 `
