@@ -124,6 +124,9 @@ func (q *Queue) queueGroups(it item, recipients int, groups []group, now int64) 
 		}
 		it.due, it.deferred = groups[g].due, groups[g].deferred
 		q.items++
+		if q.phase == running {
+			d.rates.came(now)
+		}
 		q.enqueue(d, it, now)
 	}
 }
@@ -301,6 +304,7 @@ func (q *Queue) move(f *flight, from, to *destination, it item, g *group, now in
 	}
 	it.due, it.deferred = g.due, anyDeferred(f.state, g.recipients)
 	q.items++
+	to.rates.came(now)
 	q.enqueue(to, it, now)
 }
 

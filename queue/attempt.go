@@ -76,7 +76,9 @@ type verdict struct {
 	after    time.Duration // at least so long
 }
 
-// judge updates the queue's Retry state by what an attempt found.
+// judge updates the queue's window and Retry state by what an attempt found.
+// That no host took a connection is congestion as long as others are under way
+// and the latest to end reached one: the next hop lives.
 func (q *Queue) judge(d *destination, epoch uint32, r *message.Report, now int64, cut bool) *verdict {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -84,10 +86,10 @@ func (q *Queue) judge(d *destination, epoch uint32, r *message.Report, now int64
 	v := &verdict{queue: q, schedule: &s, after: r.RetryAfter}
 	switch {
 	case cut: // it says nothing about the next hop
-	case r.Unreachable:
+	case !r.Unreachable && !r.Congested:
+		d.succeed(&s)
+	case d.failures > 0, r.Unreachable && (!d.connected || len(d.active) == 1), d.window.congest():
 		v.until = d.fail(now, epoch, lastReply(r), r.RetryAfter, &s)
-	default:
-		d.succeed()
 	}
 	return v
 }

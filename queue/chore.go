@@ -209,6 +209,7 @@ func (q *Queue) unpin(d *destination, next *item) {
 		return
 	}
 	q.items--
+	d.rates.left(now)
 	q.settle(d, now)
 }
 

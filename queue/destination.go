@@ -31,6 +31,9 @@ type destination struct {
 	connected bool // the latest attempt reached a host
 	trouble   *trouble
 
+	window window
+	rates  rates
+
 	// sweepAt is when items have to be looked at for their deadlines: never
 	// later than the earliest one, but for the pause that keeps sweeps cheap.
 	sweepAt   int64
@@ -62,7 +65,7 @@ func (d *destination) limit(s *schedule) int {
 	case d.failures > 0:
 		return 1
 	}
-	return s.perQueue
+	return min(d.window.now(), s.perQueue)
 }
 
 // readyAt is when the next item may be tried; never when something must happen
@@ -160,13 +163,16 @@ func (d *destination) fail(now int64, epoch uint32, reply message.Reply, atLeast
 	return max(d.until, now)
 }
 
-// succeed records that an attempt reached a host: Retry ends at once.
-func (d *destination) succeed() {
+// succeed records that an attempt reached a host: Retry ends at once, and the
+// window is as at the beginning.
+func (d *destination) succeed(s *schedule) {
 	d.connected = true
-	if d.failures > 0 {
-		d.failures, d.until, d.trouble = 0, 0, nil
-		d.epoch++
+	if d.failures == 0 {
+		d.window.succeed(len(d.active), s.perQueue)
+		return
 	}
+	d.failures, d.until, d.trouble, d.window = 0, 0, nil, window{}
+	d.epoch++
 }
 
 // ring is a list of ready queues that take turns.

@@ -212,6 +212,7 @@ func (q *Queue) land(d *destination, it item, next *item) {
 	q.busy--
 	if next == nil {
 		q.items--
+		d.rates.left(now)
 		q.settle(d, now)
 		return
 	}

@@ -28,14 +28,38 @@
 //
 // # Who does what
 //
-// Workers deliver, at most max_outbound_connections in all and
-// max_per_domain_outbound_connections for one queue. They are started when
+// Workers deliver, at most max_outbound_connections in all and as many for one
+// queue as its window has, which is never more than
+// max_per_domain_outbound_connections. They are started when
 // something is ready and end when nothing is. Queues with nothing in flight come
 // first, in turn, then those that have something; the last tenth of all workers
 // is kept for the former, so that neither a slow nor a huge destination keeps
 // another one waiting. Clerks, a few at most, do what is not delivery: delay
 // notifications, expiry, notifications owed, re-routing, updates that could not
 // be stored. One goroutine keeps the time for all with one timer.
+//
+// # The window
+//
+// How many deliveries a next hop stands at a time nobody knows beforehand. As
+// Postfix does (SCHEDULER_README), a queue begins with 5 and goes by what it
+// meets with:
+//
+//   - Each delivery that a host heard lets one more run, so that the window
+//     doubles in every round and reaches a limit of 20 after 15 deliveries. It
+//     grows only while it is used. What became of the message is the same:
+//     refusals of a sender, a recipient or the content say nothing of how much
+//     the host stands, nor does a dead host beside one that took the message.
+//   - Each delivery that met with congestion (message.Report.Congested, or no host
+//     took the connection) lets one less run, but one at least; and from then on a
+//     whole window of successes lets one more run. A next hop that takes ten
+//     connections and refuses the eleventh is thus tried with the eleventh once in
+//     a round, and hears one delivery in ten or so in vain.
+//   - When a whole window of deliveries, five at least, met with congestion and
+//     none in between got through, the queue is in Retry as if nobody was there. A
+//     queue in which nothing else is under way, or whose latest attempt reached no
+//     host either, is so at the first failure to connect.
+//   - After Retry the window is 5 again: a next hop that comes back is not run
+//     over by those who waited for it.
 //
 // # What is recorded when
 //

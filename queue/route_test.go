@@ -258,7 +258,7 @@ func TestReconfigureSchedule(t *testing.T) {
 		time.Sleep(15 * time.Second)
 		w.options.Queue = limits(200, 200)
 		w.q.Reconfigure(w.options.Settings)
-		time.Sleep(20 * time.Second)
+		time.Sleep(60 * time.Second) // 5 at a time, and each that gets through lets another go along
 		w.settled()
 
 		w.always(postpone)

@@ -98,6 +98,9 @@ func (q *Queue) describe(d *destination, now int64) QueueInfo {
 	} else if at := d.readyAt(&q.schedule); at != never {
 		i.NextDue = q.wallTime(at)
 	}
+	i.Window = d.limit(&q.schedule)
+	i.IncomingRate, i.OutgoingRate = d.rates.perSecond(now)
+	i.Velocity = i.OutgoingRate - i.IncomingRate
 	if t := d.trouble; t != nil {
 		i.LastError = t.reply
 		if t.first != 0 {

@@ -207,7 +207,7 @@ func TestQueueRetry(t *testing.T) {
 		}
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		if n := len(w.callsTo("there.example")) - start; n != 1+defaultPerDomain {
+		if n := len(w.callsTo("there.example")) - start; n != 1+initialWindow {
 			t.Errorf("%d attempts after the first one got through", n)
 		}
 		if s := w.q.Snapshot()[0].Status; s != Active {
@@ -241,7 +241,7 @@ func TestFailuresTogether(t *testing.T) {
 		}
 		time.Sleep(30 * time.Second)
 		info := w.q.Snapshot()
-		if n := len(w.made()); n != defaultPerDomain || info[0].RetryCount != 1 || info[0].Messages != 100 {
+		if n := len(w.made()); n != initialWindow || info[0].RetryCount != 1 || info[0].Messages != 100 {
 			t.Errorf("%d attempts came to %+v", n, info)
 		}
 		w.setDeliver(nil)

@@ -134,6 +134,40 @@ func unexpected(p phase, reply message.Reply) *failure {
 		reply: ours(421, codeNetwork, "Remote server response was not RFC conformant, %s: %.200s", p, oneLine(reply.String()))}
 }
 
+// congestion reports whether a failure says that the host does not stand another
+// delivery just now, or seems to: it came before the first recipient, and is no
+// matter of the message or of this side.
+func (f *failure) congestion() bool {
+	switch {
+	case f.canceled, f.local, f.loop, f.phase > phaseMAIL, !f.reply.Temporary():
+		return false
+	case f.said && f.phase >= phaseAUTH:
+		return congested(f.reply)
+	}
+	return true
+}
+
+// congested reports whether a host says in a reply that it has too much to do,
+// rather than something of the message.
+func congested(reply message.Reply) bool {
+	switch e := reply.Enhanced; {
+	case !reply.Temporary():
+		return false
+	case reply.Code == 421, // RFC 5321 3.8
+		e[0] == 4 && e[1] == 3, // RFC 3463 3.4: mail system status
+		e == codeCongestion,    // RFC 3463 3.5
+		e == [3]int{4, 7, 28}:  // IANA's registry: mail flood
+		return true
+	}
+	text := strings.ToLower(reply.Text)
+	for _, word := range []string{"too many", "too busy", "server busy", "rate limit", "throttl", "concurren"} {
+		if strings.Contains(text, word) {
+			return true
+		}
+	}
+	return false
+}
+
 func oneLine(s string) string { return strings.ReplaceAll(s, "\n", " ") }
 
 // fromWire turns a reply of package wire into one that is data.

@@ -35,8 +35,9 @@ type run struct {
 	tries int
 	// lookingUp is the time spent on the look-up of hosts' names.
 	lookingUp time.Duration
-	// took says that some host took the connection.
-	took bool
+	// took says that some host took the connection, served that one said yes to
+	// MAIL, congested that one did not stand another delivery.
+	took, served, congested bool
 	// loop says in what way the gateway was about to send to itself.
 	loop string
 	// temporary and permanent are the most telling failures of each class.
@@ -80,7 +81,7 @@ func (s *Sender) deliver(ctx context.Context, hop routing.NextHop, d *message.De
 		_ = r.content.Close()
 	}
 	unreachable := r.finish(ctx)
-	return message.Report{Outcomes: r.outcomes, Attempts: r.attempts, Unreachable: unreachable}
+	return message.Report{Outcomes: r.outcomes, Attempts: r.attempts, Unreachable: unreachable, Congested: r.congested && !r.served}
 }
 
 // walk tries the hosts group by group, those that are dead after all others.
@@ -249,8 +250,12 @@ func (r *run) try(ctx context.Context, e endpoint) (loop bool) {
 			r.drop(c, f)
 		}
 		if f != nil {
+			r.congested = r.congested || f.congestion()
 			r.note(f, c.remoteOf(f))
 			return false
+		}
+		if reused {
+			r.s.dead.clear(e.addr)
 		}
 	}
 	return false
@@ -271,6 +276,9 @@ func (r *run) connect(ctx context.Context, started time.Time, k key, inClear boo
 		r.s.pool.free(k.endpoint.addr)
 	}
 	r.attempted(started, k.endpoint, c, f.reply)
+	// What REQUIRETLS asks for is a matter of the message (RFC 8689 4.2.1).
+	asked := r.d.Envelope.RequireTLS && (f.phase == phaseSTARTTLS || f.phase == phaseHandshake)
+	r.congested = r.congested || f.congestion() && !asked
 	switch {
 	case f.loop:
 		r.loop = f.reply.Text
@@ -302,6 +310,7 @@ func (r *run) busy(ctx context.Context, started time.Time, k key, err error) {
 		return
 	}
 	r.took = r.took || errors.Is(err, errBusy)
+	r.congested = true
 	f := &failure{reply: ours(451, codeCongestion, "No connection to %s: %v", k.endpoint, err)}
 	r.attempts = append(r.attempts, message.Attempt{At: started, Host: k.endpoint.host, Address: k.endpoint.addr.String(), Reply: f.reply})
 	r.note(f, "")

@@ -90,6 +90,7 @@ func New(o Options) *Sender {
 	}
 	s := &Sender{o: o, timeouts: o.Timeouts.withDefaults(), shuffle: rand.Shuffle}
 	s.own.list = o.LocalAddrs
+	s.dead.probe = s.timeouts.Dead
 	s.base, s.abandon = context.WithCancel(context.Background())
 	s.pool = newPool(s)
 	s.Configure(o.Config)

@@ -114,6 +114,7 @@ func interfaceAddrs() []netip.Addr {
 type deadHosts struct {
 	mu    sync.Mutex
 	until map[netip.AddrPort]time.Time
+	probe time.Duration // how long one delivery is given to try a host again
 }
 
 // maxDead bounds the table.
@@ -145,9 +146,20 @@ func (d *deadHosts) clear(a netip.AddrPort) {
 	delete(d.until, a)
 }
 
+// has reports whether a host is dead. When its time is up, the first who asks is
+// told that it is not, and tries it; for the others it stays dead meanwhile, so
+// that one delivery waits for it rather than all.
 func (d *deadHosts) has(a netip.AddrPort) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	t, ok := d.until[a]
-	return ok && time.Now().Before(t)
+	if !ok {
+		return false
+	}
+	now := time.Now()
+	if now.Before(t) {
+		return true
+	}
+	d.until[a] = now.Add(d.probe)
+	return false
 }

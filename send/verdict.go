@@ -49,6 +49,11 @@ func (t *transaction) mail(ctx context.Context) (done bool, f *failure) {
 		return true, unexpected(phaseMAIL, reply)
 	}
 	t.last = reply
+	if congested(reply) {
+		t.r.congested = true
+	} else {
+		t.r.served = true
+	}
 	if reply.Code/100 == 2 {
 		return false, nil
 	}

@@ -37,6 +37,11 @@ type Report struct {
 	// Unreachable says that no host of the next hop took the connection, so
 	// that its other messages need not try now.
 	Unreachable bool
+	// Congested says that the next hop did not stand another delivery just then,
+	// rather than refuse the message: connections or handshakes failed, or a
+	// host said before the first recipient that it has too much to do, and no
+	// other host heard the message. The queue then delivers fewer at a time.
+	Congested bool
 	// RetryAfter is how long to wait at least before the next try; zero leaves
 	// it to the queue's schedule.
 	RetryAfter time.Duration
