@@ -287,7 +287,7 @@ func receiveSessionLimits() []key {
 			Field: in(func(c *ReceiveConnector) any { return &c.MaxProtocolErrors }),
 		},
 		{
-			Name: "max_logon_failures", Type: count(0, 10), Default: int64(3), Pending: true,
+			Name: "max_logon_failures", Type: count(0, 10), Default: int64(3),
 			Doc:   "After this many failed AUTH commands the session is closed; 0 for never.",
 			Field: in(func(c *ReceiveConnector) any { return &c.MaxLogonFailures }),
 		},

@@ -31,6 +31,8 @@ func commandOf(verb string) command {
 		return command{run: (*session).hello, tls: true}
 	case "STARTTLS":
 		return command{run: (*session).startTLS, bare: true, hello: true}
+	case "AUTH": // what stands against it is its own affair
+		return command{run: (*session).auth}
 	case "MAIL":
 		return command{run: (*session).mail, hello: true, tls: true}
 	case "RCPT":
@@ -79,6 +81,7 @@ func (s *session) command(line []byte) {
 // replyLine answers a line that is no command. If it may have been meant as
 // BDAT, the session ends: nobody knows how much of what follows is content.
 func (s *session) replyLine(line []byte, err error) {
+	s.secrets = s.secrets || hasVerb(line, "AUTH")
 	r, ok := errors.AsType[*wire.Reply](err)
 	if !ok {
 		r = replyStorage.WithLog(err.Error())
@@ -146,6 +149,7 @@ func (s *session) features() wire.Features {
 		BinaryMIME:   s.connector.BinaryMIMEEnabled,
 		RequireTLS:   s.connector.RequireTLSExtensionEnabled && s.tls != "", // RFC 8689 2
 		DSN:          s.connector.DeliveryStatusNotificationEnabled,
+		Auth:         s.offeredMechanisms() != "",
 		// RFC 6531 3.4: a recipient's address may be UTF-8 only where MAIL said so.
 		SMTPUTF8: s.connector.SMTPUTF8Enabled && (s.tx == nil || s.tx.envelope.SMTPUTF8),
 	}
@@ -172,6 +176,9 @@ func (s *session) extensions() string {
 	add(c.DeliveryStatusNotificationEnabled, "DSN")
 	add(c.EnhancedStatusCodesEnabled, "ENHANCEDSTATUSCODES")
 	add(c.tls != nil && s.tls == "", "STARTTLS")
+	if names := s.offeredMechanisms(); names != "" {
+		add(true, "AUTH"+names) // RFC 4954 3
+	}
 	add(c.EightBitMIMEEnabled, "8BITMIME")
 	add(c.BinaryMIMEEnabled, "BINARYMIME")
 	add(c.ChunkingEnabled, "CHUNKING")

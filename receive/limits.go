@@ -11,6 +11,8 @@ const (
 	limitProxyHeader  = "proxy_header"
 	limitProxyTimeout = "proxy_header_timeout"
 	limitConnections  = "max_inbound_connection"
+	limitLogons       = "max_logon_failures"
+	limitAuthRounds   = "auth_rounds"
 	limitErrors       = "max_protocol_errors"
 	limitMessageSize  = "max_message_size"
 	limitHeaderSize   = "max_header_size"

@@ -154,9 +154,9 @@ func TestCredentialsAreNotLogged(t *testing.T) {
 	logged := protocolLog(t, b)
 	b.dialog(greet + `
 		C: AUTH PLAIN AGEAc2VjcmV0
-		S: 500 .*
+		S: 502 .*
 		C: auth plain AGEAc2VjcmV0
-		S: 500 .*
+		S: 502 .*
 		C> "AUTH\tPLAIN AGEAc2VjcmV0\r\n"
 		S: 500 .*
 		C: AUTH=PLAIN AGEAc2VjcmV0
@@ -166,7 +166,7 @@ func TestCredentialsAreNotLogged(t *testing.T) {
 		C> "AUTH PLAIN AGEAc2VjcmV0\x01\r\n"
 		S: 501 .*
 		C: AUTH LOGIN
-		S: 500 .*
+		S: 502 .*
 		C: YWRtaW4=
 		S: 500 .*
 		C: c2VjcmV0

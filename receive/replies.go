@@ -45,9 +45,26 @@ var (
 	replyNeedTLS        = wire.NewReply(530, code(5, 7, 0), "Must issue a STARTTLS command first") // RFC 3207 4
 )
 
+// AUTH (RFC 4954 4 and 6).
+var (
+	replyAuthenticated   = wire.NewReply(235, code(2, 7, 0), "Authentication successful")
+	replyNoMechanism     = wire.NewReply(504, code(5, 5, 4), "Unrecognized authentication type")
+	replyAuthNeedsTLS    = wire.NewReply(538, code(5, 7, 11), "Encryption required for requested authentication mechanism")
+	replyAuthTwice       = wire.NewReply(503, code(5, 5, 1), "Already authenticated")
+	replyAuthWithinMail  = wire.NewReply(503, code(5, 5, 1), "AUTH not permitted during a mail transaction")
+	replyAuthCancelled   = wire.NewReply(501, code(5, 7, 0), "Authentication cancelled")
+	replyAuthMalformed   = wire.NewReply(501, code(5, 5, 2), "Malformed authentication response")
+	replyAuthLineTooLong = wire.NewReply(500, code(5, 5, 6), "Authentication exchange line is too long")
+	replyAuthFailed      = wire.NewReply(535, code(5, 7, 8), "Authentication unsuccessful")
+	replyAuthTemporary   = wire.NewReply(454, code(4, 7, 0), "Temporary authentication failure")
+	replyTooManyLogons   = closing(limited(wire.NewReply(421, code(4, 7, 0), "Too many failed logons, closing transmission channel"), limitLogons))
+)
+
 var (
 	replyNotAuthenticated = wire.NewReply(530, code(5, 7, 57), "SMTP; Client was not authenticated to send anonymous mail during MAIL FROM")
 	replySendAs           = wire.NewReply(550, code(5, 7, 1), "Anonymous client does not have permissions to send as this sender")
+	replySendAsUser       = wire.NewReply(550, code(5, 7, 60), "SMTP; Client does not have permissions to send as this sender")
+	replyMaySubmitNothing = wire.NewReply(550, code(5, 7, 1), "Client does not have permissions to submit to this server")
 	replyRelay            = wire.NewReply(550, code(5, 7, 54), "SMTP; Unable to relay recipient in non-accepted domain")
 	replyRelayTrick       = wire.NewReply(550, code(5, 7, 1), "Unable to relay: the local part names another host")
 )

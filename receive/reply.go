@@ -26,19 +26,23 @@ func (s *session) reply(r *wire.Reply) {
 		s.closing = true
 		s.hangsUp = r.Code != 221
 	}
+	out := s.pending()
+	n := len(*out)
+	*out = r.Append(*out, s.connector.EnhancedStatusCodesEnabled)
+	if s.log != nil {
+		s.logSent((*out)[n:])
+	}
+	if len(*out) >= batchSize {
+		s.flush()
+	}
+}
+
+// pending is where replies wait for the next write.
+func (s *session) pending() *[]byte {
 	if s.out == nil {
 		s.out = s.server.buffers.Get().(*[]byte)
 	}
-	b := *s.out
-	n := len(b)
-	b = r.Append(b, s.connector.EnhancedStatusCodesEnabled)
-	*s.out = b
-	if s.log != nil {
-		s.logSent(b[n:])
-	}
-	if len(b) >= batchSize {
-		s.flush()
-	}
+	return s.out
 }
 
 // protocolError reports whether a reply counts as an error of the client's

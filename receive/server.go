@@ -70,6 +70,9 @@ type Domains interface {
 type Snapshot struct {
 	Connectors []config.ReceiveConnector
 	Domains    Domains
+	// Auth has the mechanisms of AUTH; without it AUTH is not offered, whatever
+	// the connectors allow.
+	Auth Authenticator
 }
 
 // Options are what a Server is made of. Queue is needed; the rest has working

@@ -38,16 +38,18 @@ type session struct {
 	remoteClosed  bool
 	deadlines     deadlines
 
-	proven   Principals
-	rights   Rights
-	tls      string // what was negotiated; empty: clear text
-	greeted  bool   // HELO or EHLO was taken
-	extended bool   // it was EHLO
-	helo     string
-	errors   int64
-	messages int  // in this session
-	secrets  bool // AUTH came last: what is no command may be a secret
-	tx       *transaction
+	proven        Principals
+	rights        Rights
+	user          string // who authenticated; empty: nobody
+	tls           string // what was negotiated; empty: clear text
+	greeted       bool   // HELO or EHLO was taken
+	extended      bool   // it was EHLO
+	helo          string
+	errors        int64
+	logonFailures int64 // AUTH that failed
+	messages      int   // in this session
+	secrets       bool  // AUTH came last: what is no command may be a secret
+	tx            *transaction
 }
 
 // run carries the session from its first octet to its last.

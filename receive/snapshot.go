@@ -16,7 +16,8 @@ type snapshot struct {
 	configs    []config.ReceiveConnector
 	connectors []connector // one for each of configs
 	domains    Domains
-	addresses  []netip.Addr // the specific addresses that we are bound to
+	auth       Authenticator // nil: there are no mechanisms
+	addresses  []netip.Addr  // the specific addresses that we are bound to
 }
 
 // connector is a Receive connector made ready for sessions.
@@ -28,6 +29,7 @@ type connector struct {
 	active *atomic.Int64
 
 	connections, messages, octets *metrics.Counter
+	logons, logonFailures         *metrics.Counter
 	sessions                      *metrics.Gauge
 }
 
@@ -54,6 +56,7 @@ func (s *Server) compile(next Snapshot) *snapshot {
 		configs:    next.Connectors,
 		connectors: make([]connector, len(next.Connectors)),
 		domains:    next.Domains,
+		auth:       next.Auth,
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -72,6 +75,8 @@ func (s *Server) compile(next Snapshot) *snapshot {
 			connections:      s.metrics.Counter("receive_connections", label),
 			messages:         s.metrics.Counter("receive_messages", label),
 			octets:           s.metrics.Counter("receive_octets", label),
+			logons:           s.metrics.Counter("receive_logons", label),
+			logonFailures:    s.metrics.Counter("receive_logon_failures", label),
 			sessions:         s.metrics.Gauge("receive_sessions", label),
 		}
 		if hasMechanism(c, "tls") || c.ImplicitTLS {

@@ -37,10 +37,7 @@ func (s *session) startTLS(string) {
 	}
 	// Nothing that was learnt before counts any more.
 	s.abandon()
-	s.greeted, s.extended, s.helo = false, false, ""
-	if s.proven != 0 {
-		s.permit(0)
-	}
+	s.forget()
 }
 
 // handshake puts TLS over the connection. When it fails nothing more is said:

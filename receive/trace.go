@@ -22,17 +22,22 @@ func (s *session) received(id message.ID, at time.Time) []byte {
 
 // protocol is the "with" keyword (RFC 3848), of a transaction.
 func (s *session) protocol() string {
-	switch utf8 := s.tx.envelope.SMTPUTF8; { // RFC 6531 4.3
-	case utf8 && s.tls != "":
-		return "UTF8SMTPS"
-	case utf8:
-		return "UTF8SMTP"
+	name := "ESMTP"
+	switch {
+	case s.tx.envelope.SMTPUTF8: // RFC 6531 4.3
+		name = "UTF8SMTP"
 	case !s.extended:
 		return "SMTP"
-	case s.tls != "":
-		return "ESMTPS"
 	}
-	return "ESMTP"
+	switch {
+	case s.tls != "" && s.user != "":
+		name += "SA"
+	case s.tls != "":
+		name += "S"
+	case s.user != "":
+		name += "A"
+	}
+	return name
 }
 
 // submission reports whether messages of the session are ours to complete: it

@@ -36,7 +36,7 @@ func (s *session) mail(arg string) {
 		return
 	}
 	if !s.rights.Has(Submit) {
-		s.reply(replyNotAuthenticated)
+		s.reply(s.unlessUser(replyNotAuthenticated, replyMaySubmitNothing))
 		return
 	}
 	m, err := wire.ParseMail(arg, s.features())
@@ -54,9 +54,18 @@ func (s *session) mail(arg string) {
 	}
 	s.tx = &transaction{envelope: &message.Envelope{
 		From: m.Path, Body: m.Body, SMTPUTF8: m.SMTPUTF8, RequireTLS: m.RequireTLS,
-		Return: m.Ret, EnvID: m.EnvID,
+		Return: m.Ret, EnvID: m.EnvID, Auth: s.originator(m.Auth),
 	}}
 	s.reply(replySenderOK)
+}
+
+// unlessUser is the reply for a client that has not authenticated, or the one
+// for a client that has.
+func (s *session) unlessUser(anonymous, user *wire.Reply) *wire.Reply {
+	if s.user != "" {
+		return user
+	}
+	return anonymous
 }
 
 // maxMessageSize is the limit for messages in this session, in octets.
@@ -83,7 +92,7 @@ func (s *session) checkSender(from message.Address) *wire.Reply {
 		return nil
 	}
 	if !s.rights.Has(AcceptAnySender) {
-		return replySendAs.WithLog("accept_any_sender is missing, and no sender is proven to be the client's own")
+		return s.unlessUser(replySendAs, replySendAsUser).WithLog("accept_any_sender is missing, and no sender is proven to be the client's own")
 	}
 	if !s.rights.Has(AcceptAuthoritativeDomainSender) {
 		domain := from.Domain
@@ -91,7 +100,7 @@ func (s *session) checkSender(from message.Address) *wire.Reply {
 			domain = s.defaultDomain()
 		}
 		if d, ok := s.accepted(domain); ok && d.Type != config.ExternalRelay {
-			return replySendAs.WithLog("accept_authoritative_domain_sender is missing for our domain " + d.Domain)
+			return s.unlessUser(replySendAs, replySendAsUser).WithLog("accept_authoritative_domain_sender is missing for our domain " + d.Domain)
 		}
 	}
 	return nil
