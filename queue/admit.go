@@ -9,6 +9,7 @@ import (
 
 // group is the recipients of a message that share a next hop.
 type group struct {
+	to          *destination // when it is one of those without next hop
 	hop         routing.NextHop
 	unreachable bool
 	reply       message.Reply // why it is unreachable
@@ -18,8 +19,14 @@ type group struct {
 }
 
 // routes asks the router for each of the recipients. Those that it refuses come
-// back as outcomes.
-func routes(r Router, e *message.Envelope, recipients []int) (groups []group, refused []message.Outcome) {
+// back as outcomes. Redirect, when it is not empty, takes the place of the hosts
+// that the router found. If the router panics, that is all that is returned.
+func routes(r Router, e *message.Envelope, redirect string, recipients []int) (groups []group, refused []message.Outcome, c *caught) {
+	defer func() {
+		if p := recover(); p != nil {
+			groups, refused, c = nil, nil, newCaught("routing", p)
+		}
+	}()
 	query := routing.Query{Sender: e.From, Size: e.Size}
 	if e.Origin.Internal {
 		query.Size = 0 // notifications are exempt from size limits, as Exchange's are
@@ -34,6 +41,8 @@ func routes(r Router, e *message.Envelope, recipients []int) (groups []group, re
 		unreachable := d.Problem != routing.ProblemNone
 		if unreachable {
 			d.NextHop = routing.NextHop{}
+		} else if redirect != "" {
+			d.NextHop.Kind, d.NextHop.Domain = routing.SmartHost, redirect
 		}
 		g := 0
 		groups, g = addToGroup(groups, i, d.NextHop, unreachable)
@@ -41,7 +50,7 @@ func routes(r Router, e *message.Envelope, recipients []int) (groups []group, re
 			groups[g].reply = d.Reply
 		}
 	}
-	return groups, refused
+	return groups, refused, nil
 }
 
 // addToGroup adds a recipient to the group of its next hop and returns that
@@ -73,18 +82,28 @@ func addOutcome(list []message.Outcome, recipient int, o message.Outcome) []mess
 // admit queues a message that was just stored.
 func (q *Queue) admit(id message.ID, e *message.Envelope) {
 	q.mu.Lock()
-	router, gen := q.settings.Router, q.gen
+	router, gen, held := q.settings.Router, q.gen, q.submission.suspended
 	q.mu.Unlock()
 	all := make([]int, len(e.Recipients))
 	for i := range all {
 		all[i] = i
 	}
-	groups, refused := routes(router, e, all)
 	now := q.now()
+	it := item{id: id, arrived: q.arrival(e), gen: gen, delayTold: !delayOwed(e, nil)}
+	if held {
+		q.mu.Lock()
+		q.queueGroups(it, len(all), []group{{to: q.submission, recipients: all}}, now)
+		q.mu.Unlock()
+		return
+	}
+	groups, refused, panicked := routes(router, e, "", all)
+	if panicked != nil {
+		// A clerk routes it again at once, and counts the panics.
+		groups, it.gen = []group{{unreachable: true, recipients: all}}, 0
+	}
 	for g := range groups {
 		groups[g].due = now
 	}
-	it := item{id: id, arrived: q.arrival(e), gen: gen, delayTold: !delayOwed(e, nil)}
 	var f *flight
 	if len(refused) > 0 {
 		// It is locked before a worker can see it, so that nobody sees the
@@ -134,6 +153,9 @@ func (q *Queue) queueGroups(it item, recipients int, groups []group, now int64) 
 // destination returns the delivery queue of a group, making it if need be.
 // Called with mu held.
 func (q *Queue) destination(g *group) *destination {
+	if g.to != nil {
+		return g.to
+	}
 	if g.unreachable {
 		if g.reply.Code != 0 {
 			q.unreachable.trouble = &trouble{reply: g.reply}
@@ -143,6 +165,7 @@ func (q *Queue) destination(g *group) *destination {
 	d := q.destinations[g.hop]
 	if d == nil {
 		d = &destination{hop: g.hop, place: -1}
+		d.suspended = len(q.holds) > 0 && q.holds[d.title()]
 		q.destinations[g.hop] = d
 	}
 	return d
@@ -160,13 +183,19 @@ func (q *Queue) takeUp(e *spool.Entry) {
 	router, gen := q.settings.Router, q.gen
 	q.mu.Unlock()
 	now := q.now()
-	groups, refused := routes(router, e.Envelope, st.Pending())
-	it := item{id: e.ID, arrived: q.arrival(e.Envelope), gen: gen, delayTold: !delayOwed(e.Envelope, st)}
-	if expiration := q.expiration(); it.arrived+int64(expiration) <= now {
+	it := item{id: e.ID, arrived: q.arrival(e.Envelope), gen: gen, delayTold: !delayOwed(e.Envelope, st), suspended: st.Standing.Suspended}
+	if q.takeUpApart(st, it) {
+		return
+	}
+	if expiration := q.expiration(); it.arrived+int64(expiration) <= now && !it.suspended {
 		// Its time ran out while nothing could be tried, or so says a wall
 		// clock that was wrong once.
 		it.arrived = now - int64(expiration) + int64(min(expiration, lastChance))
 		it.delayTold = true
+	}
+	groups, refused, panicked := routes(router, e.Envelope, st.Standing.Redirect, st.Pending())
+	if panicked != nil {
+		groups, it.gen = []group{{unreachable: true, recipients: st.Pending()}}, 0
 	}
 	for g := range groups {
 		groups[g].due, groups[g].deferred = q.earliestDue(st, groups[g].recipients), anyDeferred(st, groups[g].recipients)
@@ -176,6 +205,12 @@ func (q *Queue) takeUp(e *spool.Entry) {
 			groups, _ = addToGroup(groups, i, routing.NextHop{}, true)
 		}
 		it.gen = 0
+	}
+	if st.Standing.Removal != message.RemovalNone { // who takes it next removes it
+		for g := range groups {
+			groups[g].due = now
+		}
+		it.gen, it.suspended = 0, false
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -239,7 +274,7 @@ func calls(r *message.RecipientState, kind dsn.Kind) bool {
 	if kind == dsn.Relayed {
 		return r.Status == message.Delivered && r.NoDSN // RFC 3461 5.2.2
 	}
-	return r.Status == message.Failed || r.Status == message.Expired
+	return r.Status == message.Failed || r.Status == message.Expired || r.Status == message.Removed
 }
 
 // owes reports whether the sender is still to be told of any recipient's end.
@@ -258,9 +293,17 @@ func (q *Queue) reroute(f *flight, d *destination, it *item, list []int) (stay [
 	q.mu.Lock()
 	router, gen := q.settings.Router, q.gen
 	q.mu.Unlock()
-	groups, refused := routes(router, f.envelope, list)
+	groups, refused, panicked := routes(router, f.envelope, f.state.Standing.Redirect, list)
+	for panicked != nil && !f.state.Standing.Poison {
+		// The router is pure: it will panic again, and the message be parked.
+		events = append(events, q.countPanic(f, panicked)...)
+		groups, refused, panicked = routes(router, f.envelope, f.state.Standing.Redirect, list)
+	}
+	if panicked != nil {
+		return list, events
+	}
 	if len(refused) > 0 {
-		events = q.conclude(f, &message.Update{At: q.wall(), Outcomes: refused}, d.hop)
+		events = append(events, q.conclude(f, &message.Update{At: q.wall(), Outcomes: refused}, d.hop)...)
 	}
 	it.gen = gen
 	q.mu.Lock()

@@ -21,51 +21,80 @@ func (q *Queue) attempt(d *destination, it item, epoch uint32) {
 		return
 	}
 	defer q.release(f)
-	list, next, ok := q.prepare(f, d, &it)
-	if !ok {
-		q.land(d, it, next)
+	list, orders := q.prepare(f, d, &it)
+	if list == nil {
 		return
 	}
-	report := q.deliverer.Deliver(q.ctx, d.hop, &message.Delivery{
-		ID: it.id, Envelope: f.envelope, Recipients: list, Size: f.size,
-		Open: func() (message.Content, error) { return q.store.Content(it.id) },
-	})
+	held := q.suspects.hold(it.id)
+	report, panicked := q.deliver(f, d.hop, list)
+	q.suspects.drop(held)
 	now := q.now()
 	cut := q.ctx.Err() != nil
 	rule := q.judge(d, epoch, &report, now, cut)
 
+	// The item lands under the flight's lock: whoever gives an order finds it
+	// either here, where the order is seen, or in its queue.
 	f.mu.Lock()
-	u := &message.Update{At: q.wall(), Attempts: report.Attempts, Outcomes: rule.outcomes(f.state, list, &report, cut)}
+	defer f.mu.Unlock()
 	var events []Event
-	if len(u.Outcomes) > 0 || len(u.Attempts) > 0 {
-		events = q.conclude(f, u, d.hop)
+	if panicked != nil {
+		events = q.countPanic(f, panicked)
 	}
-	next = q.remainder(f, d, it)
-	f.mu.Unlock()
-	q.tell(events)
+	u := &message.Update{At: q.wall(), Attempts: report.Attempts, Outcomes: rule.outcomes(f.state, list, &report, cut)}
+	if len(u.Outcomes) > 0 || len(u.Attempts) > 0 {
+		events = append(events, q.conclude(f, u, d.hop)...)
+	}
+	next, more := q.remainder(f, d, it, f.orders != orders)
+	q.tell(append(events, more...))
 	q.land(d, it, next)
 }
 
-// prepare decides who of an item's recipients is to be tried. When ok is false
-// there is nothing to try now, and next is what remains of the item.
-func (q *Queue) prepare(f *flight, d *destination, it *item) (list []int, next *item, ok bool) {
+// deliver hands a message to the Deliverer. When that panics, the report says
+// that nothing is known of the recipients.
+func (q *Queue) deliver(f *flight, hop routing.NextHop, list []int) (r message.Report, c *caught) {
+	var open opened
+	defer func() {
+		if p := recover(); p != nil {
+			c = newCaught("delivery", p)
+			open.closeAll()
+			r = message.Report{Outcomes: []message.Outcome{{Recipients: list, Status: message.Deferred, Reply: replyPanic}}}
+		}
+	}()
+	return q.deliverer.Deliver(q.ctx, hop, &message.Delivery{
+		ID: f.id, Envelope: f.envelope, Recipients: list, Size: f.size,
+		Open: func() (message.Content, error) { return open.add(q.store.Content(f.id)) },
+	}), nil
+}
+
+// prepare decides who of an item's recipients is to be tried, and counts the
+// orders that it has seen. When there is nobody the item has landed.
+func (q *Queue) prepare(f *flight, d *destination, it *item) (list []int, orders int) {
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	list = q.mine(f, d)
 	q.mu.Lock()
 	stale := it.gen != q.gen
-	expired := it.arrived+int64(q.schedule.expiration) <= q.now()
+	expired := q.schedule.expired(it, q.now())
 	q.mu.Unlock()
 	var events []Event
+	var next *item
 	switch {
 	case len(list) == 0:
+	case f.ordered():
+		next, events = q.obey(f, d, *it, list)
+		list = nil
 	case expired:
-		next = it // to be handed to a clerk
+		next, list = it, nil // to be handed to a clerk
 	case stale:
-		list, events = q.reroute(f, d, it, list)
+		next, list, events = q.renew(f, d, it, list)
 	}
-	f.mu.Unlock()
+	if len(list) > 0 {
+		q.tell(events)
+		return list, f.orders
+	}
 	q.tell(events)
-	return list, next, next == nil && len(list) > 0
+	q.land(d, *it, next)
+	return nil, 0
 }
 
 // verdict is what an attempt means for the recipients that stay.
@@ -155,18 +184,30 @@ func (v *verdict) due(tries int) time.Time {
 
 // remainder is the item for the recipients that are still pending, nil when
 // there are none. Recipients that joined while the attempt was under way are
-// tried at once. Called with f.mu held.
-func (q *Queue) remainder(f *flight, d *destination, it item) *item {
+// tried at once. Renew says that the message is to be routed anew. Called with
+// f.mu held.
+func (q *Queue) remainder(f *flight, d *destination, it item, renew bool) (next *item, events []Event) {
 	left := q.mine(f, d) // before tidySplit, without which all that is left would be d's
 	q.mu.Lock()
 	q.tidySplit(f)
 	q.mu.Unlock()
 	if len(left) == 0 {
-		return nil
+		return nil, nil
 	}
 	it.due = q.earliestDue(f.state, left)
 	it.deferred = anyDeferred(f.state, left)
-	return &it
+	it.granted = false
+	switch {
+	case f.ordered():
+		return q.obey(f, d, it, left)
+	case renew:
+		it.due = q.now()
+		next, left, events = q.renew(f, d, &it, left)
+		if len(left) == 0 {
+			return next, events
+		}
+	}
+	return &it, events
 }
 
 // unloadable deals with an item whose message can't be read.

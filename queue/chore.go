@@ -29,6 +29,8 @@ const (
 	choreNotify                   // notify of failures, and end the message when it is over
 	choreSave                     // store what could not be stored
 	choreReroute                  // route anew what is unreachable
+	choreSubmit                   // route what waits in the Submission queue
+	chorePark                     // bring a poison message to its queue
 )
 
 // choreHeap is a binary heap of chores, the one due first on top.
@@ -87,7 +89,7 @@ func (q *Queue) addChore(c chore) {
 
 // startClerks starts a clerk when a chore is due. Called with mu held.
 func (q *Queue) startClerks(now int64) {
-	if q.phase == running && q.clerks < maxClerks && len(q.chores) > 0 && q.chores[0].due <= now {
+	if q.phase == running && !q.alone && q.clerks < maxClerks && len(q.chores) > 0 && q.chores[0].due <= now {
 		q.clerks++
 		q.done.Add(1)
 		go q.clerk()
@@ -98,7 +100,7 @@ func (q *Queue) startClerks(now int64) {
 func (q *Queue) clerk() {
 	defer q.done.Done()
 	q.mu.Lock()
-	for q.phase == running && len(q.chores) > 0 {
+	for q.phase == running && !q.alone && len(q.chores) > 0 {
 		now := q.now()
 		if q.chores[0].due > now {
 			q.wakeBy(q.chores[0].due)
@@ -119,6 +121,9 @@ func (q *Queue) do(c *chore) {
 	switch c.kind {
 	case choreReroute:
 		q.rerouteUnreachable()
+		return
+	case choreSubmit:
+		q.routeSubmitted()
 		return
 	case choreSave:
 		if q.save(c.flight) {
@@ -187,15 +192,26 @@ func (q *Queue) onMessage(c *chore) error {
 		return err
 	}
 	defer q.release(f)
+	held := q.suspects.hold(c.id)
+	defer q.suspects.drop(held)
 	switch c.kind {
 	case choreExpire:
 		q.expire(f, c)
 		return nil
+	case chorePark:
+		q.park(f)
+		return nil
 	case choreDelay:
-		return f.report(func() error { return q.notifyDelay(f, c.dest, c.item.arrived) })
+		err = f.report(func() error { return q.notifyDelay(f, c.dest, c.item.arrived) })
 	default:
-		return f.report(func() error { return q.notifyEnds(f) })
+		err = f.report(func() error { return q.notifyEnds(f) })
 	}
+	if p, ok := errors.AsType[*caught](err); ok {
+		q.notePanic(f, p)
+		q.again(c, storageRetry) // in vain when it is parked now
+		return nil
+	}
+	return err
 }
 
 // unpin ends a clerk's hold on an item. It waits again when next is not nil.
@@ -215,17 +231,29 @@ func (q *Queue) unpin(d *destination, next *item) {
 
 // expire gives up the recipients of an item.
 func (q *Queue) expire(f *flight, c *chore) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	q.mu.Lock()
-	still := c.item.arrived+int64(q.schedule.expiration) <= q.now()
+	// The expiration may have been raised, or the queue suspended, meanwhile.
+	still := q.schedule.expired(&c.item, q.now()) && !c.dest.suspended
 	reason := q.troubleOf(c.dest)
 	q.mu.Unlock()
-	if !still { // the expiration was raised meanwhile
+	list := q.mine(f, c.dest)
+	switch {
+	case len(list) == 0:
+		q.unpin(c.dest, nil)
+		return
+	case f.ordered():
+		next, events := q.obey(f, c.dest, c.item, list)
+		q.tell(events)
+		q.unpin(c.dest, next)
+		return
+	case !still:
 		q.unpin(c.dest, &c.item)
 		return
 	}
-	f.mu.Lock()
 	u := &message.Update{At: q.wall()}
-	for _, i := range q.mine(f, c.dest) {
+	for _, i := range list {
 		r := &f.state.Recipients[i]
 		last := r.Reply
 		if last.Code == 0 {
@@ -233,21 +261,13 @@ func (q *Queue) expire(f *flight, c *chore) {
 		}
 		u.Outcomes = addOutcome(u.Outcomes, i, message.Outcome{Status: message.Expired, Reply: expiredReply(last), Tries: r.Tries})
 	}
-	var events []Event
-	if len(u.Outcomes) > 0 {
-		events = q.conclude(f, u, c.dest.hop)
-	}
-	// Recipients may have joined since the outcomes were made up.
-	var next *item
-	if len(q.mine(f, c.dest)) > 0 {
-		next = &c.item
-	}
+	events := q.conclude(f, u, c.dest.hop)
 	q.mu.Lock()
 	q.tidySplit(f)
 	q.mu.Unlock()
-	f.mu.Unlock()
 	q.tell(events)
-	q.unpin(c.dest, next)
+	// Recipients join a queue under the flight's lock: nobody is left in it.
+	q.unpin(c.dest, nil)
 }
 
 // expiredReply is Exchange's reply for an expired message, with the last error
@@ -307,23 +327,34 @@ func (q *Queue) rerouteItem(u *destination, it item) {
 		return
 	}
 	defer q.release(f)
+	inHand := q.suspects.hold(it.id)
+	defer q.suspects.drop(inHand)
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	list := q.mine(f, u)
-	stay, events := q.reroute(f, u, &it, list)
-	f.mu.Unlock()
-	q.tell(events)
-	if len(stay) > 0 {
-		q.unpin(u, &it)
-		return
+	var next *item
+	var events []Event
+	held := f.state.Standing.Suspended && u == q.submission // it is routed, and waits in its delivery queue
+	it.suspended = held
+	if u == q.submission { // it has waited at our wish
+		q.mu.Lock()
+		it.granted = q.schedule.expired(&it, q.now())
+		q.mu.Unlock()
 	}
-	q.unpin(u, nil)
+	if f.ordered() && !held {
+		next, events = q.obey(f, u, it, list)
+	} else if next, list, events = q.renew(f, u, &it, list); len(list) > 0 {
+		next = &it
+	}
+	q.tell(events)
+	q.unpin(u, next)
 }
 
 // staleUnreachable reports whether some unreachable message was last routed by
 // an earlier router. Called with mu held.
 func (q *Queue) staleUnreachable() bool {
 	u := q.unreachable
-	return len(u.items) > 0 && u.items[0].due != int64(q.gen)
+	return !u.suspended && len(u.items) > 0 && !u.items[0].suspended && u.items[0].due != int64(q.gen)
 }
 
 // unwanted lists those of the recipients whose failure the sender is not told.

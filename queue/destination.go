@@ -15,6 +15,12 @@ type destination struct {
 	// it is ever ready, and its items' due is the routing generation that had
 	// no answer for them.
 	unreachable bool
+	// special is the name of a queue without next hop. Of those that are parked,
+	// Submission and Poison, nothing is ever ready or comes to its deadline.
+	special string
+	parked  bool
+	// suspended: an administrator lets nothing out.
+	suspended bool
 
 	items    dueHeap
 	active   []item // in flight
@@ -60,7 +66,7 @@ type trouble struct {
 // limit is how many deliveries may run at a time.
 func (d *destination) limit(s *schedule) int {
 	switch {
-	case d.unreachable:
+	case d.special != "", d.suspended:
 		return 0
 	case d.failures > 0:
 		return 1
@@ -87,7 +93,7 @@ func (d *destination) push(it item, s *schedule) {
 		d.deferred++
 	}
 	// Deadlines that follow one another closely share a sweep.
-	at := max(s.deadline(&it), d.lastSweep+d.pause())
+	at := max(d.deadline(&it, s), d.lastSweep+d.pause())
 	if len(d.items) == 1 {
 		d.sweepAt = at
 	} else {
@@ -112,7 +118,7 @@ func (d *destination) pause() int64 { return int64(len(d.items)) * int64(sweepCo
 func (d *destination) sweep(now int64, s *schedule, fn func(*item) (taken bool)) {
 	shown := 0
 	taken := d.items.remove(func(it *item) bool {
-		if shown == sweepBatch || s.deadline(it) > now {
+		if shown == sweepBatch || d.deadline(it, s) > now {
 			return false
 		}
 		shown++
@@ -126,7 +132,7 @@ func (d *destination) sweep(now int64, s *schedule, fn func(*item) (taken bool))
 	d.lastSweep = now
 	d.sweepAt = never
 	for i := range d.items {
-		d.sweepAt = min(d.sweepAt, s.deadline(&d.items[i]))
+		d.sweepAt = min(d.sweepAt, d.deadline(&d.items[i], s))
 	}
 	pause := d.pause()
 	if shown == sweepBatch {
@@ -173,6 +179,18 @@ func (d *destination) succeed(s *schedule) {
 	}
 	d.failures, d.until, d.trouble, d.window = 0, 0, nil, window{}
 	d.epoch++
+}
+
+// probe lets a queue in Retry try once at once.
+func (d *destination) probe(now int64) {
+	if d.failures == 0 {
+		return
+	}
+	d.until = min(d.until, now)
+	// What waited for the queue may go with it.
+	if len(d.items) > 0 && !d.items[0].suspended && d.items[0].due > now {
+		d.items[0].due = now // stays on top: it was the earliest
+	}
 }
 
 // ring is a list of ready queues that take turns.

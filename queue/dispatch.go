@@ -7,15 +7,22 @@ import (
 // enqueue makes an item wait in d, or hands it to a clerk when its time is up.
 // Called with mu held.
 func (q *Queue) enqueue(d *destination, it item, now int64) {
-	if q.schedule.deadline(&it) <= now {
+	it.granted = it.granted && !d.unreachable
+	if d.deadline(&it, &q.schedule) <= now {
 		if q.overdue(d, &it, now) {
 			q.settle(d, now)
 			return
 		}
 	}
-	if d.unreachable {
+	switch {
+	case it.suspended || d.parked:
+		it.due = never
+		if d == q.submission && !d.suspended && q.phase == running {
+			q.addChore(chore{due: now, kind: choreSubmit}) // it was resumed just now
+		}
+	case d.unreachable:
 		it.due = int64(it.gen)
-		if it.gen != q.gen && q.phase == running {
+		if it.gen != q.gen && q.phase == running && !d.suspended {
 			// The router was changed after it was asked about this message.
 			q.addChore(chore{due: now, kind: choreReroute})
 		}
@@ -29,7 +36,7 @@ func (q *Queue) enqueue(d *destination, it item, now int64) {
 // a clerk, and true is returned; for the others the delay notification is
 // ordered, and they go on waiting. Called with mu held.
 func (q *Queue) overdue(d *destination, it *item, now int64) (taken bool) {
-	if it.arrived+int64(q.schedule.expiration) <= now {
+	if q.schedule.expired(it, now) && !d.suspended {
 		d.pins++
 		q.addChore(chore{due: now, kind: choreExpire, id: it.id, dest: d, item: *it})
 		return true
@@ -63,7 +70,7 @@ func (q *Queue) settle(d *destination, now int64) {
 	case len(d.items) > 0:
 		key = min(key, d.sweepAt)
 		d.idleSince = 0
-	case len(d.active) > 0 || d.pins > 0 || d.unreachable:
+	case len(d.active) > 0 || d.pins > 0 || d.special != "" || d.suspended:
 		d.idleSince = 0
 	default:
 		if d.idleSince == 0 {
@@ -143,7 +150,7 @@ func (q *Queue) tick(now int64) {
 // Called with mu held.
 func (q *Queue) next() *destination {
 	switch {
-	case q.phase != running || q.unsaved >= maxUnsaved || q.busy >= q.schedule.workers:
+	case q.phase != running || q.alone || q.unsaved >= maxUnsaved || q.busy >= q.schedule.workers:
 		return nil
 	case !q.fresh.empty():
 		return q.fresh.head

@@ -123,12 +123,18 @@ func (q *Queue) outcomeEvents(f *flight, u *message.Update, hop routing.NextHop)
 		case message.Expired:
 			e.Kind = Expired
 			q.counters.expired.Add(n)
+		case message.Removed:
+			e.Kind, e.By = Removed, f.by
 		default:
 			continue
 		}
 		events = append(events, e)
-		if e.Kind == Failed || e.Kind == Expired {
-			if quiet := unwanted(f.envelope, o.Recipients); len(quiet) > 0 {
+		if e.Kind == Failed || e.Kind == Expired || e.Kind == Removed {
+			quiet := unwanted(f.envelope, o.Recipients)
+			if len(u.Notified) > 0 { // nobody is to be told
+				quiet = o.Recipients
+			}
+			if len(quiet) > 0 {
 				e.Kind, e.Outcome.Recipients = Suppressed, quiet
 				q.counters.suppressed.Add(uint64(len(quiet)))
 				events = append(events, e)

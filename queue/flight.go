@@ -24,6 +24,10 @@ type flight struct {
 	unsaved  []*message.Update
 	// reporting says that a clerk makes a notification about the message.
 	reporting bool
+	// by says who gave the latest order about the message, orders counts those
+	// after which it must be routed anew.
+	by     string
+	orders int
 }
 
 // acquire returns the flight of a message, loaded. The caller releases it

@@ -12,6 +12,10 @@ type item struct {
 	// notification is made or not wanted.
 	deferred  bool
 	delayTold bool
+	// suspended says that it waits to be resumed, and is never due; granted that
+	// it was resumed late and gets one try before it expires.
+	suspended bool
+	granted   bool
 }
 
 func (a *item) before(b *item) bool {
@@ -77,6 +81,23 @@ func (h dueHeap) down(i int) {
 		i = child
 	}
 	h[i] = it
+}
+
+// take takes out the items at the given places, which are in ascending order.
+func (h *dueHeap) take(places []int) []item {
+	s := *h
+	taken := make([]item, len(places))
+	for n, i := range places {
+		taken[n] = s[i]
+		// What moves down on its way lies before i, so that the places after it
+		// stay right.
+		s[i].due = -1 << 63
+		h.up(i)
+	}
+	for range places {
+		h.pop()
+	}
+	return taken
 }
 
 // order makes a heap of items in any order.

@@ -35,6 +35,9 @@ func (f *flight) report(fn func() error) error {
 // without DSN, and ends the message when nothing else is left. Called within
 // f.report.
 func (q *Queue) notifyEnds(f *flight) error {
+	if f.standing().Poison {
+		return nil // when it is resumed
+	}
 	for _, kind := range finalKinds {
 		f.mu.Lock()
 		list := owed(f.envelope, f.state, kind)
@@ -62,6 +65,9 @@ func (q *Queue) notifyEnds(f *flight) error {
 // are still pending, whatever queue they stand in, in one notification. Called
 // within f.report.
 func (q *Queue) notifyDelay(f *flight, d *destination, arrived int64) error {
+	if s := f.standing(); s.Suspended || s.Poison || s.Removal != message.RemovalNone {
+		return nil // an administrator has it in hand
+	}
 	q.mu.Lock()
 	until := q.wallTime(arrived + int64(q.schedule.expiration))
 	q.mu.Unlock()
@@ -166,7 +172,7 @@ func (q *Queue) compose(r *dsn.Report, whole bool) (message.ID, error) {
 		return 0, fmt.Errorf("make a notification: %w", err)
 	}
 	r.NotificationID = d.ID()
-	e, err := dsn.Compose(d, r)
+	e, err := composeDSN(d, r)
 	if err != nil {
 		d.Abort()
 		return 0, fmt.Errorf("make a notification: %w", err)
@@ -178,6 +184,16 @@ func (q *Queue) compose(r *dsn.Report, whole bool) (message.ID, error) {
 	q.storageFailures = 0
 	q.mu.Unlock()
 	return r.NotificationID, nil
+}
+
+// composeDSN is dsn.Compose, whose panics are errors.
+func composeDSN(d draft, r *dsn.Report) (e *message.Envelope, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = newCaught("making a notification", p)
+		}
+	}()
+	return dsn.Compose(d, r)
 }
 
 // marked is content whose errors are readErrors.

@@ -97,6 +97,12 @@ type Queue struct {
 	done   sync.WaitGroup
 
 	counters counters
+	files    files
+	life     *table // nil when nothing is kept on disk
+	suspects *table // life while the gateway is cautious, else nil
+	// holding is held while it is written down which queues are suspended. It
+	// is taken before mu.
+	holding sync.Mutex
 
 	// mu guards everything below, and is never held across I/O or a call of
 	// anything outside the package. A flight's locks are taken before it.
@@ -107,6 +113,10 @@ type Queue struct {
 	gen          uint32 // of settings.Router
 	destinations map[routing.NextHop]*destination
 	unreachable  *destination
+	submission   *destination
+	poison       *destination
+	holds        map[string]bool               // names of the suspended queues
+	alone        bool                          // one suspect is tried, and nothing else begun
 	splits       map[message.ID][]*destination // by recipient
 	flights      map[message.ID]*flight
 	fresh, more  ring // ready queues with nothing, or with something, in flight
@@ -150,7 +160,10 @@ func New(o Options) (*Queue, error) {
 		kick: make(chan struct{}, 1), stop: make(chan struct{}),
 		gen:          1,
 		destinations: make(map[routing.NextHop]*destination),
-		unreachable:  &destination{unreachable: true, place: -1},
+		unreachable:  &destination{special: UnreachableName, unreachable: true, place: -1},
+		submission:   &destination{special: SubmissionName, parked: true, place: -1},
+		poison:       &destination{special: PoisonName, parked: true, place: -1},
+		holds:        make(map[string]bool),
 		splits:       make(map[message.ID][]*destination),
 		flights:      make(map[message.ID]*flight),
 		armed:        never,
@@ -164,6 +177,11 @@ func New(o Options) (*Queue, error) {
 	}
 	if q.log == nil {
 		q.log = slog.New(slog.DiscardHandler)
+	}
+	if o.Directory != "" {
+		if q.files = (files{o.FS, o.Directory}); o.FS == nil {
+			q.files.fs = spool.OS()
+		}
 	}
 	if q.onEvent == nil {
 		q.onEvent = func(Event) {}
@@ -190,6 +208,8 @@ func (q *Queue) Start(ctx context.Context) error {
 		return errors.New("queue: started twice")
 	}
 	q.mu.Unlock()
+	q.loadHolds()
+	suspects := q.convict(q.beginLife())
 	err := q.store.Each(func(e spool.Entry) error {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -198,6 +218,9 @@ func (q *Queue) Start(ctx context.Context) error {
 		return nil
 	})
 	if err != nil {
+		if q.life != nil {
+			q.life.close()
+		}
 		return fmt.Errorf("queue: take up the stored messages: %w", err)
 	}
 	q.mu.Lock()
@@ -205,6 +228,15 @@ func (q *Queue) Start(ctx context.Context) error {
 	q.phase = running
 	q.done.Add(1)
 	go q.keepTime()
+	if q.life != nil {
+		q.done.Add(1)
+		go q.watchLife()
+	}
+	if len(suspects) > 0 {
+		q.alone = true
+		q.done.Add(1)
+		go q.tryAlone(suspects)
+	}
 	now := q.now()
 	if q.staleUnreachable() {
 		q.addChore(chore{due: now, kind: choreReroute})
@@ -224,7 +256,7 @@ func (q *Queue) Stop(ctx context.Context) error {
 	q.phase = stopping
 	q.mu.Unlock()
 	if was != stopping {
-		close(q.stop)
+		close(q.stop) // whatever happens from now on, it is an orderly end
 	}
 	ended := make(chan struct{})
 	go func() {
@@ -289,20 +321,14 @@ func (q *Queue) Reconfigure(s Settings) {
 	q.gen++
 	now := q.now()
 	for _, d := range q.destinations {
-		if d.failures > 0 {
-			d.until = now
-			// What waited for the queue may go with it.
-			if len(d.items) > 0 && d.items[0].due > now {
-				d.items[0].due = now // stays on top: it was the earliest
-			}
-		}
+		d.probe(now)
 		d.lastSweep, d.sweepAt = 0, now
 		q.settle(d, now)
 	}
 	u := q.unreachable
 	u.lastSweep, u.sweepAt = 0, now
 	q.settle(u, now)
-	if len(u.items) > 0 {
+	if q.staleUnreachable() {
 		q.addChore(chore{due: now, kind: choreReroute})
 	}
 	q.startWorkers()

@@ -111,8 +111,18 @@ func jitter(d time.Duration) time.Duration {
 // deadline is when something has to be done about an item that was not
 // delivered: the delay notification first, then expiry.
 func (s *schedule) deadline(it *item) int64 {
-	if !it.delayTold && s.delay < s.expiration {
+	switch {
+	case it.suspended:
+		return never
+	case !it.delayTold && s.delay < s.expiration:
 		return it.arrived + int64(s.delay)
+	case it.granted:
+		return never
 	}
 	return it.arrived + int64(s.expiration)
+}
+
+// expired reports whether an item is to be given up.
+func (s *schedule) expired(it *item, now int64) bool {
+	return !it.granted && !it.suspended && it.arrived+int64(s.expiration) <= now
 }

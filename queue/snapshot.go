@@ -81,7 +81,7 @@ func (q *Queue) Snapshot() []QueueInfo {
 
 func (q *Queue) describe(d *destination, now int64) QueueInfo {
 	i := QueueInfo{
-		Hop: d.hop, Status: d.status(&q.schedule, now),
+		Hop: d.hop, Suspended: d.suspended, Status: d.status(&q.schedule, now),
 		Messages: len(d.items) + len(d.active) + d.pins, InFlight: len(d.active), Deferred: d.deferred,
 	}
 	oldest := never
@@ -93,8 +93,8 @@ func (q *Queue) describe(d *destination, now int64) QueueInfo {
 	if oldest != never {
 		i.Oldest = q.wallTime(oldest)
 	}
-	if d.unreachable {
-		i.Name = UnreachableName
+	if d.special != "" {
+		i.Name = d.special
 	} else if at := d.readyAt(&q.schedule); at != never {
 		i.NextDue = q.wallTime(at)
 	}
@@ -115,7 +115,9 @@ func (q *Queue) describe(d *destination, now int64) QueueInfo {
 
 func (d *destination) status(s *schedule, now int64) Status {
 	switch {
-	case d.unreachable:
+	case d.suspended:
+		return Suspended
+	case d.special != "":
 		return Ready
 	case len(d.active) > 0 && d.connected:
 		return Active
@@ -172,7 +174,7 @@ func (q *Queue) Show(id message.ID) (MessageInfo, error) {
 		pending = nil
 	}
 	q.mu.Unlock()
-	groups, _ := routes(router, f.envelope, pending)
+	groups, _, _ := routes(router, f.envelope, st.Standing.Redirect, pending)
 	for _, g := range groups {
 		for _, i := range g.recipients {
 			info.Queues[i] = nameOf(g.hop)
@@ -192,7 +194,7 @@ func nameOf(hop routing.NextHop) string {
 type counters struct {
 	submitted, delivered, deferrals, failed, expired atomic.Uint64
 	notifications, suppressed                        atomic.Uint64
-	saveFailures, loadFailures                       atomic.Uint64
+	saveFailures, loadFailures, panics               atomic.Uint64
 }
 
 // Stats are figures for metrics. The first block is the present, the second
@@ -211,7 +213,7 @@ type Stats struct {
 	// Submitted and Notifications count messages, the others recipients.
 	Submitted, Delivered, Deferrals, Failed, Expired uint64
 	Notifications, Suppressed                        uint64
-	SaveFailures, LoadFailures                       uint64
+	SaveFailures, LoadFailures, Panics               uint64
 }
 
 // Stats returns the figures. Its cost grows with the number of queues, not of
@@ -221,6 +223,7 @@ func (q *Queue) Stats() Stats {
 	s := Stats{
 		Submitted: c.submitted.Load(), Delivered: c.delivered.Load(), Deferrals: c.deferrals.Load(), Failed: c.failed.Load(), Expired: c.expired.Load(),
 		Notifications: c.notifications.Load(), Suppressed: c.suppressed.Load(), SaveFailures: c.saveFailures.Load(), LoadFailures: c.loadFailures.Load(),
+		Panics: c.panics.Load(),
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
