@@ -87,8 +87,10 @@ func (c *conn) writeQuietly(ctx context.Context, p phase, b []byte, d time.Durat
 	}
 	if _, err := c.nc.Write(b); err != nil {
 		// What the host said before it closed explains more than the error.
-		if f := c.lastWords(p); f != nil && ctx.Err() == nil {
-			return f
+		if ctx.Err() == nil {
+			if f := c.lastWords(p); f != nil {
+				return f
+			}
 		}
 		return lost(ctx, p, err)
 	}

@@ -3,6 +3,7 @@ package send
 import (
 	"net"
 	"os"
+	"time"
 )
 
 // line is a TCP connection that can be looked at without waiting: whether the
@@ -26,8 +27,12 @@ func newLine(c net.Conn) *line {
 }
 
 func (l *line) Read(p []byte) (int, error) {
-	if l.looking && (l.readable == nil || !l.readable()) {
-		return 0, os.ErrDeadlineExceeded
+	if l.looking {
+		if l.readable == nil || !l.readable() {
+			return 0, os.ErrDeadlineExceeded
+		}
+		// The deadline of an earlier read may be over by now.
+		_ = l.SetReadDeadline(time.Now().Add(time.Second))
 	}
 	return l.Conn.Read(p)
 }

@@ -42,3 +42,33 @@ func TestLargeGroups(t *testing.T) {
 		})
 	}
 }
+
+// TestEarlyAcceptance: a reply that comes while the content is under way is
+// not the one to its end, however long the content takes (RFC 5321 4.3.1).
+func TestEarlyAcceptance(t *testing.T) {
+	content := strings.Repeat(strings.Repeat("x", 76)+"\r\n", 40000)
+	for _, after := range []time.Duration{0, time.Second, 150 * time.Second} {
+		for _, secure := range []bool{false, true} {
+			server := testServerTLS(t, "mx.test")
+			synctest.Test(t, func(t *testing.T) {
+				mx := &fakeMX{faults: map[string]fault{
+					"body": func(s *fakeSession) bool {
+						time.Sleep(after)
+						s.send("250 2.0.0 taken already")
+						return true
+					},
+					"end": reply("550 5.7.1 spam"),
+				}}
+				if secure {
+					mx.tls = server
+				}
+				b := newBench(t, mx)
+				r := b.deliver(t.Context(), hop(), mail(content))
+				b.stop()
+				if got := sum(r); !matches(got, "0 deferred 421 4.4.0 Remote server response was not RFC conformant") || len(mx.got()) != 0 {
+					t.Errorf("after %v: %q, %d messages", after, got, len(mx.got()))
+				}
+			})
+		}
+	}
+}
