@@ -199,7 +199,7 @@ func (d *decoder) unknown(t *table, name string, value any, path string) {
 		d.fail(keyPath, message, "it belongs to "+oneOf(homes))
 		return
 	}
-	if near := nearest(name, t.names()); near != "" {
+	if near := Nearest(name, t.names()); near != "" {
 		d.fail(keyPath, message, fmt.Sprintf("did you mean %q?", near))
 		return
 	}
@@ -222,7 +222,7 @@ func (d *decoder) unknownAtTop(t *table, name string, value any) {
 		message = fmt.Sprintf("unknown table [[%s]]", shown)
 	}
 	remedy := "take it out, or see the reference for what there is"
-	if near := nearest(name, t.names()); near != "" {
+	if near := Nearest(name, t.names()); near != "" {
 		remedy = "did you mean " + t.sub(near).heading("") + "?"
 	} else if len(homes) > 0 {
 		remedy = fmt.Sprintf("%s is a key of %s; the tables are %s", name, oneOf(homes), t.headings())

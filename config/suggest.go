@@ -2,10 +2,10 @@ package config
 
 import "strings"
 
-// nearest finds the known word that was probably meant, or "" when none is
+// Nearest finds the known word that was probably meant, or "" when none is
 // near. Case, hyphens and underscores are no difference, so that
 // "MaxMessageSize" finds max_message_size.
-func nearest(word string, known []string) string {
+func Nearest(word string, known []string) string {
 	// Nobody mistypes a word of this length; comparing it would cost its
 	// length for each known word.
 	if len(word) > 100 {

@@ -209,8 +209,8 @@ func TestNearest(t *testing.T) {
 		"banne": "banner", "bannner": "banner", "abnner": "banner", "Binding": "bindings", "maxMessageSize": "max_message_size", "max_mesage_sise": "max_message_size",
 		"tsl": "tls", "tls-domain": "tls_domain", "password": "password_file", "pass": "password_file", "pas": "", "": "", "xyz": "", "colour": "", strings.Repeat("x", 1000): "",
 	} {
-		if got := nearest(in, known); got != want {
-			t.Errorf("nearest(%q) = %q, want %q", in, got, want)
+		if got := Nearest(in, known); got != want {
+			t.Errorf("Nearest(%q) = %q, want %q", in, got, want)
 		}
 	}
 }

@@ -296,7 +296,7 @@ func choice[S ~string](words ...S) typed[S] {
 			return s, nil
 		}
 		remedy := write
-		if near := nearest(s, plain); near != "" {
+		if near := Nearest(s, plain); near != "" {
 			remedy = "did you mean " + strconv.Quote(near) + "? " + strings.ToUpper(write[:1]) + write[1:]
 		}
 		return "", []fault{{message: quote(s) + " is not known here", remedy: remedy}}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -28,10 +30,14 @@ func (a *app) printJSON(v any) error {
 	return enc.Encode(v)
 }
 
-// terminal tells whether w is one, and how wide it is.
+// terminal tells whether w is one, and how wide it is. For what is none,
+// COLUMNS says how wide to be.
 func terminal(w io.Writer) (width int, ok bool) {
 	f, isFile := w.(*os.File)
 	if !isFile || !term.IsTerminal(int(f.Fd())) {
+		if n, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && n >= 40 {
+			return n, false
+		}
 		return defaultWidth, false
 	}
 	width, _, err := term.GetSize(int(f.Fd()))
@@ -61,6 +67,51 @@ func plural(n int, one, many string) string {
 	return fmt.Sprintf("%d %s", n, many)
 }
 
+// span writes a stretch of time in its two largest units, as "2h05m".
+func span(d time.Duration) string {
+	switch d = d.Round(time.Second); {
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", max(d, 0)/time.Second)
+	case d < time.Hour:
+		return fmt.Sprintf("%dm%02ds", d/time.Minute, d%time.Minute/time.Second)
+	case d < 24*time.Hour:
+		return fmt.Sprintf("%dh%02dm", d/time.Hour, d%time.Hour/time.Minute)
+	}
+	return fmt.Sprintf("%dd%02dh", d/(24*time.Hour), d%(24*time.Hour)/time.Hour)
+}
+
+// until writes how long it is to a moment.
+func until(t, now time.Time) string {
+	switch {
+	case t.IsZero():
+		return "-"
+	case !t.After(now):
+		return "now"
+	}
+	return "in " + span(t.Sub(now))
+}
+
+// since writes how long ago a moment was.
+func since(t, now time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return span(now.Sub(t))
+}
+
+// roundSize writes a size in octets for a screen, with at most three digits.
+func roundSize(n int64) string {
+	units := []string{"B", "KB", "MB", "GB", "TB"}
+	v, u := float64(n), 0
+	for v >= 1000 && u < len(units)-1 {
+		v, u = v/1024, u+1
+	}
+	if u > 0 && v < 10 {
+		return fmt.Sprintf("%.1f%s", v, units[u])
+	}
+	return fmt.Sprintf("%.0f%s", v, units[u])
+}
+
 // localTime writes a moment for a screen: local, with its offset.
 func localTime(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05 -0700") }
 
@@ -69,9 +120,29 @@ func localTime(t time.Time) string { return t.Local().Format("2006-01-02 15:04:0
 type table struct {
 	header []string
 	rows   [][]string
+	// notes are lines that stand below a row, over the whole width.
+	notes map[int][]string
+	// right holds the columns that are flush right.
+	right []int
+	// paint, when it is set, colours a cell.
+	paint func(row, column int, text string) string
+	// indent is written before every line.
+	indent string
 }
 
 func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
+
+// note puts a line below the row that was added last.
+func (t *table) note(text string) {
+	if t.notes == nil {
+		t.notes = make(map[int][]string)
+	}
+	row := len(t.rows) - 1
+	t.notes[row] = append(t.notes[row], text)
+}
+
+// noteIndent is how far notes stand in.
+const noteIndent = "    "
 
 // widths gives each column what its cells need, and takes from the widest ones
 // until all fit.
@@ -101,25 +172,49 @@ func (t *table) widths(room int) []int {
 
 func (t *table) print(w io.Writer) {
 	room, _ := terminal(w)
+	room -= len(t.indent)
 	widths := t.widths(room)
-	for _, row := range append([][]string{t.header}, t.rows...) {
-		cells := make([][]string, len(row))
-		height := 0
-		for i, c := range row {
-			cells[i] = wrap(c, widths[i])
-			height = max(height, len(cells[i]))
-		}
-		for n := range height {
-			var b strings.Builder
-			for i := range cells {
-				c := ""
-				if n < len(cells[i]) {
-					c = cells[i][n]
-				}
-				b.WriteString(c + strings.Repeat(" ", widths[i]-utf8.RuneCountInString(c)+2))
+	t.printRow(w, -1, t.header, widths)
+	for n, row := range t.rows {
+		t.printRow(w, n, row, widths)
+		for _, note := range t.notes[n] {
+			for _, line := range wrap(note, room-len(noteIndent)) {
+				fmt.Fprintln(w, t.indent+noteIndent+line)
 			}
-			fmt.Fprintln(w, strings.TrimRight(b.String(), " "))
 		}
+	}
+}
+
+// printRow prints one row; the header is row -1.
+func (t *table) printRow(w io.Writer, n int, row []string, widths []int) {
+	cells := make([][]string, len(row))
+	height := 0
+	for i, c := range row {
+		cells[i] = wrap(c, widths[i])
+		height = max(height, len(cells[i]))
+	}
+	for h := range height {
+		var b strings.Builder
+		gap := t.indent // spaces are written before what follows them, never at the end
+		for i := range cells {
+			c := ""
+			if h < len(cells[i]) {
+				c = cells[i][h]
+			}
+			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(c))
+			if slices.Contains(t.right, i) {
+				gap, pad = gap+pad, ""
+			}
+			if c != "" {
+				if t.paint != nil && n >= 0 {
+					c = t.paint(n, i, c)
+				}
+				b.WriteString(gap + c)
+				gap = ""
+			}
+			gap += pad + "  "
+		}
+		fmt.Fprintln(w, b.String())
 	}
 }
 

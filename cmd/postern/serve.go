@@ -130,7 +130,10 @@ func openControl(cfg *config.Config, g *server.Server, logger *slog.Logger) *adm
 		logger.Error("the gateway runs without its control socket; SIGHUP reloads it all the same", "error", err)
 		return nil
 	}
-	a := &administration{server: control.NewServer(g, logger), listener: l, done: make(chan error, 1)}
+	a := &administration{
+		server:   control.NewServer(control.Options{Gateway: g, Queues: g.Queue(), Version: control.Version(readVersion()), Logger: logger}),
+		listener: l, done: make(chan error, 1),
+	}
 	go func() { a.done <- a.server.Serve(l) }()
 	return a
 }

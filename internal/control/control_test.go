@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -25,6 +24,7 @@ type fakeGateway struct {
 	findings []config.Finding
 	err      error
 	file     string
+	fakeMail
 }
 
 func (g *fakeGateway) File() string { return g.file }
@@ -46,14 +46,14 @@ func socketPath(t *testing.T) string {
 }
 
 // start serves a gateway on a socket until the test ends.
-func start(t *testing.T, g Gateway) (*Client, string) {
+func start(t *testing.T, g *fakeGateway) (*Client, string) {
 	t.Helper()
 	path := socketPath(t)
 	l, err := Listen(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := NewServer(g, slog.New(slog.DiscardHandler))
+	s := NewServer(Options{Gateway: g, Queues: &g.queues, Version: Version{Version: "1.2.3"}})
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()
 	t.Cleanup(func() {
@@ -183,7 +183,7 @@ func TestListenRefuses(t *testing.T) {
 // TestStrangersAreTurnedAway calls without the kernel's word on who calls, and
 // as another user.
 func TestStrangersAreTurnedAway(t *testing.T) {
-	s := NewServer(&fakeGateway{}, slog.New(slog.DiscardHandler))
+	s := NewServer(Options{Gateway: &fakeGateway{}})
 	for name, ctx := range map[string]context.Context{
 		"unknown":      t.Context(),
 		"another user": context.WithValue(t.Context(), peerKey{}, peer{UID: os.Geteuid() + 1000, PID: 1}),

@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -19,7 +18,10 @@ import (
 )
 
 // countingGateway counts the reloads.
-type countingGateway struct{ reloads atomic.Int64 }
+type countingGateway struct {
+	reloads atomic.Int64
+	fakeMail
+}
 
 func (*countingGateway) File() string { return "/etc/postern/edge.toml" }
 
@@ -43,6 +45,15 @@ func FuzzRequests(f *testing.F) {
 		reload + "Expect: 100-continue\r\nContent-Length: 5\r\n\r\n12345",
 		reload + "Content-Length: 99999999\r\n\r\nx",
 		"POST //v1/../v1/configuration/%72eload HTTP/1.1\r\nHost: x\r\n\r\n",
+		"GET /v1/queues HTTP/1.1\r\nHost: x\r\n\r\nGET /v1/queues/ages HTTP/1.1\r\nHost: x\r\n\r\n",
+		"GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n",
+		"POST /v1/queues/retry?name=Unreachable&resubmit=true HTTP/1.1\r\nHost: x\r\n\r\n",
+		"GET /v1/messages?from=%3C%3E&older_than=2h&larger_than=1MB&limit=7&after=0000000000001 HTTP/1.1\r\nHost: x\r\n\r\n",
+		"GET /v1/messages/0000000000001 HTTP/1.1\r\nHost: x\r\n\r\n",
+		"GET /v1/messages/0000000000001/content HTTP/1.1\r\nHost: x\r\n\r\n",
+		"POST /v1/messages/remove HTTP/1.1\r\nHost: x\r\nContent-Length: 38\r\n\r\n{\"filter\":{\"status\":\"retry\"},\"to\":\"\"}",
+		"POST /v1/messages?no_limit=true HTTP/1.1\r\nHost: x\r\nContent-Length: 82\r\n\r\n" +
+			"{\"sender\":\"a@b.example\",\"recipients\":[{\"address\":\"c@d.example\"}]}\nSubject: x\r\n\r\n",
 		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
 		"\x16\x03\x01\x00\x00\r\n\r\n",
 	} {
@@ -59,7 +70,8 @@ func FuzzRequests(f *testing.F) {
 		f.Fatal(err)
 	}
 	g := &countingGateway{}
-	server := NewServer(g, slog.New(slog.DiscardHandler))
+	g.queues = *someQueues()
+	server := NewServer(Options{Gateway: g, Queues: &g.queues})
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(l) }()
 	f.Cleanup(func() {

@@ -2,19 +2,20 @@ package control
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
 	"time"
 
 	"postern/config"
+	"postern/internal/message"
+	"postern/queue/spool"
+	"postern/receive"
+	"postern/routing"
 )
-
-// maxRequest bounds the body of a request, in octets.
-const maxRequest = 1 << 20
 
 // Gateway is what can be asked of the running gateway.
 type Gateway interface {
@@ -23,6 +24,34 @@ type Gateway interface {
 	Reload(ctx context.Context) ([]config.Change, []config.Finding, *config.Config, error)
 	// File is the configuration file's name; empty for one that is built in.
 	File() string
+	// FQDN is the gateway's name, Started when it began to run.
+	FQDN() string
+	Started() time.Time
+	// Bindings tells which bindings are open, and why the others are not.
+	Bindings() []receive.Binding
+	// SpoolStats are the figures of the store.
+	SpoolStats() spool.Stats
+	// Route chooses the next hop of a recipient as the queue would now.
+	Route(routing.Query) routing.Decision
+	// Import takes a message with the envelope and the content that it is
+	// given, and returns its queue id. Of the envelope it fills in what it
+	// learns from the content. Content of more than limit octets, and content
+	// that could not be sent on, is refused with a *wire.Reply; a limit of zero
+	// is none.
+	Import(ctx context.Context, e *message.Envelope, content io.Reader, limit int64) (message.ID, error)
+	// MaxMessageSize is the largest message that an import takes when its
+	// caller doesn't lift the limit, in octets.
+	MaxMessageSize() int64
+}
+
+// Options are what a Server is made of.
+type Options struct {
+	Gateway Gateway
+	Queues  Queues
+	// Version is the program's, for "postern status".
+	Version Version
+	// Logger is told who asked for what; nil discards it.
+	Logger *slog.Logger
 }
 
 // Server answers on the control socket.
@@ -31,20 +60,36 @@ type Server struct {
 	logger *slog.Logger
 }
 
-// NewServer returns a server for a gateway. The name of who asked for what
-// goes to logger.
-func NewServer(g Gateway, logger *slog.Logger) *Server {
+// NewServer returns a server for a gateway.
+func NewServer(o Options) *Server {
+	s := &Server{logger: o.Logger}
+	if s.logger == nil {
+		s.logger = slog.New(slog.DiscardHandler)
+	}
 	mux := http.NewServeMux()
-	s := &Server{logger: logger}
-	mux.Handle("POST /v1/configuration/reload", reloadHandler{g})
+	mux.Handle("POST /v1/configuration/reload", reloadHandler{o.Gateway})
+	mux.HandleFunc("GET /v1/status", bounded(statusHandler{o}.status))
+	q := queueHandler{o.Queues}
+	mux.HandleFunc("GET /v1/queues", bounded(q.list))
+	mux.HandleFunc("GET /v1/queues/ages", bounded(q.ages))
+	mux.HandleFunc("POST /v1/queues/{verb}", bounded(q.order))
+	m := messageHandler{queues: o.Queues, gateway: o.Gateway, logger: s.logger}
+	mux.HandleFunc("GET /v1/messages", bounded(m.list))
+	mux.HandleFunc("GET /v1/messages/{id}", bounded(m.show))
+	mux.HandleFunc("GET /v1/messages/{id}/content", m.content)
+	mux.HandleFunc("POST /v1/messages/{verb}", bounded(m.order))
+	mux.HandleFunc("POST /v1/messages", m.importMessage)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		fail(w, http.StatusNotFound, "nothing answers to "+r.Method+" "+r.URL.Path+"; docs/queue.md has what does")
+	})
 	s.http = &http.Server{
 		Handler:           s.admit(mux),
 		ConnContext:       withPeer,
 		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       30 * time.Second,
+		ReadTimeout:       requestTime + transferIdle,
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
+		ErrorLog:          slog.NewLogLogger(s.logger.Handler(), slog.LevelWarn),
 	}
 	return s
 }
@@ -66,7 +111,8 @@ func (s *Server) Close(ctx context.Context) error {
 }
 
 // admit turns away whoever is neither the gateway's user nor root, and notes
-// the others in the event log.
+// the others in the event log: those who change something, and at the level of
+// debugging those who look, as a screen does every two seconds.
 func (s *Server) admit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p, ok := r.Context().Value(peerKey{}).(peer)
@@ -75,23 +121,20 @@ func (s *Server) admit(next http.Handler) http.Handler {
 			fail(w, http.StatusForbidden, "only root and the user the gateway runs as may use its control socket")
 			return
 		}
-		s.logger.Info("control socket", "uid", p.UID, "pid", p.PID, "request", r.Method+" "+r.URL.Path)
-		r.Body = http.MaxBytesReader(w, r.Body, maxRequest)
+		level := slog.LevelInfo
+		if r.Method == http.MethodGet {
+			level = slog.LevelDebug
+		}
+		s.logger.Log(r.Context(), level, "control socket", "uid", p.UID, "pid", p.PID, "request", r.Method+" "+r.URL.Path)
 		next.ServeHTTP(w, r)
-		_, _ = io.Copy(io.Discard, r.Body)
 	})
 }
 
-// failure is the body of every answer that is not a success.
-type failure struct {
-	Error string `json:"error"`
-}
-
-func fail(w http.ResponseWriter, status int, text string) { answer(w, status, failure{text}) }
-
-func answer(w http.ResponseWriter, status int, v any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	// The caller may be gone; there is nobody else to tell.
-	_ = json.NewEncoder(w).Encode(v)
+// caller names who is at the other end, for the events of what was ordered.
+func caller(r *http.Request) string {
+	p, ok := r.Context().Value(peerKey{}).(peer)
+	if !ok {
+		return "unknown"
+	}
+	return "uid " + strconv.Itoa(p.UID)
 }

@@ -60,6 +60,7 @@ type Server struct {
 	sender   *send.Sender
 	queue    *queue.Queue
 	receive  *receive.Server
+	started  time.Time
 
 	table  atomic.Pointer[routing.Table] // the routes in force
 	mu     sync.Mutex                    // one reload at a time
@@ -70,7 +71,7 @@ type Server struct {
 // nothing is sent before Start. An error says what to do about it; everything
 // that was opened is closed again.
 func Build(o Options) (s *Server, err error) {
-	s = &Server{options: o, logger: o.Logger, metrics: new(metrics.Registry), config: o.Config}
+	s = &Server{options: o, logger: o.Logger, metrics: new(metrics.Registry), config: o.Config, started: time.Now()}
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}

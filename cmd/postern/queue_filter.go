@@ -1,0 +1,117 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"postern/config"
+	"postern/internal/control"
+	"postern/internal/message"
+)
+
+// filterFlags are the flags that choose messages.
+type filterFlags struct {
+	filter     control.Filter
+	olderThan  string
+	largerThan string
+	all        bool
+}
+
+// register adds the flags to a command. Where --to means something else the
+// recipient is chosen with --recipient alone.
+func (f *filterFlags) register(cmd *cobra.Command, to bool) {
+	flags := cmd.Flags()
+	flags.StringVar(&f.filter.From, "from", "", "of this sender: an address, a domain, \"*.domain\", or \"<>\"")
+	flags.StringVar(&f.filter.To, "recipient", "", "for this recipient: an address, a domain or \"*.domain\"")
+	if to {
+		flags.StringVar(&f.filter.To, "to", "", "the same as --recipient")
+		cmd.MarkFlagsMutuallyExclusive("to", "recipient")
+	}
+	flags.StringVar(&f.filter.Domain, "domain", "", "for this recipient domain, or \"*.domain\"")
+	flags.StringVar(&f.filter.Queue, "queue", "", "standing in this queue")
+	flags.StringVar(&f.olderThan, "older-than", "", "that arrived longer ago, such as 2h or 3d")
+	flags.StringVar(&f.largerThan, "larger-than", "", "of more than this size, such as 1MB")
+	flags.StringVar(&f.filter.Subject, "subject", "", "with this in the subject, in any case")
+	flags.StringVar(&f.filter.Status, "status", "", "of this status: "+strings.Join(control.Statuses(), ", "))
+	flags.StringSliceVar(&f.filter.IDs, "id", nil, "with this queue id; may be repeated")
+}
+
+// parse reads what the flags say, and the ids among the arguments; an argument
+// "-" stands for ids on standard input. It returns the other arguments, which
+// can only be names of queues.
+func (a *app) parseFilter(f *filterFlags, args []string) (names []string, err error) {
+	if f.olderThan != "" {
+		d, err := config.ParseDuration(f.olderThan)
+		if err != nil {
+			return nil, usageError{fmt.Errorf("--older-than: %w; write 2h, 3d or a number of seconds", err)}
+		}
+		if f.filter.OlderThan = int64(d / time.Second); f.filter.OlderThan == 0 {
+			return nil, usageError{errors.New("--older-than: want a second at least")}
+		}
+	}
+	if f.largerThan != "" {
+		if f.filter.LargerThan, err = config.ParseSize(f.largerThan); err != nil {
+			return nil, usageError{fmt.Errorf("--larger-than: %w", err)}
+		}
+		if f.filter.LargerThan == 0 {
+			return nil, usageError{errors.New("--larger-than: want an octet at least")}
+		}
+	}
+	for _, arg := range args {
+		switch _, err := message.ParseID(arg); {
+		case arg == "-":
+			ids, err := readIDs(a.in)
+			if err != nil {
+				return nil, err
+			}
+			f.filter.IDs = append(f.filter.IDs, ids...)
+		case err == nil:
+			f.filter.IDs = append(f.filter.IDs, arg)
+		default:
+			names = append(names, arg)
+		}
+	}
+	for i, id := range f.filter.IDs {
+		parsed, err := message.ParseID(id)
+		if err != nil {
+			return nil, usageError{fmt.Errorf("--id: %w", err)}
+		}
+		f.filter.IDs[i] = parsed.String()
+	}
+	if f.all && !f.filter.Empty() {
+		return nil, usageError{errors.New("--all chooses every message; leave it out where others choose")}
+	}
+	return names, nil
+}
+
+// readIDs reads queue ids, one or more on a line.
+func readIDs(r io.Reader) ([]string, error) {
+	var ids []string
+	s := bufio.NewScanner(r)
+	s.Split(bufio.ScanWords)
+	for s.Scan() {
+		ids = append(ids, s.Text())
+	}
+	if err := s.Err(); err != nil {
+		return nil, fmt.Errorf("standard input: %w", err)
+	}
+	if len(ids) == 0 {
+		return nil, usageError{errors.New("standard input has no queue id")}
+	}
+	return ids, nil
+}
+
+// noNames refuses arguments that are no ids, for a command that takes messages
+// alone.
+func noNames(cmd *cobra.Command, names []string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	return usageError{fmt.Errorf("%s takes messages, and %q is no queue id; for those of a queue write --queue %q", cmd.CommandPath(), names[0], names[0])}
+}

@@ -1,0 +1,40 @@
+package server
+
+import (
+	"time"
+
+	"postern/queue"
+	"postern/queue/spool"
+	"postern/routing"
+)
+
+// What the control socket asks of a gateway, beside Reload, Import and what
+// the queue answers itself.
+
+// Queue is the delivery queues.
+func (s *Server) Queue() *queue.Queue { return s.queue }
+
+// FQDN is the gateway's name in the configuration in force.
+func (s *Server) FQDN() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.config.Server.FQDN
+}
+
+// MaxMessageSize is server.max_message_size of the configuration in force, in
+// octets.
+func (s *Server) MaxMessageSize() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.config.Server.MaxMessageSize
+}
+
+// Started is when the gateway was built.
+func (s *Server) Started() time.Time { return s.started }
+
+// SpoolStats are the figures of the store.
+func (s *Server) SpoolStats() spool.Stats { return s.store.Stats() }
+
+// Route chooses the next hop of a recipient by the configuration in force, and
+// explains itself.
+func (s *Server) Route(q routing.Query) routing.Decision { return s.table.Load().Route(q) }
