@@ -271,6 +271,12 @@ C> BDAT 6 LAST{lf}NOOP{cr}{lf}
 S: 500
 S: EOF
 
+== BDAT behind a bare LF | RFC 5321 2.3.8 | rcpt
+C> NOOP{lf}BDAT 6 LAST{cr}{lf}NOOP{cr}{lf}
+S: 500
+S: 500
+S: EOF
+
 == a bare LF in a chunk | RFC 5321 2.3.8 | rcpt
 C: BDAT {n} LAST
 B> Subject: x{lf}{cr}{lf}

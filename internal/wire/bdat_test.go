@@ -90,11 +90,35 @@ func FuzzLineEnds(f *testing.F) {
 	})
 }
 
+// TestChunkBehindBareLF: BDAT in what a bare LF broke is told of.
+func TestChunkBehindBareLF(t *testing.T) {
+	for in, chunk := range map[string]bool{
+		"BDAT 5": true, " \tbDaT": true, "y\nBDAT": true, "y\n\nBDATy\ny": true,
+		"": false, "y BDAT": false, "BDA": false, "BDA T": false, "BBDAT": false, "\rBDAT": false,
+	} {
+		for seed := range uint64(6) {
+			r := NewReader(&chunks{pieces: cut([]byte("x\n"+in+"\r\nz\r\n"), rand.New(rand.NewPCG(seed, 7)))}, 512)
+			if line, err := r.ReadLine(512); err != ErrBareLF {
+				t.Errorf("%q: %q, %v", in, line, err)
+			}
+			line, err := r.ReadLine(512)
+			if got := string(line) == "BDAT" && err == ErrBareLF; got != chunk {
+				t.Errorf("%q: then %q, %v", in, line, err)
+			} else if chunk {
+				line, err = r.ReadLine(512)
+			}
+			if err != nil || string(line) != "z" {
+				t.Errorf("%q: at the end %q, %v", in, line, err)
+			}
+		}
+	}
+}
+
 // TestLineHead: what is wrong with a line does not hide which command it was
 // meant to be.
 func TestLineHead(t *testing.T) {
 	long := "BDAT 5" + strings.Repeat(" ", 9000)
-	for _, in := range []string{"BDAT 5\ny\r\n", "BDAT\r5\r\n", long + "\r\n", long[:600] + "\r\n", long[:511] + "\r\n"} {
+	for _, in := range []string{"BDAT 5\ny\r\n", long + "\n bdat\r\n", "x" + long + "\nbdat 5\r\n", "BDAT\r5\r\n", long + "\r\n", long[:600] + "\r\n", long[:511] + "\r\n"} {
 		for seed := range uint64(4) {
 			r := NewReader(&chunks{pieces: cut([]byte(in+"x\r\n"), rand.New(rand.NewPCG(seed, 7)))}, 512)
 			line, err := r.ReadLine(512)

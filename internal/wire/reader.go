@@ -190,12 +190,16 @@ const lineHead = 64
 // an answer, but what stands between it and the next CRLF is dropped by the next
 // call, for it may be what somebody smuggled into an address. With these errors
 // the line, or its beginning, is returned too, so that the caller can tell what
-// may follow it. NUL and other octets are let pass. A connection that ends
+// may follow it; "BDAT", with an error once more, when that stands within what
+// was dropped. NUL and other octets are let pass. A connection that ends
 // within a line gives io.ErrUnexpectedEOF.
 func (r *Reader) ReadLine(limit int) ([]byte, error) {
 	if r.skipping {
-		if err := r.skipLine(); err != nil {
+		switch chunk, err := r.skipLine(); {
+		case err != nil:
 			return nil, err
+		case chunk:
+			return []byte("BDAT"), ErrBareLF
 		}
 	}
 	line, err := r.readLine(limit)
@@ -239,30 +243,53 @@ func (r *Reader) readLine(limit int) ([]byte, error) {
 // longLine drops a line that is too long and returns its beginning.
 func (r *Reader) longLine() ([]byte, error) {
 	head := bytes.Clone(r.buf[r.start:min(r.end, r.start+lineHead)])
-	if err := r.skipLine(); err != nil {
+	switch chunk, err := r.skipLine(); {
+	case err != nil:
 		return head, err
+	case chunk:
+		head = []byte("BDAT")
 	}
 	return head, ErrLineTooLong
 }
 
-// skipLine drops everything up to and including the next CRLF.
-func (r *Reader) skipLine() error {
+// skipLine drops everything up to and including the next CRLF. It reports
+// whether somebody who takes an LF for the end of a line may have meant a part
+// of it as BDAT: a chunk would follow.
+func (r *Reader) skipLine() (chunk bool, err error) {
+	matched := 0 // octets of the verb; -1 behind a beginning that is another
 	for {
 		b := r.buf[r.start:r.end]
-		if n := bytes.Index(b, crlf); n >= 0 {
-			r.start += n + len(crlf)
-			r.skipping = false
-			return nil
+		n, rest := bytes.Index(b, crlf), 0
+		whole := n >= 0
+		if whole {
+			rest = len(crlf)
+		} else if n = len(b); bytes.HasSuffix(b, crlf[:1]) {
+			n-- // half of what is looked for
 		}
-		r.start = r.end
-		if bytes.HasSuffix(b, crlf[:1]) { // half of what is looked for
-			r.start--
+		for _, c := range b[:n] {
+			const verb = "bdat"
+			switch {
+			case c == '\n':
+				matched = 0
+			case matched == 0 && (c == ' ' || c == '\t'):
+			case matched >= 0 && c|0x20 == verb[matched]:
+				if matched++; matched == len(verb) {
+					chunk, matched = true, -1
+				}
+			default:
+				matched = -1
+			}
+		}
+		r.start += n + rest
+		if whole {
+			r.skipping = false
+			return chunk, nil
 		}
 		if err := r.fill(r.size); err != nil {
 			if err == io.EOF {
-				return io.ErrUnexpectedEOF
+				err = io.ErrUnexpectedEOF
 			}
-			return err
+			return chunk, err
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -235,16 +236,20 @@ func TestChunkReader(t *testing.T) {
 	}
 }
 
+// mayBeChunk is BDAT at the beginning of what an LF begins.
+var mayBeChunk = regexp.MustCompile(`(?i)(^|\n)[ \t]*bdat`)
+
 func FuzzReadLine(f *testing.F) {
 	f.Add([]byte("EHLO a\r\nMAIL FROM:<>\r\n"), uint16(512), uint64(1))
 	f.Add([]byte("a\nb\rc\r\r\n\n"), uint16(3), uint64(2))
+	f.Add([]byte("a\nb\n BDAT 5\r\nNOOP\r\n"), uint16(512), uint64(3))
 	f.Fuzz(func(t *testing.T, in []byte, limit16 uint16, seed uint64) {
 		limit := max(int(limit16), 2)
 		r := NewReader(&chunks{pieces: cut(in, rand.New(rand.NewPCG(seed, 7)))}, 512)
 		for rest, broken := in, false; ; {
 			got, err := r.ReadLine(limit)
 			if broken { // by a bare LF: what is behind it is no line
-				_, after, ok := bytes.Cut(rest, crlf)
+				dropped, after, ok := bytes.Cut(rest, crlf)
 				if !ok {
 					if err != io.ErrUnexpectedEOF {
 						t.Fatalf("%q, %v; want the end within a line", got, err)
@@ -252,6 +257,12 @@ func FuzzReadLine(f *testing.F) {
 					return
 				}
 				rest, broken = after, false
+				if mayBeChunk.Match(dropped) {
+					if string(got) != "BDAT" || err != ErrBareLF {
+						t.Fatalf("%q, %v; want to be told of BDAT", got, err)
+					}
+					continue
+				}
 			}
 			line, after, ok := bytes.Cut(rest, []byte("\n"))
 			text, proper := bytes.CutSuffix(line, []byte("\r"))
