@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"slices"
 	"time"
 )
 
@@ -118,6 +119,9 @@ func (q *Queue) keepTime() {
 		if len(q.chores) > 0 && q.chores[0].due > now {
 			next = min(next, q.chores[0].due)
 		}
+		if len(q.idlers) > 0 {
+			next = min(next, q.dismissAt)
+		}
 		q.armed = next
 		q.mu.Unlock()
 		timer.Reset(time.Duration(next - now))
@@ -143,6 +147,10 @@ func (q *Queue) tick(now int64) {
 	}
 	q.startClerks(now)
 	q.startWorkers()
+	if len(q.idlers) > 0 && q.dismissAt <= now {
+		q.dismiss(false)
+		q.dismissAt = now + int64(workerMaxIdle)
+	}
 }
 
 // next chooses the delivery queue whose turn it is: those with nothing in
@@ -160,26 +168,66 @@ func (q *Queue) next() *destination {
 	return nil
 }
 
-// startWorkers starts a worker when there is something to do. That worker
-// starts the next one. Called with mu held.
+// startWorkers wakes or starts a worker when there is something to do. That
+// worker starts the next one. Called with mu held.
 func (q *Queue) startWorkers() {
-	if q.workers < q.schedule.workers && q.next() != nil {
-		q.workers++
-		q.done.Add(1)
-		go q.work()
+	if q.workers >= q.schedule.workers || q.next() == nil {
+		return
 	}
+	q.workers++
+	if n := len(q.idlers); n > 0 {
+		q.idlers[n-1] <- true
+		q.idlers = q.idlers[:n-1]
+		q.leastIdle = min(q.leastIdle, n-1)
+		return
+	}
+	q.done.Add(1)
+	go q.work()
 }
 
-// work delivers until nothing is ready.
+// dismiss ends idle workers: all of them, or those that there was no need of
+// since the last call. Called with mu held.
+func (q *Queue) dismiss(all bool) {
+	n := q.leastIdle
+	if all {
+		n = len(q.idlers)
+	}
+	for _, c := range q.idlers[:n] {
+		c <- false
+	}
+	q.idlers = slices.Delete(q.idlers, 0, n)
+	q.leastIdle = len(q.idlers)
+}
+
+// rest puts a worker to those that wait. Called with mu held.
+func (q *Queue) rest(more chan bool) {
+	if len(q.idlers) == 0 {
+		q.leastIdle, q.dismissAt = 0, q.now()+int64(workerMaxIdle)
+		q.wakeBy(q.dismissAt)
+	}
+	q.idlers = append(q.idlers, more)
+}
+
+// work delivers what is ready, and waits for more when nothing is: a goroutine
+// that has grown its stack once is cheaper than a new one for each message.
 func (q *Queue) work() {
 	defer q.done.Done()
+	more := make(chan bool, 1)
 	q.mu.Lock()
 	for {
 		d, it, epoch, ok := q.take()
 		if !ok {
 			q.workers--
+			stop := q.phase != running
+			if !stop {
+				q.rest(more)
+			}
 			q.mu.Unlock()
-			return
+			if stop || !<-more {
+				return
+			}
+			q.mu.Lock()
+			continue
 		}
 		q.startWorkers()
 		q.mu.Unlock()

@@ -44,6 +44,41 @@ func TestLimits(t *testing.T) {
 	})
 }
 
+func TestIdleWorkers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(w *world) { w.options.Queue = limits(30, 30) })
+		defer w.stop()
+		w.setDeliver(func(_ context.Context, _ routing.NextHop, d *message.Delivery) message.Report {
+			time.Sleep(time.Second)
+			return accept(d)
+		})
+		count := func() (idle, working int) {
+			w.q.mu.Lock()
+			defer w.q.mu.Unlock()
+			return len(w.q.idlers), w.q.workers
+		}
+		for range 20 {
+			w.submit(envelope("u@d.example"))
+		}
+		time.Sleep(1500 * time.Millisecond)
+		if idle, working := count(); idle < 20 || idle > 30 || working != 0 {
+			t.Errorf("after the deliveries %d workers wait and %d work, want 20 to 30 and 0", idle, working)
+		}
+		for range 5 {
+			w.submit(envelope("u@d.example"))
+		}
+		time.Sleep(500 * time.Millisecond)
+		if idle, working := count(); idle < 15 || idle > 25 || working != 5 {
+			t.Errorf("with five deliveries under way %d workers wait and %d work, want 15 to 25 and 5", idle, working)
+		}
+		time.Sleep(3 * time.Minute)
+		if idle, working := count(); idle != 0 || working != 0 {
+			t.Errorf("after three quiet minutes %d workers wait and %d work, want none", idle, working)
+		}
+		w.settled()
+	})
+}
+
 func TestOneConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, func(w *world) { w.options.Queue = limits(1, 1) })

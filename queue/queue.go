@@ -123,7 +123,10 @@ type Queue struct {
 	clock        clock
 	armed        int64 // when the timekeeper looks next
 	chores       choreHeap
-	workers      int // running
+	workers      int         // that deliver or look for something to deliver
+	idlers       []chan bool // of workers that wait: true to go on, false to end
+	leastIdle    int         // the fewest of them since dismissAt was set
+	dismissAt    int64
 	busy         int // of them delivering
 	clerks       int // running
 	unsaved      int // flights with updates that could not be stored
@@ -254,6 +257,7 @@ func (q *Queue) Stop(ctx context.Context) error {
 	q.mu.Lock()
 	was := q.phase
 	q.phase = stopping
+	q.dismiss(true)
 	q.mu.Unlock()
 	if was != stopping {
 		close(q.stop) // whatever happens from now on, it is an orderly end

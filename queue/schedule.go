@@ -22,7 +22,8 @@ const (
 	maxStorageRetry   = time.Minute
 	loadRetry         = time.Minute
 	queueMaxIdle      = 3 * time.Minute
-	lastChance        = time.Hour // what a message found expired at the start still gets
+	lastChance        = time.Hour        // what a message found expired at the start still gets
+	workerMaxIdle     = 10 * time.Second // how long idle workers are kept at least
 	mergeFailures     = 10 * time.Second
 	maxClerks         = 8
 	maxUnsaved        = 1000
