@@ -36,7 +36,8 @@ func (r *Reader) ReadReply() (message.Reply, []string, error) {
 	var (
 		reply message.Reply
 		lines []string
-		text  []string
+		first string // the text of the first line
+		text  []byte // that of the others
 		total int
 	)
 	for {
@@ -62,9 +63,13 @@ func (r *Reader) ReadReply() (message.Reply, []string, error) {
 		if enhanced, after, ok := cutEnhanced(rest, code); ok && (len(lines) == 1 || enhanced == reply.Enhanced) {
 			reply.Enhanced, rest = enhanced, after
 		}
-		text = append(text, rest)
+		if len(lines) == 1 {
+			first = rest
+		} else {
+			text = append(append(text, '\n'), rest...)
+		}
 		if len(line) == 3 || line[3] == ' ' {
-			reply.Text = strings.Join(text, "\n")
+			reply.Text = first + string(text) // no copy: most replies have one line
 			return reply, lines, nil
 		}
 		if len(lines) == maxReplyInLines {
@@ -78,6 +83,11 @@ func (r *Reader) ReadReply() (message.Reply, []string, error) {
 func (r *Reader) readReplyLine(limit int) (string, int, error) {
 	n, end := 0, false // octets taken so far
 	var kept []byte
+	if at := bytes.IndexByte(r.buf[r.start:r.end], '\n'); at >= 0 && at < min(maxReplyIn, limit) {
+		line := bytes.TrimSuffix(r.buf[r.start:r.start+at], []byte("\r"))
+		r.start += at + 1
+		return string(line), at + 1, nil
+	}
 	for !end {
 		if r.Buffered() == 0 {
 			if err := r.fill(r.size); err != nil {
@@ -114,17 +124,18 @@ func isCode(line string) bool {
 // cutEnhanced takes an enhanced code off the text (RFC 2034 4, RFC 3463 2).
 func cutEnhanced(text string, code int) (enhanced [3]int, rest string, ok bool) {
 	word, rest, _ := strings.Cut(text, " ")
-	parts := strings.SplitN(word, ".", 4)
-	if len(parts) != 3 || len(parts[0]) != 1 {
+	class, numbers, _ := strings.Cut(word, ".")
+	subject, detail, _ := strings.Cut(numbers, ".")
+	if len(class) != 1 {
 		return enhanced, text, false
 	}
-	for i, p := range parts {
+	for i, p := range [...]string{class, subject, detail} {
 		if p == "" || len(p) > 3 {
-			return enhanced, text, false
+			return [3]int{}, text, false
 		}
 		for _, c := range []byte(p) {
 			if c < '0' || c > '9' {
-				return enhanced, text, false
+				return [3]int{}, text, false
 			}
 			enhanced[i] = enhanced[i]*10 + int(c-'0')
 		}
