@@ -193,8 +193,6 @@ func (s *session) strayAuth() *wire.Reply {
 	switch {
 	case !possible:
 		return replyNotImplemented
-	case s.connector.RequireTLS && s.tls == "":
-		return replyNeedTLS
 	case !s.extended: // HELO is not enough for an extension (RFC 5321 2.2.1)
 		return replyHelloFirst
 	case s.user != "": // RFC 4954 4

@@ -228,7 +228,12 @@ func TestAuthDialogs(t *testing.T) {
 			S: 334 .*
 			C: *
 			S: 501 .*` + quit},
-		{"nothing allowed", func(c *config.ReceiveConnector) { c.AuthMechanism, c.RequireTLS = []string{"tls"}, true }, greet + `
+		{"nothing allowed", func(c *config.ReceiveConnector) { c.AuthMechanism = []string{"tls"} }, `
+			S: 220 .*
+			C: AUTH PLAIN ` + kim + `
+			S: 502 5\.5\.1 Command not implemented
+			C: EHLO client.example
+			S~ .*
 			C: AUTH PLAIN ` + kim + `
 			S: 502 5\.5\.1 Command not implemented` + quit},
 		{"what TLS follows is forgotten", nil, greet + `

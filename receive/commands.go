@@ -31,8 +31,8 @@ func commandOf(verb string) command {
 		return command{run: (*session).hello, tls: true}
 	case "STARTTLS":
 		return command{run: (*session).startTLS, bare: true, hello: true}
-	case "AUTH": // what stands against it is its own affair
-		return command{run: (*session).auth}
+	case "AUTH": // what else stands against it is its own affair
+		return command{run: (*session).auth, tls: true}
 	case "MAIL":
 		return command{run: (*session).mail, hello: true, tls: true}
 	case "RCPT":

@@ -92,9 +92,10 @@ func (s *session) refuseProxy(c *connector, limit string, err error) {
 		return
 	default:
 		s.countLimit(limit)
-		s.log.Info(errorText(err), "limit "+limit)
-		s.server.proxies.tell(s.server.logger.Warn, "a connection from a proxy is closed", err,
-			"connector", c.Name, "session", s.id, "limit", limit, "local", s.local.String(), "proxy", s.remote.String())
+		reason := errorText(err)
+		s.log.Info(reason, "limit "+limit)
+		s.server.proxies.tell(s.server.logger.Warn, "a connection from a proxy is closed", nil,
+			"reason", reason, "connector", c.Name, "session", s.id, "limit", limit, "local", s.local.String(), "proxy", s.remote.String())
 	}
 	s.log.Disconnect("Local")
 }

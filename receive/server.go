@@ -115,6 +115,7 @@ type Server struct {
 	unmatched   *metrics.Counter
 	trouble     trouble
 	proxies     trouble // with PROXY headers
+	strangers   trouble // for whom there is no connector
 
 	work sync.WaitGroup // every goroutine
 
@@ -243,7 +244,7 @@ func (s *Server) serve(conn net.Conn, port uint16) {
 	i := choose(x.snapshot.configs, bound, x.remote)
 	if i < 0 {
 		s.unmatched.Inc()
-		s.logger.Warn("no receive connector takes the connection", "local", x.local.String(), "remote", x.remote.String())
+		s.strangers.tell(s.logger.Warn, "no receive connector takes the connection", nil, "local", x.local.String(), "remote", x.remote.String())
 		x.deadlines.last(refuseTimeout)
 		conn.Write(replyNotAvailable.Append(nil, true))
 		return

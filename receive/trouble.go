@@ -19,7 +19,8 @@ type trouble struct {
 	untold int
 }
 
-// tell reports one refusal to a method of a logger.
+// tell reports one refusal, with the error that it is for if there is one, to a
+// method of a logger.
 func (t *trouble) tell(log func(string, ...any), what string, err error, attrs ...any) {
 	t.mu.Lock()
 	now := time.Now()
@@ -31,7 +32,9 @@ func (t *trouble) tell(log func(string, ...any), what string, err error, attrs .
 	untold := t.untold
 	t.told, t.untold = now, 0
 	t.mu.Unlock()
-	attrs = append(attrs, "error", err)
+	if err != nil {
+		attrs = append(attrs, "error", err)
+	}
 	if untold > 0 {
 		attrs = append(attrs, "refused_meanwhile", untold)
 	}

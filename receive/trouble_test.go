@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"postern/config"
 )
 
 // TestTroubleIsToldOnceAMinute: a full disk does not fill the event log.
@@ -31,6 +33,31 @@ func TestTroubleIsToldOnceAMinute(t *testing.T) {
 			if !strings.Contains(l, "refused_meanwhile=59") {
 				t.Errorf("later: %s", l)
 			}
+		}
+	})
+}
+
+// TestStrangersAreToldOfOnceAMinute: neither does a client that no connector
+// wants, however often it comes.
+func TestStrangersAreToldOfOnceAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := startBench(t, testConnector(func(c *config.ReceiveConnector) {
+			c.RemoteIPRanges = []config.Range{ipRange("10.0.0.0/8")}
+		}))
+		for range 65 { // one a second
+			c := b.dial(strangerAddr)
+			c.play(`
+				S: 421 4\.3\.2 Service not available
+				END`)
+			c.close()
+			time.Sleep(time.Second)
+		}
+		lines := strings.Split(strings.TrimSpace(b.logged.String()), "\n")
+		if len(lines) != 2 || !strings.Contains(lines[0], "remote=198.51.100.7:40122") || !strings.HasSuffix(lines[1], "refused_meanwhile=59") {
+			t.Errorf("logged:\n%s", strings.Join(lines, "\n"))
+		}
+		if n := b.metrics.Counter("receive_connections_refused").Value(); n != 65 {
+			t.Errorf("%d refusals are counted", n)
 		}
 	})
 }
