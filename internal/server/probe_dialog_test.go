@@ -314,8 +314,21 @@ func matchLines(want, got []string) bool {
 // matches reports whether a line is the pattern, or goes on behind it with a
 // new word.
 func matches(pattern, line string) bool {
-	e := strings.ReplaceAll(regexp.QuoteMeta(pattern), `\*`, `.*`)
-	return regexp.MustCompile(`^` + e + `( .*)?$`).MatchString(line)
+	return globs(pattern, line) || globs(pattern+" *", line)
+}
+
+func globs(pattern, line string) bool {
+	before, rest, more := strings.Cut(pattern, "*")
+	line, ok := strings.CutPrefix(line, before)
+	if !ok || !more {
+		return ok && line == ""
+	}
+	for i := range len(line) + 1 {
+		if globs(rest, line[i:]) {
+			return true
+		}
+	}
+	return false
 }
 
 // arrived holds the messages that were taken against those at the next hop.

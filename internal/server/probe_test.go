@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"strings"
 	"sync"
@@ -69,19 +70,25 @@ type probeGateway struct {
 // probeListeners are the kinds of listeners that each connector has.
 var probeListeners = []string{"clear", "implicit", "proxy", "proxy-implicit"}
 
-// freePorts finds ports of 127.0.0.1, each unlike the others.
+// freePorts finds ports of 127.0.0.1, each unlike the others. They lie below
+// those that systems give to outgoing connections, of which there are many at
+// the same time.
 func freePorts(t *testing.T, n int) []int {
 	t.Helper()
-	ports := make([]int, n)
-	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	const low, high = 20000, 32000
+	var ports []int
+	for range 100 * n {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", low+rand.IntN(high-low)))
 		if err != nil {
-			t.Fatal(err)
+			continue
 		}
 		defer l.Close() // not before all are found
-		ports[i] = l.Addr().(*net.TCPAddr).Port
+		if ports = append(ports, l.Addr().(*net.TCPAddr).Port); len(ports) == n {
+			return ports
+		}
 	}
-	return ports
+	t.Fatalf("there are no %d free ports", n)
+	return nil
 }
 
 // newProbeGateway builds and starts a gateway.
