@@ -24,6 +24,7 @@ func (d *decoder) check() {
 		d.checkSend(&c.SendConnectors[i], d.rowPath("send_connector", i))
 	}
 	d.checkQueue(&c.Queue)
+	d.checkRemoteDomains(c.RemoteDomains)
 	d.checkPressure(&c.BackPressure.Disk)
 	d.checkLogs(&c.Logs)
 }
@@ -132,7 +133,7 @@ func (d *decoder) checkQueue(q *Queue) {
 		d.fail("queue.message_retry_interval", fmt.Sprintf("message_retry_interval: %q is out of range", FormatDuration(q.MessageRetryInterval)),
 			"write 1s or more, or 0s to leave it to retry")
 	}
-	if d.read("queue", "delay_notification", "message_expiration") && q.DelayNotification >= q.MessageExpiration {
+	if d.read("queue", "delay_notification", "message_expiration") && q.DelayNotification >= q.MessageExpiration && q.DelayNotification != Unlimited {
 		at := "delay_notification"
 		if !d.written("queue", at) {
 			at = "message_expiration"

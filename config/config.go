@@ -21,6 +21,8 @@ type Config struct {
 	SendConnectors    []SendConnector
 	Routing           Routing
 	Queue             Queue
+	Notifications     Notifications
+	RemoteDomains     []RemoteDomain
 	BackPressure      BackPressure
 	Logs              Logs
 	Control           Control
@@ -36,6 +38,8 @@ type Server struct {
 	FQDN           string
 	DataDir        string
 	MaxMessageSize int64
+	// PostmasterAddress is whom notifications come from.
+	PostmasterAddress string
 }
 
 // DNS says whom to ask for names.
@@ -207,12 +211,29 @@ type RetryStep struct {
 type Queue struct {
 	Directory                       string
 	MessageExpiration               time.Duration
-	DelayNotification               time.Duration
+	DelayNotification               time.Duration // Unlimited: never
 	Retry                           []RetryStep
 	MessageRetryInterval            time.Duration // zero: Retry drives both clocks
 	MaxIdleTimeBeforeResubmit       time.Duration
 	MaxOutboundConnections          int64
 	MaxPerDomainOutboundConnections int64
+}
+
+// Notifications is [notifications] (reference 10.6).
+type Notifications struct {
+	MaxMessageAttachSize   int64
+	MaxPerSenderPerHour    int64
+	CopyDSNToPostmasterFor []string
+}
+
+// RemoteDomain is one [[remote_domain]] (reference 4.2).
+type RemoteDomain struct {
+	// Domain is "fabrikam.example", "*.fabrikam.example" for it and its
+	// subdomains, or "*".
+	Domain                string
+	NDREnabled            bool
+	NDRDiagnosticInfo     bool
+	DeliveryReportEnabled bool
 }
 
 // BackPressure is [back_pressure] (reference 5).

@@ -35,6 +35,12 @@ func serverTable() *table {
 				Doc:   "The largest message that Receive connectors without a limit of their own take.",
 				Field: in(func(s *Server) any { return &s.MaxMessageSize }),
 			},
+			{
+				Name: "postmaster_address", Type: mailbox(),
+				From:  &derivation{"`postmaster@` and `server.fqdn`", func(c *Config) any { return "postmaster@" + c.Server.FQDN }},
+				Doc:   "Whom delivery status notifications come from, and who gets copies of them.",
+				Field: in(func(s *Server) any { return &s.PostmasterAddress }),
+			},
 		},
 	}, func(c *Config) *Server { return &c.Server })
 }
@@ -130,8 +136,8 @@ func queueTable() *table {
 				Field: in(func(q *Queue) any { return &q.MessageExpiration }),
 			},
 			{
-				Name: "delay_notification", Type: duration(time.Second, 30*day), Default: "4h",
-				Doc:   "After what time without delivery the sender gets a delay notification.",
+				Name: "delay_notification", Type: durationOrNever(time.Second, 30*day), Default: "4h",
+				Doc:   "After what time without delivery the sender gets a delay notification; with 0 there is none.",
 				Field: in(func(q *Queue) any { return &q.DelayNotification }),
 			},
 			{

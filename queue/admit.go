@@ -70,7 +70,7 @@ func addToGroup(groups []group, recipient int, hop routing.NextHop, unreachable 
 func addOutcome(list []message.Outcome, recipient int, o message.Outcome) []message.Outcome {
 	for i := range list {
 		l := &list[i]
-		if l.Status == o.Status && l.Reply == o.Reply && l.RemoteMTA == o.RemoteMTA && l.Tries == o.Tries && l.Due.Equal(o.Due) {
+		if l.Status == o.Status && l.Reply == o.Reply && l.RemoteMTA == o.RemoteMTA && l.NextHop == o.NextHop && l.Tries == o.Tries && l.Due.Equal(o.Due) {
 			l.Recipients = append(l.Recipients, recipient)
 			return list
 		}

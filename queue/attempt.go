@@ -41,6 +41,7 @@ func (q *Queue) attempt(d *destination, it item, epoch uint32) {
 		events = q.countPanic(f, panicked)
 	}
 	u := &message.Update{At: q.wall(), Attempts: report.Attempts, Outcomes: rule.outcomes(f.state, list, &report, cut)}
+	nameHop(u, d.hop)
 	if len(u.Outcomes) > 0 || len(u.Attempts) > 0 {
 		events = append(events, q.conclude(f, u, d.hop)...)
 	}
@@ -64,6 +65,21 @@ func (q *Queue) deliver(f *flight, hop routing.NextHop, list []int) (r message.R
 		ID: f.id, Envelope: f.envelope, Recipients: list, Size: f.size,
 		Open: func() (message.Content, error) { return open.add(q.store.Content(f.id)) },
 	}), nil
+}
+
+// nameHop notes the next hop in an update, so that what was tried for a
+// recipient can be told from what was tried for others. What was delivered
+// needs it only where the sender may be told of it.
+func nameHop(u *message.Update, hop routing.NextHop) {
+	name := hop.String()
+	for i := range u.Attempts {
+		u.Attempts[i].NextHop = name
+	}
+	for i := range u.Outcomes {
+		if o := &u.Outcomes[i]; o.Status != message.Delivered || o.NoDSN {
+			o.NextHop = name
+		}
+	}
 }
 
 // prepare decides who of an item's recipients is to be tried, and counts the

@@ -259,7 +259,7 @@ func (q *Queue) expire(f *flight, c *chore) {
 		if last.Code == 0 {
 			last = reason
 		}
-		u.Outcomes = addOutcome(u.Outcomes, i, message.Outcome{Status: message.Expired, Reply: expiredReply(last), Tries: r.Tries})
+		u.Outcomes = addOutcome(u.Outcomes, i, message.Outcome{Status: message.Expired, Reply: expiredReply(last), NextHop: r.NextHop, Tries: r.Tries})
 	}
 	events := q.conclude(f, u, c.dest.hop)
 	q.mu.Lock()

@@ -219,6 +219,7 @@ func TestNotificationTrouble(t *testing.T) {
 				}
 				w.always(func(d *message.Delivery) message.Report {
 					if time.Since(w.began) < 10*time.Minute {
+						time.Sleep(time.Second) // until both are submitted
 						w.store.setFail(broken)
 					}
 					return refuse(d)

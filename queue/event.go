@@ -25,8 +25,8 @@ const (
 	// Notified: the sender has been sent a notification, whose id is
 	// Notification; Delay and Relayed say which kind.
 	Notified
-	// Suppressed: these recipients failed and the sender is not told, because
-	// the reverse path is null or NOTIFY= does not ask for it (RFC 3461 4.1).
+	// Suppressed: the sender is not told what happened to these recipients, for
+	// the Reason given; Delay and Relayed say what it was, else a failure.
 	Suppressed
 	// Finished: nothing is left to do, the message leaves the spool.
 	Finished
@@ -97,6 +97,8 @@ type Event struct {
 	Notification message.ID
 	Delay        bool
 	Relayed      bool
+	// Reason says why a notification was suppressed.
+	Reason string
 	// By says who gave the order, where there was one; Standing is what holds of
 	// the message since.
 	By       string
@@ -130,12 +132,15 @@ func (q *Queue) outcomeEvents(f *flight, u *message.Update, hop routing.NextHop)
 		}
 		events = append(events, e)
 		if e.Kind == Failed || e.Kind == Expired || e.Kind == Removed {
-			quiet := unwanted(f.envelope, o.Recipients)
-			if len(u.Notified) > 0 { // nobody is to be told
-				quiet = o.Recipients
+			quiet, reason := unwanted(f.envelope, o.Recipients), "NOTIFY= does not ask for it"
+			switch {
+			case f.envelope.From.IsNull():
+				reason = "the reverse path is null"
+			case len(u.Notified) > 0: // nobody is to be told
+				quiet, reason = o.Recipients, "the order was to tell nobody"
 			}
 			if len(quiet) > 0 {
-				e.Kind, e.Outcome.Recipients = Suppressed, quiet
+				e.Kind, e.Outcome.Recipients, e.Reason = Suppressed, quiet, reason
 				q.counters.suppressed.Add(uint64(len(quiet)))
 				events = append(events, e)
 			}

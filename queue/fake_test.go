@@ -273,7 +273,8 @@ func newWorld(t *testing.T, change func(*world)) *world {
 	t.Helper()
 	w := &world{t: t, store: newStore(), began: time.Now(), running: map[string]int{}, peak: map[string]int{}, delivered: map[string]int{}}
 	w.options = Options{
-		Settings:  Settings{Router: routerFunc(byDomain), ReportingMTA: "edge.contoso.example"},
+		Settings: Settings{Router: routerFunc(byDomain), ReportingMTA: "edge.contoso.example",
+			Notifications: Notifications{MaxPerHour: config.Unlimited}},
 		Store:     w.store,
 		Deliverer: w,
 		OnEvent: func(e Event) {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"time"
 
 	"postern/internal/dsn"
 	"postern/internal/message"
@@ -46,17 +48,15 @@ func (q *Queue) notifyEnds(f *flight) error {
 		if len(list) == 0 {
 			continue
 		}
-		id, err := q.notify(f, &dsn.Report{Kind: kind, Recipients: recipients})
-		if err != nil {
+		if err := q.tellSender(f, &dsn.Report{Kind: kind, Recipients: recipients}, &message.Update{Notified: list}); err != nil {
 			return err
 		}
-		q.recordNotified(f, &message.Update{Notified: list}, id, kind)
 	}
 	f.mu.Lock()
 	finish := !f.state.Done && len(f.state.Pending()) == 0 && !owes(f.envelope, f.state)
 	f.mu.Unlock()
 	if finish { // nothing was owed, and yet it was not done
-		q.recordNotified(f, &message.Update{}, 0, dsn.Failure)
+		q.recordNotified(f, &message.Update{}, Event{})
 	}
 	return nil
 }
@@ -94,12 +94,47 @@ func (q *Queue) notifyDelay(f *flight, d *destination, arrived int64) error {
 	if len(list) == 0 || !q.wall().Before(until) {
 		return nil
 	}
-	id, err := q.notify(f, &dsn.Report{Kind: dsn.Delay, Recipients: recipients, RetryUntil: until})
+	return q.tellSender(f, &dsn.Report{Kind: dsn.Delay, Recipients: recipients, RetryUntil: until}, &message.Update{DelayNotified: list})
+}
+
+// tellSender sends a notification, unless the rules keep it from being sent, and
+// records that nothing of it is owed any more. Called within f.report.
+func (q *Queue) tellSender(f *flight, r *dsn.Report, u *message.Update) error {
+	event := Event{Kind: Suppressed, Delay: r.Kind == dsn.Delay, Relayed: r.Kind == dsn.Relayed}
+	policy, reason := q.unsent(f.envelope, r.Kind)
+	if reason != "" {
+		event.Reason = reason
+		q.recordNotified(f, u, event)
+		return nil
+	}
+	r.NoDiagnostics = !policy.NDRDiagnosticInfo
+	id, err := q.notify(f, r)
 	if err != nil {
+		q.quota.back(f.envelope.From.Key())
 		return err
 	}
-	q.recordNotified(f, &message.Update{DelayNotified: list}, id, dsn.Delay)
+	event.Kind, event.Notification = Notified, id
+	q.recordNotified(f, u, event)
+	if q.copied(r) {
+		q.copyToPostmaster(f, r)
+	}
 	return nil
+}
+
+// copyToPostmaster sends the postmaster a copy of a notification. It is a help
+// and not owed: what goes wrong is only reported.
+func (q *Queue) copyToPostmaster(f *flight, r *dsn.Report) {
+	q.mu.Lock()
+	to, limit := q.settings.Postmaster, q.settings.Notifications.MaxPerHour
+	q.mu.Unlock()
+	if !q.quota.take(to.Key(), limit, time.Unix(0, q.now())) {
+		return
+	}
+	r.To, r.NoDiagnostics = to, false
+	if _, err := q.notify(f, r); err != nil {
+		q.quota.back(to.Key())
+		q.log.Warn("the postmaster's copy of a notification could not be stored and is left out", "id", f.id, "error", err)
+	}
 }
 
 func reported(st *message.State, list []int) []dsn.Recipient {
@@ -110,8 +145,9 @@ func reported(st *message.State, list []int) []dsn.Recipient {
 	return r
 }
 
-// recordNotified records that a notification of that kind was stored.
-func (q *Queue) recordNotified(f *flight, u *message.Update, id message.ID, kind dsn.Kind) {
+// recordNotified records that a notification was stored, or is not to be sent,
+// and tells the event, unless its kind is zero.
+func (q *Queue) recordNotified(f *flight, u *message.Update, event Event) {
 	u.At = q.wall()
 	f.mu.Lock()
 	if f.state.Done {
@@ -121,11 +157,15 @@ func (q *Queue) recordNotified(f *flight, u *message.Update, id message.ID, kind
 	q.record(f, u)
 	f.mu.Unlock()
 	var events []Event
-	if id != 0 {
+	event.At, event.ID, event.Envelope = u.At, f.id, f.envelope
+	event.Outcome.Recipients = append(u.Notified, u.DelayNotified...)
+	switch event.Kind {
+	case Notified:
 		q.counters.notifications.Add(1)
-		events = append(events, Event{Kind: Notified, At: u.At, ID: f.id, Envelope: f.envelope, Notification: id,
-			Delay: kind == dsn.Delay, Relayed: kind == dsn.Relayed,
-			Outcome: message.Outcome{Recipients: append(u.Notified, u.DelayNotified...)}})
+		events = append(events, event)
+	case Suppressed:
+		q.counters.suppressed.Add(uint64(len(event.Outcome.Recipients)))
+		events = append(events, event)
 	}
 	if u.Done {
 		events = append(events, Event{Kind: Finished, At: u.At, ID: f.id, Envelope: f.envelope})
@@ -137,8 +177,11 @@ func (q *Queue) recordNotified(f *flight, u *message.Update, id message.ID, kind
 // within f.report.
 func (q *Queue) notify(f *flight, r *dsn.Report) (message.ID, error) {
 	q.mu.Lock()
-	r.ReportingMTA, r.From = q.settings.ReportingMTA, q.settings.Postmaster
+	r.ReportingMTA, r.From, r.MaxOriginal = q.settings.ReportingMTA, q.settings.Postmaster, q.settings.Notifications.MaxReturned
 	q.mu.Unlock()
+	f.mu.Lock()
+	r.Attempts = slices.Clone(f.state.Attempts)
+	f.mu.Unlock()
 	r.ID, r.Envelope, r.Now = f.id, f.envelope, q.wall()
 
 	id, err := q.compose(r, true)

@@ -46,6 +46,8 @@ type Settings struct {
 	// mailbox they come from; by default postmaster at ReportingMTA.
 	ReportingMTA string
 	Postmaster   message.Address
+	// Notifications has the rules for notifications.
+	Notifications Notifications
 }
 
 // Options are what a Queue is made of.
@@ -98,6 +100,7 @@ type Queue struct {
 
 	counters counters
 	files    files
+	quota    quota
 	life     *table // nil when nothing is kept on disk
 	suspects *table // life while the gateway is cautious, else nil
 	// holding is held while it is written down which queues are suspended. It
@@ -110,6 +113,7 @@ type Queue struct {
 	phase        phase
 	settings     Settings
 	schedule     schedule
+	remote       *remoteDomains
 	gen          uint32 // of settings.Router
 	destinations map[routing.NextHop]*destination
 	unreachable  *destination
@@ -198,7 +202,11 @@ func (q *Queue) use(s Settings) {
 	if s.Postmaster.IsNull() {
 		s.Postmaster = message.Address{Local: "postmaster", Domain: s.ReportingMTA}
 	}
+	if s.Notifications.MaxPerHour == 0 {
+		s.Notifications.MaxPerHour = defaultPerHour
+	}
 	q.settings = s
+	q.remote = newRemoteDomains(s.Notifications.RemoteDomains)
 	q.schedule = newSchedule(s.Queue)
 }
 

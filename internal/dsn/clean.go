@@ -6,6 +6,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"postern/internal/message"
 )
 
 const (
@@ -16,6 +18,10 @@ const (
 	maxSubject = 240
 	// maxReply bounds a reply's text, in octets.
 	maxReply = 4096
+	// maxAttemptReply bounds the text of each earlier reply that is listed.
+	maxAttemptReply = 1024
+	// maxName bounds the name of a host and what else stands beside it.
+	maxName = 320
 	// maxMessageID bounds a Message-ID that is repeated, in octets.
 	maxMessageID = 250
 )
@@ -129,11 +135,7 @@ func headerText(raw string) string {
 
 // readable turns a subject as it stood in a header into text for people.
 func readable(raw string) string {
-	s, err := new(mime.WordDecoder).DecodeHeader(raw)
-	if err != nil {
-		s = raw
-	}
-	return truncate(cleanUTF8(s), maxSubject)
+	return truncate(message.DecodeSubject(raw), maxSubject)
 }
 
 // fold breaks a header line at spaces so that no line is longer than foldAt if

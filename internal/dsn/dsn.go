@@ -61,9 +61,17 @@ type Report struct {
 	// Original is the content of the message reported on. Nil leaves it out,
 	// and the notification says so.
 	Original message.Content
+	// To is whom the notification goes to; the null Address means the reverse
+	// path of the message, as it should be but for copies.
+	To message.Address
+	// Attempts are those at the message's next hops, oldest first.
+	Attempts []message.Attempt
+	// NoDiagnostics leaves out what servers said and who they are, and with it
+	// the section for administrators.
+	NoDiagnostics bool
 	// MaxOriginal is the size in octets up to which a failure returns the
 	// whole message; above it, the header alone. Zero means
-	// DefaultMaxOriginal.
+	// DefaultMaxOriginal, less than zero always the header alone.
 	MaxOriginal int64
 	// Now is the time that the notification bears.
 	Now time.Time
@@ -127,6 +135,10 @@ func Compose(w io.Writer, r *Report) (*message.Envelope, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compose a notification: %w", err)
 	}
+	if r.To.IsNull() {
+		c := *r
+		c.To, r = r.Envelope.From, &c
+	}
 	out := &counter{w: bufio.NewWriterSize(w, 32<<10)}
 	c := composer{Report: r, orig: orig, out: out}
 	c.header()
@@ -182,6 +194,9 @@ func (c *composer) field(name, value string) {
 	io.WriteString(c.out, "\r\n")
 }
 
+// eightBit reports whether a part holds octets above 127.
+func (c *composer) eightBit() bool { return c.orig.eightBit || c.status8Bit() }
+
 // messageID is the notification's own Message-ID.
 func (c *composer) messageID() string {
 	return "<" + c.NotificationID.String() + "@" + token(c.ReportingMTA) + ">"
@@ -191,8 +206,8 @@ func (c *composer) header() {
 	c.field("From", "Mail Delivery System <"+c.From.String()+">")
 	// A sender with a non-ASCII mailbox sent with SMTPUTF8 and is answered with
 	// it (RFC 6532 3.2); clean would spoil the address.
-	to := c.Envelope.From.String()
-	if c.Envelope.From.ASCII() {
+	to := c.To.String()
+	if c.To.ASCII() {
 		c.field("To", "<"+to+">")
 	} else {
 		c.line("To: <", cleanUTF8(to), ">")
@@ -206,9 +221,9 @@ func (c *composer) header() {
 	}
 	c.line("Auto-Submitted: auto-replied") // RFC 3834 5
 	c.line("MIME-Version: 1.0")
-	c.line("Content-Type: multipart/report; report-type=delivery-status;") // RFC 6522 3
+	c.line("Content-Type: multipart/report; report-type=", c.reportType(), ";") // RFC 6522 3
 	c.line(" boundary=\"", c.orig.boundary, "\"")
-	if c.orig.eightBit {
+	if c.eightBit() {
 		c.line("Content-Transfer-Encoding: 8bit") // RFC 2045 6.4: of the parts' kind
 	}
 	c.line()
@@ -222,33 +237,38 @@ func (c *composer) part(contentType string) {
 	io.WriteString(c.out, "Content-Type: "+contentType)
 }
 
-// subject is the Subject field's value, folded.
-func (c *composer) subject() string {
-	prefix := "Undeliverable: "
+// prefix is how the subject begins.
+func (c *composer) prefix() string {
 	switch c.Kind {
 	case Delay:
-		prefix = "Delivery delayed: "
+		return "Delivery delayed: "
 	case Relayed:
-		prefix = "Relayed: "
+		return "Relayed: "
 	}
+	return "Undeliverable: "
+}
+
+// subject is the Subject field's value, folded.
+func (c *composer) subject() string {
 	s := headerText(c.orig.subject)
 	if s == "" {
 		s = "(no subject)"
 	}
-	return fold("Subject: " + prefix + s)[len("Subject: "):]
+	return fold("Subject: " + c.prefix() + s)[len("Subject: "):]
 }
 
 // envelope is the notification's own, known once everything is written.
 func (c *composer) envelope() *message.Envelope {
 	e := &message.Envelope{
-		SMTPUTF8:   !c.Envelope.From.ASCII(),
-		Recipients: []message.Recipient{{Address: c.Envelope.From, Notify: message.NotifyNever}},
+		SMTPUTF8:   !c.To.ASCII(),
+		Recipients: []message.Recipient{{Address: c.To, Notify: message.NotifyNever}},
 		Size:       c.out.n,
 		Arrived:    c.Now,
 		MessageID:  c.messageID(),
+		Subject:    message.Shorten(c.prefix()+readable(c.orig.subject), message.MaxSubject),
 		Origin:     message.Origin{Internal: true, ReportOf: c.ID},
 	}
-	if c.orig.eightBit || e.SMTPUTF8 {
+	if c.eightBit() || e.SMTPUTF8 {
 		e.Body = message.Body8BitMIME
 	}
 	return e

@@ -329,6 +329,9 @@ func TestAddresses(t *testing.T) {
 	}
 	r.Envelope.From = addr("jürgen@example.net")
 	p = compose(t, r)
+	if got := p.fields[1].Get("Final-Recipient"); got != "utf-8; jürgen@müller.example" || p.reportType != "global-delivery-status" {
+		t.Errorf("Final-Recipient %q in a %s", got, p.reportType)
+	}
 	if got := p.header.Get("To"); got != "<jürgen@example.net>" || !p.envelope.SMTPUTF8 || p.envelope.Body != message.Body8BitMIME {
 		t.Errorf("To %q, envelope %+v", got, p.envelope)
 	}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+
+	"postern/internal/message"
 )
 
 // FuzzHeader: the header of a message that comes back is cut from it whole, and
@@ -55,7 +57,8 @@ func FuzzOriginalRecipient(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, orcpt string) {
-		v := originalRecipient(orcpt)
+		c := composer{Report: &Report{Envelope: new(message.Envelope)}}
+		v := c.originalRecipient(orcpt)
 		if v == "" {
 			return
 		}

@@ -55,6 +55,8 @@ func examine(r *Report) (original, error) {
 		o.form = headers
 	case r.Envelope.RequireTLS: // RFC 8689 5: as if RET=HDRS had been given
 		o.form = headers
+	case limit < 0:
+		o.form = headers
 	case r.Original.Size() > limit:
 		o.form = headers
 		o.note = "The message is too large to be returned; only its header is attached."
@@ -232,7 +234,11 @@ func (c *composer) originalPart() error {
 		}
 		return err
 	case headers:
-		c.part("text/rfc822-headers\r\n") // RFC 6522 4
+		kind := "text/rfc822-headers" // RFC 6522 4
+		if c.Envelope.SMTPUTF8 && !ascii(c.orig.header) {
+			kind = "message/global-headers" // RFC 6533 5
+		}
+		c.part(kind + "\r\n")
 		c.line("Content-Transfer-Encoding: ", encoding)
 		c.line()
 		_, err := c.out.Write(c.orig.header)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	gomessage "github.com/emersion/go-message"
 	_ "github.com/emersion/go-message/charset"
@@ -65,14 +66,15 @@ func failure(original string) *Report {
 
 // parsed is a notification read back by an independent parser.
 type parsed struct {
-	raw      string
-	header   mail.Header
-	text     string
-	fields   []textproto.MIMEHeader // message/delivery-status, group by group
-	kind     string                 // of the third part; empty without one
-	encoding string
-	third    string
-	envelope *message.Envelope
+	raw        string
+	header     mail.Header
+	text       string
+	fields     []textproto.MIMEHeader // message/delivery-status, group by group
+	reportType string
+	kind       string // of the third part; empty without one
+	encoding   string
+	third      string
+	envelope   *message.Envelope
 }
 
 func compose(t *testing.T, r *Report) parsed {
@@ -95,7 +97,7 @@ func compose(t *testing.T, r *Report) parsed {
 // parts; odd octets of the third pass unchanged.
 func checkLines(t *testing.T, raw string) {
 	t.Helper()
-	for _, third := range []string{"message/rfc822", "message/global", "text/rfc822-headers"} {
+	for _, third := range []string{"message/rfc822", "message/global", "text/rfc822-headers", "message/global-headers"} {
 		raw, _, _ = strings.Cut(raw, "\r\nContent-Type: "+third+"\r\n")
 	}
 	for i, line := range strings.Split(raw, "\r\n") {
@@ -117,7 +119,8 @@ func parse(t *testing.T, raw string) parsed {
 	}
 	p.header = mail.Header{Header: e.Header}
 	kind, params, err := e.Header.ContentType()
-	if err != nil || kind != "multipart/report" || params["report-type"] != "delivery-status" {
+	reportType := params["report-type"]
+	if err != nil || kind != "multipart/report" || reportType != "delivery-status" && reportType != "global-delivery-status" {
 		t.Fatalf("Content-Type is %q %v (%v)", kind, params, err)
 	}
 	mr := e.MultipartReader()
@@ -144,23 +147,22 @@ func parse(t *testing.T, raw string) parsed {
 			}
 			p.text = string(body)
 		case 1:
-			if kind != "message/delivery-status" {
-				t.Errorf("the second part is %s", kind)
+			if kind != "message/"+reportType { // RFC 6522 3
+				t.Errorf("the second part is %s in a report of type %s", kind, reportType)
 			}
-			p.fields = groups(t, body)
+			p.reportType = reportType
+			p.fields = groups(t, body, part.Header.Get("Content-Transfer-Encoding") == "8bit")
 		case 2:
 			p.kind, p.third, p.encoding = kind, string(body), part.Header.Get("Content-Transfer-Encoding")
 		}
 	}
 }
 
-func groups(t *testing.T, body []byte) []textproto.MIMEHeader {
+func groups(t *testing.T, body []byte, eightBit bool) []textproto.MIMEHeader {
 	t.Helper()
-	for _, c := range body {
-		if c > 126 {
-			t.Errorf("message/delivery-status is not 7-bit: %q", body)
-			break
-		}
+	high := bytes.ContainsFunc(body, func(r rune) bool { return r > 126 })
+	if high != eightBit || !utf8.Valid(body) {
+		t.Errorf("the second part is declared 8-bit %v: %q", eightBit, body)
 	}
 	var g []textproto.MIMEHeader
 	r := textproto.NewReader(bufio.NewReader(bytes.NewReader(body)))

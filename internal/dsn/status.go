@@ -2,6 +2,7 @@ package dsn
 
 import (
 	"fmt"
+	"io"
 	"net/netip"
 	"strings"
 
@@ -9,8 +10,13 @@ import (
 )
 
 // statusPart writes the second part, message/delivery-status (RFC 3464).
+// With SMTPUTF8 it is message/global-delivery-status, which holds addresses as
+// they are (RFC 6533 3, 4).
 func (c *composer) statusPart() {
-	c.part("message/delivery-status\r\n")
+	c.part("message/" + c.reportType() + "\r\n")
+	if c.status8Bit() {
+		c.line("Content-Transfer-Encoding: 8bit")
+	}
 	c.line()
 	c.field("Reporting-MTA", "dns; "+c.ReportingMTA)
 	// An id that had to be altered would match nothing, so it is left out.
@@ -30,16 +36,16 @@ func (c *composer) statusPart() {
 // recipientFields writes one group of per-recipient fields (RFC 3464 2.3).
 func (c *composer) recipientFields(r *Recipient) {
 	rcpt := &c.Envelope.Recipients[r.Index]
-	if o := originalRecipient(rcpt.ORcpt); o != "" {
-		c.field("Original-Recipient", o)
+	if o := c.originalRecipient(rcpt.ORcpt); o != "" {
+		c.addressField("Original-Recipient", o)
 	}
-	c.field("Final-Recipient", typedAddress(rcpt.Address.String()))
+	c.addressField("Final-Recipient", c.typedAddress(rcpt.Address.String()))
 	c.field("Action", c.Kind.String())
 	c.field("Status", c.statusCode(r))
-	if name := mtaName(r.State.RemoteMTA); name != "" {
+	if name := mtaName(r.State.RemoteMTA); name != "" && !c.NoDiagnostics {
 		c.field("Remote-MTA", "dns; "+name)
 	}
-	if r.State.Reply.Code != 0 {
+	if r.State.Reply.Code != 0 && !c.NoDiagnostics {
 		c.field("Diagnostic-Code", "smtp; "+oneLine(r.State.Reply))
 	}
 	if !r.State.At.IsZero() {
@@ -53,10 +59,14 @@ func (c *composer) recipientFields(r *Recipient) {
 // statusCode is the recipient's enhanced status code (RFC 3463). The next hop's
 // own passes unchanged, even a 4.x.x in a failure, which is how expiry is told;
 // only one of a class that contradicts the action is replaced.
-func (c *composer) statusCode(r *Recipient) string {
-	e := r.State.Reply.Enhanced
+func (c *composer) statusCode(r *Recipient) string { return StatusCode(c.Kind, r.State.Reply) }
+
+// StatusCode is the Status field of a recipient with that reply in a
+// notification of that kind, as "5.1.1".
+func StatusCode(kind Kind, reply message.Reply) string {
+	e := reply.Enhanced
 	ok := false
-	switch c.Kind {
+	switch kind {
 	case Failure:
 		ok = e[0] == 5 || e[0] == 4
 	case Delay:
@@ -67,7 +77,7 @@ func (c *composer) statusCode(r *Recipient) string {
 	if ok {
 		return fmt.Sprintf("%d.%d.%d", e[0], e[1], e[2])
 	}
-	switch c.Kind {
+	switch kind {
 	case Delay:
 		return "4.0.0"
 	case Relayed:
@@ -76,9 +86,38 @@ func (c *composer) statusCode(r *Recipient) string {
 	return "5.0.0"
 }
 
+// global reports whether the notification may hold UTF-8 where US-ASCII is the
+// rule: the message was sent with SMTPUTF8, or its sender has such an address.
+func (c *composer) global() bool { return c.Envelope.SMTPUTF8 || !c.To.ASCII() }
+
+// reportType is the subtype of the second part (RFC 6522 3, RFC 6533 4).
+func (c *composer) reportType() string {
+	if c.global() {
+		return "global-delivery-status"
+	}
+	return "delivery-status"
+}
+
+// status8Bit reports whether the second part holds UTF-8.
+func (c *composer) status8Bit() bool {
+	for i := range c.Recipients {
+		rcpt := &c.Envelope.Recipients[c.Recipients[i].Index]
+		if !printable(c.typedAddress(rcpt.Address.String())) || !printable(c.originalRecipient(rcpt.ORcpt)) {
+			return true
+		}
+	}
+	return false
+}
+
+// addressField is field for an address of typedAddress, which may be UTF-8.
+func (c *composer) addressField(name, value string) {
+	io.WriteString(c.out, fold(name+": "+value))
+	io.WriteString(c.out, "\r\n")
+}
+
 // originalRecipient is the value of Original-Recipient for an ORCPT, decoded
 // from xtext (RFC 3461 4.2, 6.3); empty when it can't be given unaltered.
-func originalRecipient(orcpt string) string {
+func (c *composer) originalRecipient(orcpt string) string {
 	kind, addr, ok := strings.Cut(orcpt, ";")
 	if !ok || kind == "" || !printable(kind) || strings.ContainsAny(kind, " ()<>@,:\\\"[]") {
 		return ""
@@ -87,17 +126,20 @@ func originalRecipient(orcpt string) string {
 		return kind + "; " + addr
 	}
 	if strings.EqualFold(kind, "utf-8") || strings.EqualFold(kind, "rfc822") {
-		return typedAddress(addr)
+		return c.typedAddress(addr)
 	}
 	return ""
 }
 
 // typedAddress renders a mailbox with its address type. One that is not ASCII
-// takes the form for 7-bit reports, in which each such character stands as
-// \x{HEX} (RFC 6533 3).
-func typedAddress(addr string) string {
+// stands as it is where UTF-8 is allowed, else in the form for 7-bit reports, in
+// which each such character is \x{HEX} (RFC 6533 3).
+func (c *composer) typedAddress(addr string) string {
 	if printable(addr) {
 		return "rfc822; " + addr
+	}
+	if c.global() && cleanUTF8(addr) == addr {
+		return "utf-8; " + addr
 	}
 	var b strings.Builder
 	for _, r := range addr {
@@ -113,7 +155,7 @@ func typedAddress(addr string) string {
 // mtaName is the name of a remote MTA as a field value: of "mx1.example.net
 // [198.51.100.25]" the name, of an address alone the address literal.
 func mtaName(remote string) string {
-	name, _, _ := strings.Cut(clean(remote), " ")
+	name, _, _ := strings.Cut(truncate(clean(remote), maxName), " ")
 	if addr, err := netip.ParseAddr(name); err == nil {
 		if addr.Is4() {
 			return "[" + name + "]"

@@ -81,6 +81,14 @@ func (c *composer) text() string {
 		line("")
 		line("%s", n)
 	}
+	if !c.NoDiagnostics {
+		c.diagnostics(line, groups)
+	}
+	return b.String()
+}
+
+// diagnostics is the section for administrators.
+func (c *composer) diagnostics(line func(string, ...any), groups [][]Recipient) {
 	line("")
 	line("")
 	line("Diagnostic information for administrators:")
@@ -97,21 +105,22 @@ func (c *composer) text() string {
 		}
 		c.diagnose(line, &g[0])
 	}
-	return b.String()
 }
 
 // groups are the recipients with the same end, in order, so that five hundred
 // recipients of one refusal do not repeat it five hundred times.
 func (c *composer) groups() [][]Recipient {
 	type end struct {
+		status message.Status
 		reply  message.Reply
 		remote string
+		hop    string
 		tries  int
 	}
 	var groups [][]Recipient
 	place := make(map[end]int)
 	for _, r := range c.Recipients {
-		k := end{r.State.Reply, r.State.RemoteMTA, r.State.Tries}
+		k := end{r.State.Status, r.State.Reply, r.State.RemoteMTA, r.State.NextHop, r.State.Tries}
 		i, ok := place[k]
 		if !ok {
 			i = len(groups)
@@ -134,9 +143,24 @@ func (c *composer) address(index int) string {
 	return s
 }
 
-// explain says what happened to a group and what can be done.
+// explain says what happened to a group, what the remote server said, and what
+// can be done.
 func (c *composer) explain(line func(string, ...any), r *Recipient) {
-	reply, remote := r.State.Reply, cleanUTF8(r.State.RemoteMTA)
+	what, do := explainCode(c.Kind, &r.State)
+	if what != "" {
+		line("  %s", what)
+	}
+	if !c.NoDiagnostics {
+		c.said(line, r)
+	}
+	if do != "" {
+		line("  %s", do)
+	}
+}
+
+// said quotes the reply and names who gave it.
+func (c *composer) said(line func(string, ...any), r *Recipient) {
+	reply, remote := r.State.Reply, truncate(cleanUTF8(r.State.RemoteMTA), maxName)
 	switch {
 	case reply.Code == 0:
 	case remote == "":
@@ -146,15 +170,12 @@ func (c *composer) explain(line func(string, ...any), r *Recipient) {
 	default:
 		line("  The server %s said:", remote)
 	}
-	quote(line, "    ", reply)
-	if advice := c.advice(r); advice != "" {
-		line("  %s", advice)
-	}
+	quote(line, "    ", reply, maxReply)
 }
 
 // diagnose gives a group's facts to administrators.
 func (c *composer) diagnose(line func(string, ...any), r *Recipient) {
-	if remote := cleanUTF8(r.State.RemoteMTA); remote != "" {
+	if remote := truncate(cleanUTF8(r.State.RemoteMTA), maxName); remote != "" {
 		line("Remote server: %s", remote)
 	}
 	line("Status: %s", c.statusCode(r))
@@ -166,16 +187,40 @@ func (c *composer) diagnose(line func(string, ...any), r *Recipient) {
 	}
 	if r.State.Reply.Code != 0 {
 		line("Reply:")
-		quote(line, "  ", r.State.Reply)
+		quote(line, "  ", r.State.Reply, maxReply)
+	}
+	c.tried(line, r)
+}
+
+// tried lists the connections that were made to the recipient's next hop, with
+// each host's own error.
+func (c *composer) tried(line func(string, ...any), r *Recipient) {
+	first := true
+	for i := range c.Attempts {
+		a := &c.Attempts[i]
+		if a.NextHop != r.State.NextHop && a.NextHop != "" {
+			continue
+		}
+		if first {
+			line("Hosts tried:")
+			first = false
+		}
+		secured := "no TLS"
+		if a.TLS != "" {
+			secured = truncate(cleanUTF8(a.TLS), maxName)
+		}
+		line("  %s: %s %s, %s", date(a.At), truncate(cleanUTF8(a.Host), maxName), truncate(cleanUTF8(a.Address), maxName), secured)
+		quote(line, "    ", a.Reply, maxAttemptReply)
 	}
 }
 
-// quote writes a reply line by line, each line indented.
-func quote(line func(string, ...any), indent string, r message.Reply) {
+// quote writes a reply line by line, each line indented; of the text at most so
+// many octets.
+func quote(line func(string, ...any), indent string, r message.Reply, most int) {
 	if r.Code == 0 {
 		return
 	}
-	text := truncate(r.Text, maxReply)
+	text := truncate(r.Text, most)
 	r.Text = ""
 	prefix := r.String()
 	for part := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == '\n' || r == '\r' }) {
@@ -184,34 +229,4 @@ func quote(line func(string, ...any), indent string, r message.Reply) {
 	if strings.Trim(text, "\r\n") == "" {
 		line("%s%s", indent, prefix)
 	}
-}
-
-// advice is one sentence for the sender, chosen by the enhanced status code
-// (RFC 3463, with Exchange's uses of it).
-func (c *composer) advice(r *Recipient) string {
-	if c.Kind != Failure {
-		return ""
-	}
-	e := r.State.Reply.Enhanced
-	switch {
-	case e == [3]int{5, 1, 8} || e == [3]int{5, 1, 7}:
-		return "Your own address was not accepted; ask your administrator."
-	case e[1] == 1:
-		return "Check the address for mistakes, and send the message again."
-	case e == [3]int{5, 2, 2} || e == [3]int{4, 2, 2}:
-		return "The mailbox is full; reach the recipient some other way, or try later."
-	case e == [3]int{5, 2, 3} || e == [3]int{5, 3, 4}:
-		return "The message is too large; send it with smaller or fewer attachments."
-	case e == [3]int{4, 4, 7}:
-		return "The recipient's server could not be reached or did not take the message in time; send it again later."
-	case e == [3]int{5, 4, 4}:
-		return "The recipient's domain can't receive mail; check the part behind the @."
-	case e == [3]int{5, 4, 6} || e == [3]int{5, 4, 8} || e == [3]int{5, 3, 5} || e == [3]int{5, 4, 14}:
-		return "The recipient's mail system sends mail in a circle; its administrator needs to know."
-	case e[1] == 6:
-		return "Something in the message itself was not accepted; its format or an attachment may be the reason."
-	case e[1] == 7:
-		return "The message was refused for reasons of policy; the reply above may say which. Ask the recipient, or your administrator."
-	}
-	return "Send this report to your administrator if the reply above does not help."
 }

@@ -65,6 +65,7 @@ const (
 	outcomeDue
 	outcomeTries
 	outcomeNoDSN
+	outcomeNextHop
 )
 
 // The tags of an Attempt.
@@ -76,6 +77,7 @@ const (
 	attemptTLS
 	attemptSession
 	attemptReply
+	attemptNextHop
 )
 
 // The tags of an Update.
@@ -103,6 +105,7 @@ const (
 const (
 	answerReply = iota + 1
 	answerRemoteMTA
+	answerNextHop
 )
 
 const (
@@ -203,7 +206,8 @@ func AppendUpdate(b []byte, u *Update) []byte {
 			b = appendString(b, outcomeRemoteMTA, o.RemoteMTA)
 			b = appendTime(b, outcomeDue, o.Due)
 			b = appendInt(b, outcomeTries, int64(o.Tries))
-			return appendBool(b, outcomeNoDSN, o.NoDSN)
+			b = appendBool(b, outcomeNoDSN, o.NoDSN)
+			return appendString(b, outcomeNextHop, o.NextHop)
 		})
 	}
 	for i := range u.Attempts {
@@ -248,6 +252,7 @@ func DecodeUpdate(b []byte) (*Update, error) {
 type answer struct {
 	reply Reply
 	mta   string
+	hop   string
 }
 
 // AppendState appends the encoding of s to b. A reply that many recipients
@@ -256,21 +261,22 @@ func AppendState(b []byte, s *State) []byte {
 	answers := make(map[answer]uint64, 1)
 	for i := range s.Recipients {
 		r := &s.Recipients[i]
-		a := answer{r.Reply, r.RemoteMTA}
+		a := answer{r.Reply, r.RemoteMTA, r.NextHop}
 		if a == (answer{}) || answers[a] != 0 {
 			continue
 		}
 		answers[a] = uint64(len(answers) + 1)
 		b = appendNested(b, stateReply, func(b []byte) []byte {
 			b = appendReply(b, answerReply, &a.reply)
-			return appendString(b, answerRemoteMTA, a.mta)
+			b = appendString(b, answerRemoteMTA, a.mta)
+			return appendString(b, answerNextHop, a.hop)
 		})
 	}
 	for i := range s.Recipients {
 		r := &s.Recipients[i]
 		b = appendNested(b, stateRecipient, func(b []byte) []byte {
 			b = appendUint(b, rstatStatus, uint64(r.Status))
-			b = appendUint(b, rstatAnswer, answers[answer{r.Reply, r.RemoteMTA}])
+			b = appendUint(b, rstatAnswer, answers[answer{r.Reply, r.RemoteMTA, r.NextHop}])
 			b = appendTime(b, rstatAt, r.At)
 			b = appendTime(b, rstatDue, r.Due)
 			b = appendInt(b, rstatTries, int64(r.Tries))
@@ -340,7 +346,8 @@ func appendAttempt(b []byte, tag uint64, a *Attempt) []byte {
 		b = appendString(b, attemptSource, a.Source)
 		b = appendString(b, attemptTLS, a.TLS)
 		b = appendString(b, attemptSession, a.Session)
-		return appendReply(b, attemptReply, &a.Reply)
+		b = appendReply(b, attemptReply, &a.Reply)
+		return appendString(b, attemptNextHop, a.NextHop)
 	})
 }
 
@@ -424,6 +431,8 @@ func (f *fields) outcome() (o Outcome) {
 			o.Tries = int(g.int())
 		case outcomeNoDSN:
 			o.NoDSN = g.bool()
+		case outcomeNextHop:
+			o.NextHop = g.v
 		}
 	}
 	f.fail(g.err)
@@ -448,6 +457,8 @@ func (f *fields) attempt() (a Attempt) {
 			a.Session = g.v
 		case attemptReply:
 			a.Reply = g.reply()
+		case attemptNextHop:
+			a.NextHop = g.v
 		}
 	}
 	f.fail(g.err)
@@ -462,6 +473,8 @@ func (f *fields) answer() (a answer) {
 			a.reply = g.reply()
 		case answerRemoteMTA:
 			a.mta = g.v
+		case answerNextHop:
+			a.hop = g.v
 		}
 	}
 	f.fail(g.err)
@@ -479,7 +492,7 @@ func (f *fields) recipientState(answers []answer) (r RecipientState) {
 			if n > uint64(len(answers)) {
 				g.fail(errors.New("reply out of range"))
 			} else if n > 0 {
-				r.Reply, r.RemoteMTA = answers[n-1].reply, answers[n-1].mta
+				r.Reply, r.RemoteMTA, r.NextHop = answers[n-1].reply, answers[n-1].mta, answers[n-1].hop
 			}
 		case rstatAt:
 			r.At = g.time()

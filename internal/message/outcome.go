@@ -88,6 +88,9 @@ type Outcome struct {
 	// RemoteMTA is the host that gave the reply, as "mx1.example.net
 	// [198.51.100.25]"; empty when the reply is ours.
 	RemoteMTA string
+	// NextHop names the next hop that was tried, as Attempt.NextHop does. The
+	// queue fills it in.
+	NextHop string
 	// NoDSN says of delivered recipients that the next hop that took them does
 	// not offer DSN, so that no word of success will come from it (RFC 3461
 	// 5.2.2).
@@ -115,6 +118,10 @@ type Attempt struct {
 	Session string
 	// Reply is the reply that ended the attempt, or ours when there was none.
 	Reply Reply
+	// NextHop names the next hop on whose behalf it was made, as
+	// "connector/domain"; empty in records of earlier versions. The queue fills
+	// it in.
+	NextHop string
 }
 
 // Update is a change to a stored message: what one delivery attempt brought.
@@ -141,6 +148,7 @@ type RecipientState struct {
 	Status        Status
 	Reply         Reply
 	RemoteMTA     string
+	NextHop       string
 	At            time.Time
 	Due           time.Time
 	Tries         int
@@ -176,7 +184,7 @@ func (s *State) Apply(u *Update) {
 				continue
 			}
 			r := &s.Recipients[i]
-			r.Status, r.Reply, r.RemoteMTA = o.Status, o.Reply, o.RemoteMTA
+			r.Status, r.Reply, r.RemoteMTA, r.NextHop = o.Status, o.Reply, o.RemoteMTA, o.NextHop
 			r.At, r.Due, r.Tries, r.NoDSN = u.At, o.Due, o.Tries, o.NoDSN
 		}
 	}
@@ -194,10 +202,31 @@ func (s *State) Apply(u *Update) {
 		s.Standing = *u.Standing
 	}
 	s.Attempts = append(s.Attempts, u.Attempts...)
-	if n := len(s.Attempts) - MaxAttempts; n > 0 {
-		s.Attempts = append([]Attempt(nil), s.Attempts[n:]...)
+	if len(s.Attempts) > MaxAttempts {
+		s.Attempts = latest(s.Attempts)
 	}
 	s.Done = s.Done || u.Done
+}
+
+// latest returns MaxAttempts of the attempts. The oldest go first, but not the
+// last one at any host as long as an older attempt at another can go.
+func latest(all []Attempt) []Attempt {
+	type place struct{ hop, host, address string }
+	excess := len(all) - MaxAttempts
+	later := make(map[place]int)
+	for i := range all {
+		later[place{all[i].NextHop, all[i].Host, all[i].Address}]++
+	}
+	kept := make([]Attempt, 0, len(all))
+	for i := range all {
+		p := place{all[i].NextHop, all[i].Host, all[i].Address}
+		if later[p]--; excess > 0 && later[p] > 0 {
+			excess--
+			continue
+		}
+		kept = append(kept, all[i])
+	}
+	return append([]Attempt(nil), kept[excess:]...)
 }
 
 // Pending returns the indexes of the recipients still to be delivered.

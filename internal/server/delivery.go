@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"strings"
 	"sync/atomic"
 
 	"postern/config"
+	"postern/internal/message"
 	"postern/internal/resolver"
 	"postern/queue"
 	"postern/routing"
@@ -52,8 +54,19 @@ func (s *Server) buildDelivery() error {
 	return err
 }
 
-// queueSettings are what the queue takes from a configuration. On an edge that
-// stands alone notifications come from the gateway's own name (reference 10.6).
+// queueSettings are what the queue takes from a configuration.
 func queueSettings(cfg *config.Config, table *routing.Table) queue.Settings {
-	return queue.Settings{Router: table, Queue: cfg.Queue, ReportingMTA: cfg.Server.FQDN}
+	local, domain, _ := strings.Cut(cfg.Server.PostmasterAddress, "@")
+	s := queue.Settings{
+		Router: table, Queue: cfg.Queue, ReportingMTA: cfg.Server.FQDN,
+		Postmaster: message.Address{Local: local, Domain: domain},
+		Notifications: queue.Notifications{
+			MaxReturned: cfg.Notifications.MaxMessageAttachSize, MaxPerHour: cfg.Notifications.MaxPerSenderPerHour,
+			CopyFor: cfg.Notifications.CopyDSNToPostmasterFor, RemoteDomains: cfg.RemoteDomains,
+		},
+	}
+	if s.Notifications.MaxReturned == 0 {
+		s.Notifications.MaxReturned = -1
+	}
+	return s
 }

@@ -26,7 +26,7 @@ func (s *Server) onEvent(e queue.Event) {
 	case queue.Expired:
 		s.report(slog.LevelWarn, "message expired", e)
 	case queue.Suppressed:
-		s.report(slog.LevelWarn, "the sender is not told of a failure", e)
+		s.report(slog.LevelWarn, "the sender is not told", e, "delay", e.Delay, "relayed", e.Relayed, "reason", e.Reason)
 	case queue.Notified:
 		s.logger.Info("notification sent", "id", e.ID.String(), "to", e.Envelope.From.String(),
 			"notification", e.Notification.String(), "delay", e.Delay, "relayed", e.Relayed)

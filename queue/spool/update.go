@@ -200,10 +200,11 @@ func clipState(st *message.State, n int) *message.State {
 	for i := range c.Recipients {
 		clip(&c.Recipients[i].Reply.Text)
 		clip(&c.Recipients[i].RemoteMTA)
+		clip(&c.Recipients[i].NextHop)
 	}
 	for i := range c.Attempts {
 		a := &c.Attempts[i]
-		for _, t := range []*string{&a.Host, &a.Address, &a.Source, &a.TLS, &a.Session, &a.Reply.Text} {
+		for _, t := range []*string{&a.Host, &a.Address, &a.Source, &a.TLS, &a.Session, &a.Reply.Text, &a.NextHop} {
 			clip(t)
 		}
 	}
