@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -137,6 +138,11 @@ func (s *session) offeredMechanisms() string {
 	return b.String()
 }
 
+// authOffered reports whether EHLO lists AUTH.
+func (s *session) authOffered() bool {
+	return slices.ContainsFunc(s.mechanisms(), func(m Mechanism) bool { return s.availability(m) == mechanismOffered })
+}
+
 // tlsState is nil in clear text.
 func (s *session) tlsState() *tls.ConnectionState {
 	conn, ok := s.conn.(*tls.Conn)
@@ -186,12 +192,9 @@ func (s *session) auth(arg string) {
 // strayAuth says why AUTH has no place now. A connector on which nothing could
 // ever make AUTH succeed does not have the command.
 func (s *session) strayAuth() *wire.Reply {
-	possible := false
-	for _, m := range s.mechanisms() {
-		possible = possible || hasMechanism(s.connector.ReceiveConnector, m.Value)
-	}
+	possible := func(m Mechanism) bool { return hasMechanism(s.connector.ReceiveConnector, m.Value) }
 	switch {
-	case !possible:
+	case !slices.ContainsFunc(s.mechanisms(), possible):
 		return replyNotImplemented
 	case !s.extended: // HELO is not enough for an extension (RFC 5321 2.2.1)
 		return replyHelloFirst

@@ -6,12 +6,16 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"io"
 	"math/big"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/emersion/go-smtp"
+	"go.uber.org/goleak"
 
 	"postern/config"
 )
@@ -300,5 +304,86 @@ func TestAuthAndTheEnd(t *testing.T) {
 	<-c.done
 	if got := logged(); !strings.HasSuffix(got, "> 334 <redacted> | \n* unexpected EOF | connection lost\n-  | Remote\n") {
 		t.Errorf("logged:\n%s", got)
+	}
+}
+
+// answers are the responses of a client, the first of which goes with the
+// command unless it is empty.
+type answers struct {
+	mechanism string
+	rest      []string
+}
+
+func (a *answers) Start() (string, []byte, error) {
+	first := a.rest[0]
+	a.rest = a.rest[1:]
+	if first == "" {
+		return a.mechanism, nil, nil
+	}
+	return a.mechanism, []byte(first), nil
+}
+
+func (a *answers) Next([]byte) ([]byte, error) {
+	if len(a.rest) == 0 {
+		return nil, errors.New("the server asks for more")
+	}
+	next := a.rest[0]
+	a.rest = a.rest[1:]
+	return []byte(next), nil
+}
+
+// TestAuthTCP authenticates an independent client over real sockets, in clear
+// text and within TLS.
+func TestAuthTCP(t *testing.T) {
+	t.Cleanup(func() { goleak.VerifyNone(t) })
+	queue := &memory{}
+	s := New(Options{TLS: serverTLS})
+	s.queue = queue
+	defer func() {
+		if err := s.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}()
+	c := bound("127.0.0.1:0")
+	authenticating(&c)
+	s.Configure(Snapshot{Connectors: []config.ReceiveConnector{c}, Domains: testDomains, Auth: fakes{}})
+	state := s.Bindings()
+	if state[0].Err != nil {
+		t.Fatalf("can't listen on loopback: %v", state[0].Err)
+	}
+	address := state[0].Addr.String()
+	for _, with := range []answers{{"PLAIN", []string{"\x00kim\x00kim"}}, {"LOGIN", []string{"", "kim", "kim"}}, {"SCRAM-SHA-256", []string{"kim", "kim kim", ""}}} {
+		for name, dial := range map[string]func() (*smtp.Client, error){
+			"ESMTPA":  func() (*smtp.Client, error) { return smtp.Dial(address) },
+			"ESMTPSA": func() (*smtp.Client, error) { return smtp.DialStartTLS(address, clientTLS()) },
+		} {
+			with := with
+			x, err := dial()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := x.Auth(&with); err != nil {
+				t.Fatal(err)
+			}
+			if err := x.SendMail("", []string{"x@elsewhere.example"}, strings.NewReader("Subject: x\r\n\r\n")); err != nil {
+				t.Fatal(err)
+			}
+			if err := x.Quit(); err != nil {
+				t.Error(err)
+			}
+			all := queue.all()
+			if o := all[len(all)-1].envelope.Origin; o.User != "kim" || o.Protocol != name {
+				t.Errorf("origin: %+v", o)
+			}
+		}
+	}
+	x, err := smtp.Dial(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	var refused *smtp.SMTPError
+	if err := x.Auth(&answers{"PLAIN", []string{"\x00kim\x00wrong"}}); !errors.As(err, &refused) || refused.Code != 535 || refused.EnhancedCode != (smtp.EnhancedCode{5, 7, 8}) {
+		t.Errorf("a wrong password: %v", err)
 	}
 }

@@ -149,7 +149,7 @@ func (s *session) features() wire.Features {
 		BinaryMIME:   s.connector.BinaryMIMEEnabled,
 		RequireTLS:   s.connector.RequireTLSExtensionEnabled && s.tls != "", // RFC 8689 2
 		DSN:          s.connector.DeliveryStatusNotificationEnabled,
-		Auth:         s.offeredMechanisms() != "",
+		Auth:         s.authOffered(),
 		// RFC 6531 3.4: a recipient's address may be UTF-8 only where MAIL said so.
 		SMTPUTF8: s.connector.SMTPUTF8Enabled && (s.tx == nil || s.tx.envelope.SMTPUTF8),
 	}
