@@ -18,7 +18,13 @@ func TestProbeCodes(t *testing.T) {
 	n := 0
 	for _, place := range []string{"MAIL", "RCPT", "DATA", "content", "chunk", "RSET"} {
 		for _, piped := range []bool{true, false} {
-			for _, secure := range []bool{false, true} {
+			// TLS makes a difference to how replies arrive, one by one or
+			// together; step by step they arrive one by one anyway.
+			variants := []bool{false, true}
+			if !piped {
+				variants = variants[:1]
+			}
+			for _, secure := range variants {
 				for _, code := range codes {
 					c := codeCase(place, code, piped)
 					n++
