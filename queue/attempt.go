@@ -31,6 +31,9 @@ func (q *Queue) attempt(d *destination, it item, epoch uint32) {
 	now := q.now()
 	cut := q.ctx.Err() != nil
 	rule := q.judge(d, epoch, &report, now, cut)
+	if rule.renew {
+		it.gen = 0
+	}
 
 	// The item lands under the flight's lock: whoever gives an order finds it
 	// either here, where the order is seen, or in its queue.
@@ -119,6 +122,7 @@ type verdict struct {
 	until    int64 // of the queue's Retry state; zero when a host was reached
 	schedule *schedule
 	after    time.Duration // at least so long
+	renew    bool          // the queue's messages are to be routed anew
 }
 
 // judge updates the queue's window and Retry state by what an attempt found.
@@ -135,6 +139,10 @@ func (q *Queue) judge(d *destination, epoch uint32, r *message.Report, now int64
 		d.succeed(&s)
 	case d.failures > 0, r.Unreachable && (!d.connected || len(d.active) == 1), d.window.congest():
 		v.until = d.fail(now, epoch, lastReply(r), r.RetryAfter, &s)
+		if max(d.trouble.first, d.resubmitted)+int64(s.resubmit) <= now {
+			q.resubmit(d, now)
+			v.renew = true
+		}
 	}
 	return v
 }

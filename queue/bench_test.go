@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"postern/config"
 	"postern/internal/message"
 	"postern/queue/spool"
 	"postern/routing"
@@ -33,6 +34,8 @@ func (c *crowd) Each(fn func(spool.Entry) error) error {
 	}
 	return nil
 }
+
+func (c *crowd) Load(id message.ID) (spool.Entry, error) { return c.entry(int(id) - 1), nil }
 
 func (c *crowd) entry(i int) spool.Entry {
 	e := &message.Envelope{
@@ -76,10 +79,38 @@ func TestMemory(t *testing.T) {
 			if each > 200 {
 				t.Errorf("%.0f octets for each message, want 200 at most", each)
 			}
+			reload(t, q)
 			if err := q.Stop(context.Background()); err != nil {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// reload changes the settings of a queue with all its messages waiting, which
+// holds nobody up.
+func reload(t *testing.T, q *Queue) {
+	began := time.Now()
+	q.Reconfigure(Settings{Router: routerFunc(byDomain), ReportingMTA: "edge.example", Queue: config.Queue{MessageExpiration: 40 * time.Hour}})
+	took := time.Since(began)
+	all := q.Stats().Rerouting
+	var worst time.Duration
+	for began = time.Now(); time.Since(began) < 300*time.Millisecond; {
+		at := time.Now()
+		q.Stats()
+		worst = max(worst, time.Since(at))
+		time.Sleep(100 * time.Microsecond)
+	}
+	for limit := time.Now().Add(20 * time.Second); q.Stats().Rerouting == all && time.Now().Before(limit); {
+		time.Sleep(time.Millisecond)
+	}
+	t.Logf("reload in %v; in the %v after it nobody waited longer than %v, and %d of %d messages were routed anew", took.Round(time.Microsecond),
+		time.Since(began).Round(time.Millisecond), worst.Round(time.Microsecond), all-q.Stats().Rerouting, all)
+	if took > time.Second || worst > time.Second {
+		t.Errorf("the reload took %v and kept others waiting for %v", took, worst)
+	}
+	if q.Stats().Rerouting >= all {
+		t.Error("nothing was routed anew")
 	}
 }
 

@@ -31,6 +31,7 @@ const (
 	choreReroute                  // route anew what is unreachable
 	choreSubmit                   // route what waits in the Submission queue
 	chorePark                     // bring a poison message to its queue
+	choreWalk                     // route anew what waits elsewhere
 )
 
 // choreHeap is a binary heap of chores, the one due first on top.
@@ -124,6 +125,9 @@ func (q *Queue) do(c *chore) {
 		return
 	case choreSubmit:
 		q.routeSubmitted()
+		return
+	case choreWalk:
+		q.walkOn()
 		return
 	case choreSave:
 		if q.save(c.flight) {
@@ -287,67 +291,6 @@ func (q *Queue) troubleOf(d *destination) message.Reply {
 		return message.Reply{}
 	}
 	return d.trouble.reply
-}
-
-// rerouteUnreachable routes a batch of unreachable messages anew, those first
-// that were longest without answer, and orders the next batch.
-func (q *Queue) rerouteUnreachable() {
-	u := q.unreachable
-	for range rerouteBatch {
-		q.mu.Lock()
-		if !q.staleUnreachable() || q.phase != running {
-			q.mu.Unlock()
-			return
-		}
-		it := u.pop()
-		u.pins++
-		q.settle(u, q.now())
-		q.mu.Unlock()
-		q.rerouteItem(u, it)
-	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.addChore(chore{due: q.now(), kind: choreReroute})
-}
-
-func (q *Queue) rerouteItem(u *destination, it item) {
-	f, err := q.acquire(it.id)
-	if err != nil {
-		if errors.Is(err, spool.ErrNotFound) {
-			q.unpin(u, nil)
-			return
-		}
-		// With the present generation it waits for the next reload, or expires.
-		q.log.Error("an unreachable message can't be read and is not routed anew", "id", it.id, "error", err)
-		q.counters.loadFailures.Add(1)
-		q.mu.Lock()
-		it.gen = q.gen
-		q.mu.Unlock()
-		q.unpin(u, &it)
-		return
-	}
-	defer q.release(f)
-	inHand := q.suspects.hold(it.id)
-	defer q.suspects.drop(inHand)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	list := q.mine(f, u)
-	var next *item
-	var events []Event
-	held := f.state.Standing.Suspended && u == q.submission // it is routed, and waits in its delivery queue
-	it.suspended = held
-	if u == q.submission { // it has waited at our wish
-		q.mu.Lock()
-		it.granted = q.schedule.expired(&it, q.now())
-		q.mu.Unlock()
-	}
-	if f.ordered() && !held {
-		next, events = q.obey(f, u, it, list)
-	} else if next, list, events = q.renew(f, u, &it, list); len(list) > 0 {
-		next = &it
-	}
-	q.tell(events)
-	q.unpin(u, next)
 }
 
 // staleUnreachable reports whether some unreachable message was last routed by

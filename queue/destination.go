@@ -40,6 +40,11 @@ type destination struct {
 	window window
 	rates  rates
 
+	// listed says that a walk is to come by, resubmitted is when all messages
+	// were last routed anew because the queue was in Retry for so long.
+	listed      bool
+	resubmitted int64
+
 	// sweepAt is when items have to be looked at for their deadlines: never
 	// later than the earliest one, but for the pause that keeps sweeps cheap.
 	sweepAt   int64

@@ -29,6 +29,9 @@ func (q *Queue) enqueue(d *destination, it item, now int64) {
 		}
 	}
 	d.push(it, &q.schedule)
+	if d.special == "" && q.stale(&it) && it.due > now && q.phase == running {
+		q.walkLater(d, now)
+	}
 	q.settle(d, now)
 	q.startWorkers()
 }

@@ -57,15 +57,15 @@ func TestIdleWorkers(t *testing.T) {
 			defer w.q.mu.Unlock()
 			return len(w.q.idlers), w.q.workers
 		}
-		for range 20 {
-			w.submit(envelope("u@d.example"))
+		for i := range 20 { // to as many next hops: one of them alone would begin with fewer
+			w.submit(envelope(fmt.Sprintf("u@d%d.example", i)))
 		}
 		time.Sleep(1500 * time.Millisecond)
 		if idle, working := count(); idle < 20 || idle > 30 || working != 0 {
 			t.Errorf("after the deliveries %d workers wait and %d work, want 20 to 30 and 0", idle, working)
 		}
-		for range 5 {
-			w.submit(envelope("u@d.example"))
+		for i := range 5 {
+			w.submit(envelope(fmt.Sprintf("u@d%d.example", i)))
 		}
 		time.Sleep(500 * time.Millisecond)
 		if idle, working := count(); idle < 15 || idle > 25 || working != 5 {

@@ -42,6 +42,21 @@ func (h *dueHeap) pop() item {
 	return top
 }
 
+// takeAt takes out the item at an index.
+func (h *dueHeap) takeAt(i int) item {
+	s := *h
+	it := s[i]
+	last := len(s) - 1
+	s[i] = s[last]
+	*h = s[:last]
+	if i < last {
+		h.up(i)
+		h.down(i)
+	}
+	h.shrink()
+	return it
+}
+
 func (h *dueHeap) shrink() {
 	if n := len(*h); cap(*h) > 64 && n < cap(*h)/4 {
 		*h = append(make(dueHeap, 0, cap(*h)/2), *h...)

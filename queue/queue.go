@@ -127,6 +127,7 @@ type Queue struct {
 	clock        clock
 	armed        int64 // when the timekeeper looks next
 	chores       choreHeap
+	walk         walk
 	workers      int         // that deliver or look for something to deliver
 	idlers       []chan bool // of workers that wait: true to go on, false to end
 	leastIdle    int         // the fewest of them since dismissAt was set
@@ -323,23 +324,25 @@ func (q *Queue) submit(ctx context.Context, d draft, e *message.Envelope) error 
 	return nil
 }
 
-// Reconfigure changes router, schedule and limits. Messages keep their next hop
-// until they are due and are then routed anew; those in the Unreachable queue
-// are routed anew at once, and every queue in Retry gets one try at once.
+// Reconfigure changes router, schedule and limits, and returns at once. The
+// messages that wait are routed anew soon after: those in the Unreachable queue
+// and those whose next hop is gone first, the others in batches, or when they
+// come due before. Every queue in Retry gets one try. Stats tells how far that
+// is.
 func (q *Queue) Reconfigure(s Settings) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	was := q.schedule
 	q.use(s)
 	q.gen++
 	now := q.now()
-	for _, d := range q.destinations {
-		d.probe(now)
-		d.lastSweep, d.sweepAt = 0, now
-		q.settle(d, now)
-	}
+	sweep := was.expiration != q.schedule.expiration || was.delay != q.schedule.delay
+	q.walkAll(sweep, now)
 	u := q.unreachable
-	u.lastSweep, u.sweepAt = 0, now
-	q.settle(u, now)
+	if sweep {
+		u.lastSweep, u.sweepAt = 0, now
+		q.settle(u, now)
+	}
 	if q.staleUnreachable() {
 		q.addChore(chore{due: now, kind: choreReroute})
 	}

@@ -164,9 +164,9 @@ func TestRefusedAfterRestart(t *testing.T) {
 	})
 }
 
-// TestRerouteWhenDue: a deferred message keeps its next hop until it is due;
-// then recipients part, or meet those of another queue.
-func TestRerouteWhenDue(t *testing.T) {
+// TestRerouteJoins: recipients that move to a queue in which their message waits
+// already wait there with it.
+func TestRerouteJoins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, func(w *world) {
 			w.options.Router = routerFunc(func(q routing.Query) routing.Decision {

@@ -206,6 +206,9 @@ type Stats struct {
 	Queues, InRetry, Items, InFlight, Deferred, Unreachable int
 	// Wakeups is how often the queue looked what is due, since the start.
 	Wakeups uint64
+	// Rerouting is how many messages are still to be routed anew since the
+	// settings changed, at most; those in the Unreachable queue are not counted.
+	Rerouting int
 	// Chores are pieces of work that wait for a clerk, Unsaved messages with
 	// outcomes that could not be stored yet.
 	Chores, Unsaved int
@@ -229,6 +232,7 @@ func (q *Queue) Stats() Stats {
 	defer q.mu.Unlock()
 	s.Queues, s.Items, s.InFlight, s.Wakeups = len(q.destinations), q.items, q.busy, q.wakeups
 	s.Unreachable, s.Chores, s.Unsaved = len(q.unreachable.items), len(q.chores), q.unsaved
+	s.Rerouting = q.walk.left()
 	s.Deferred = q.unreachable.deferred
 	for _, d := range q.destinations {
 		s.Deferred += d.deferred
