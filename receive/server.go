@@ -120,6 +120,7 @@ type Server struct {
 	work sync.WaitGroup // every goroutine
 
 	readers sync.Pool // of *wire.Reader
+	content wire.Buffers
 	buffers sync.Pool // of *[]byte: replies while they wait; an idle session has none
 
 	mu        sync.Mutex
@@ -139,7 +140,11 @@ func New(o Options) *Server {
 		listeners: make(map[socket]*listener),
 		active:    make(map[string]*atomic.Int64),
 	}
-	s.readers.New = func() any { return wire.NewReader(nil, readBuffer) }
+	s.readers.New = func() any {
+		r := wire.NewReader(nil, readBuffer)
+		r.Borrow(&s.content)
+		return r
+	}
 	s.buffers.New = func() any { b := make([]byte, 0, 512); return &b }
 	if s.ids == nil {
 		s.ids = new(logs.SessionIDs)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 )
 
 // The sizes of a Reader's buffer in octets: while commands are read, so that
@@ -47,7 +48,26 @@ type Reader struct {
 	start, end int
 	err        error
 	skipping   bool // the rest of a line that a bare LF broke is to come
+	buffers    *Buffers
+	small      []byte  // the small buffer while the large one is in use
+	large      *[]byte // what buffers lent, nil when buf is our own
 }
+
+// Buffers lends Readers the large buffer that each takes while content
+// arrives. The zero value is ready for use by any number of Readers at once.
+type Buffers struct{ pool sync.Pool }
+
+func (b *Buffers) get() *[]byte {
+	if p, ok := b.pool.Get().(*[]byte); ok {
+		return p
+	}
+	p := make([]byte, dataBuffer)
+	return &p
+}
+
+// Borrow makes the Reader take its large buffers from b. It gives them back
+// when it reads commands again, and on Reset.
+func (r *Reader) Borrow(b *Buffers) { r.buffers = b }
 
 // NewReader returns a Reader with a buffer of size octets, at least 512;
 // DefaultBuffer is used if size is 0.
@@ -62,6 +82,7 @@ func NewReader(r io.Reader, size int) *Reader {
 // connection under TLS.
 func (r *Reader) Reset(src io.Reader) {
 	r.r, r.start, r.end, r.err, r.skipping = src, 0, 0, nil, false
+	r.shrink()
 }
 
 // Buffered returns how many octets are buffered.
@@ -109,7 +130,8 @@ func (r *Reader) fill(limit int) error {
 		return r.err
 	}
 	if r.start == r.end && len(r.buf) > r.size {
-		r.buf, r.start, r.end = nil, 0, 0 // the large buffer has served
+		r.start, r.end = 0, 0
+		r.shrink() // the large buffer has served
 	}
 	r.compact()
 	if r.end == len(r.buf) {
@@ -154,9 +176,35 @@ func (r *Reader) compact() {
 }
 
 func (r *Reader) grow(size int) {
+	if size == dataBuffer && r.buffers != nil && r.large == nil {
+		r.large = r.buffers.get()
+		copy(*r.large, r.buf[:r.end])
+		if len(r.buf) == r.size {
+			r.small = r.buf
+		}
+		r.buf = *r.large
+		return
+	}
 	grown := make([]byte, size)
 	copy(grown, r.buf[:r.end])
 	r.buf = grown
+	r.giveBack()
+}
+
+// shrink goes back to the small buffer. Nothing may be buffered.
+func (r *Reader) shrink() {
+	if len(r.buf) > r.size {
+		r.buf, r.small = r.small, nil
+	}
+	r.giveBack()
+}
+
+// giveBack returns a large buffer that is no longer in use.
+func (r *Reader) giveBack() {
+	if r.large != nil {
+		r.buffers.pool.Put(r.large)
+		r.large = nil
+	}
 }
 
 // read reads once into the buffer, in which there must be room.

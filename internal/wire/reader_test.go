@@ -3,12 +3,15 @@ package wire
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
+	"testing/iotest"
 )
 
 func TestReadLine(t *testing.T) {
@@ -291,4 +294,38 @@ func FuzzReadLine(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestBorrow reads commands and large contents in turn through one large
+// buffer that several Readers share.
+func TestBorrow(t *testing.T) {
+	var shared Buffers
+	body := strings.Repeat("0123456789abcdef0123456789abcdef\r\n", 3000)
+	var input string
+	for i := range 20 {
+		input += fmt.Sprintf("NOOP %d\r\n", i) + body + ".\r\n"
+	}
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			r := NewReader(nil, 0)
+			r.Borrow(&shared)
+			for range 3 {
+				r.Reset(iotest.HalfReader(strings.NewReader(input)))
+				for i := range 20 {
+					line, err := r.ReadLine(MaxCommandLine)
+					if want := fmt.Sprintf("NOOP %d", i); err != nil || string(line) != want {
+						t.Errorf("got %q, %v, want %q", line, err, want)
+						return
+					}
+					got, err := io.ReadAll(NewDataReader(r, RejectBareLineEnds))
+					if err != nil || string(got) != body {
+						t.Errorf("content of %d octets, %v, want %d", len(got), err, len(body))
+						return
+					}
+				}
+			}
+		})
+	}
+	group.Wait()
 }
