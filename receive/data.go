@@ -58,7 +58,7 @@ func (s *session) finish(b *body) {
 		return
 	}
 	messageID := b.messageID()
-	e.Size, e.MessageID, e.Arrived = b.size, messageID, time.Now()
+	e.Size, e.MessageID, e.Subject, e.Arrived = b.size, messageID, b.scan.Subject(), time.Now()
 	e.SMTPUTF8 = e.SMTPUTF8 && needsUTF8(e, &b.scan)
 	e.Origin = message.Origin{
 		Connector: s.connector.Name, Session: s.id, Client: s.remote, Local: s.local,

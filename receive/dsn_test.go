@@ -77,3 +77,24 @@ func TestDSNSwitchedOff(t *testing.T) {
 		C: RCPT TO:<b@contoso.example> NOTIFY=SUCCESS
 		S: 555 5\.5\.4 .*` + quit)
 }
+
+// TestSubjectNoted: the envelope holds the subject as people read it.
+func TestSubjectNoted(t *testing.T) {
+	b := newBench(t)
+	b.dialog(greet + `
+		C: MAIL FROM:<a@b.example>
+		S: 250 .*
+		C: RCPT TO:<b@contoso.example>
+		S: 250 .*
+		C: DATA
+		S: 354 .*
+		C: Subject: =?iso-8859-1?q?Gr=FC=DFe?=
+		C:  from afar
+		C: 
+		C: Subject: no
+		C: .
+		S: 250 .*` + quit)
+	if got := b.only().envelope.Subject; got != "Grüße from afar" {
+		t.Errorf("subject %q", got)
+	}
+}
