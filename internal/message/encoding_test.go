@@ -54,7 +54,7 @@ func genAttempts() *rapid.Generator[[]Attempt] {
 	return rapid.Custom(func(t *rapid.T) (l []Attempt) {
 		for range rapid.IntRange(0, 3).Draw(t, "attempts") {
 			l = append(l, Attempt{At: genTime().Draw(t, "at"), Host: genString().Draw(t, "host"), Address: genString().Draw(t, "address"),
-				Source: genString().Draw(t, "source"), TLS: genString().Draw(t, "tls"), Session: genString().Draw(t, "session"), Reply: genReply().Draw(t, "reply")})
+				Source: genString().Draw(t, "source"), TLS: genString().Draw(t, "tls"), Session: genString().Draw(t, "session"), Reply: genReply().Draw(t, "reply"), NextHop: genString().Draw(t, "hop")})
 		}
 		return l
 	})
@@ -91,7 +91,7 @@ func genUpdate() *rapid.Generator[*Update] {
 			DelayNotified: genInts().Draw(t, "delay"), Done: rapid.Bool().Draw(t, "done")}
 		for range rapid.IntRange(0, 3).Draw(t, "outcomes") {
 			u.Outcomes = append(u.Outcomes, Outcome{Recipients: genInts().Draw(t, "rcpts"), Status: Status(rapid.IntRange(0, 5).Draw(t, "status")),
-				Reply: genReply().Draw(t, "reply"), RemoteMTA: genString().Draw(t, "mta"), Due: genTime().Draw(t, "due"), Tries: rapid.IntRange(0, 99).Draw(t, "tries"),
+				Reply: genReply().Draw(t, "reply"), RemoteMTA: genString().Draw(t, "mta"), NextHop: genString().Draw(t, "hop"), Due: genTime().Draw(t, "due"), Tries: rapid.IntRange(0, 99).Draw(t, "tries"),
 				NoDSN: rapid.Bool().Draw(t, "noDSN")})
 		}
 		if rapid.Bool().Draw(t, "ordered") {
