@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"postern/internal/message"
-	"postern/queue/spool"
 	"postern/routing"
 )
 
@@ -57,9 +56,10 @@ type QueueInfo struct {
 	NextRetry  time.Time
 }
 
-// Snapshot describes all delivery queues, ordered by name, the Unreachable queue
-// last and only when it holds something. It looks at every queued message: about
-// a millisecond for a million.
+// Snapshot describes all delivery queues, ordered by name, then Submission,
+// Unreachable and Poison, each only when it holds something or is suspended. A
+// suspended queue that has been empty since the start has a Name and no Hop. It
+// looks at every queued message: about a millisecond for a million.
 func (q *Queue) Snapshot() []QueueInfo {
 	q.mu.Lock()
 	list := make([]QueueInfo, 0, len(q.destinations)+1)
@@ -67,16 +67,25 @@ func (q *Queue) Snapshot() []QueueInfo {
 	for _, d := range q.destinations {
 		list = append(list, q.describe(d, now))
 	}
-	unreachable := q.describe(q.unreachable, now)
+	for name := range q.holds {
+		if q.named(name) == nil {
+			list = append(list, QueueInfo{Name: name, Suspended: true, Status: Suspended})
+		}
+	}
+	var last []QueueInfo
+	for _, d := range q.specials() {
+		if i := q.describe(d, now); i.Messages > 0 || i.Suspended {
+			last = append(last, i)
+		}
+	}
 	q.mu.Unlock()
 	for i := range list {
-		list[i].Name = list[i].Hop.String()
+		if list[i].Name == "" {
+			list[i].Name = list[i].Hop.String()
+		}
 	}
 	slices.SortFunc(list, func(a, b QueueInfo) int { return strings.Compare(a.Name, b.Name) })
-	if unreachable.Messages > 0 {
-		list = append(list, unreachable)
-	}
-	return list
+	return append(list, last...)
 }
 
 func (q *Queue) describe(d *destination, now int64) QueueInfo {
@@ -129,65 +138,6 @@ func (d *destination) status(s *schedule, now int64) Status {
 		return Active
 	}
 	return Ready
-}
-
-// MessageInfo describes one message.
-type MessageInfo struct {
-	spool.Entry
-	// Queues names, for each recipient, the delivery queue that it stands in;
-	// empty for those that are final.
-	Queues []string
-	// Status is that of the message as a whole, NextTry when one of its
-	// recipients is tried next as far as the clock decides that, Expires when
-	// it is given up; zero when they do not apply.
-	Status           MessageStatus
-	NextTry, Expires time.Time
-	// Routes has, for each recipient still to be delivered, what the router says
-	// of it now; zero for the others. Generation counts the configurations since
-	// the start, beginning with 1.
-	Routes     []routing.Decision
-	Generation uint32
-}
-
-// Show describes one message with all its recipients. The error is the
-// spool's: ErrNotFound when there is no such message.
-func (q *Queue) Show(id message.ID) (MessageInfo, error) {
-	f, err := q.acquire(id)
-	if err != nil {
-		return MessageInfo{}, err
-	}
-	defer q.release(f)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	st := *f.state
-	st.Recipients = slices.Clone(st.Recipients)
-	st.Attempts = slices.Clone(st.Attempts)
-	info := MessageInfo{Entry: spool.Entry{ID: id, Envelope: f.envelope, State: &st, Size: f.size}}
-	info.Queues = make([]string, len(st.Recipients))
-	pending := st.Pending()
-	q.mu.Lock()
-	router := q.settings.Router
-	if split := q.splits[id]; split != nil {
-		for _, i := range pending {
-			info.Queues[i] = nameOf(split[i].hop)
-		}
-		pending = nil
-	}
-	q.mu.Unlock()
-	groups, _, _ := routes(router, f.envelope, st.Standing.Redirect, pending)
-	for _, g := range groups {
-		for _, i := range g.recipients {
-			info.Queues[i] = nameOf(g.hop)
-		}
-	}
-	return info, nil
-}
-
-func nameOf(hop routing.NextHop) string {
-	if hop == (routing.NextHop{}) {
-		return UnreachableName
-	}
-	return hop.String()
 }
 
 // counters count since the start.

@@ -216,6 +216,16 @@ func (r *run) policy(e endpoint) ptls.Policy {
 func (r *run) try(ctx context.Context, e endpoint) (loop bool) {
 	k := key{connector: r.connector.Name, endpoint: e, policy: r.policy(e)}
 	var inClear, fresh bool
+	var held *conn  // in hand, and neither put back nor dropped
+	var placed bool // a place at the host is ours
+	defer func() {  // when a panic ends the delivery, the queue goes on
+		if held != nil {
+			_ = held.raw.Close()
+		}
+		if placed {
+			r.s.pool.free(e.addr)
+		}
+	}()
 	for len(r.pending) > 0 && ctx.Err() == nil {
 		started := time.Now()
 		c, err := r.s.pool.get(ctx, k, fresh)
@@ -223,10 +233,12 @@ func (r *run) try(ctx context.Context, e endpoint) (loop bool) {
 			r.busy(ctx, started, k, err)
 			return false
 		}
+		placed = true
 		reused := c != nil
 		if !reused {
 			var f *failure
 			if c, f = r.connect(ctx, started, k, inClear); f != nil {
+				placed = false // connect has given it up
 				if f.tls && !k.policy.Required() {
 					inClear, fresh = true, true
 					continue
@@ -235,7 +247,9 @@ func (r *run) try(ctx context.Context, e endpoint) (loop bool) {
 			}
 		}
 		r.took = true
+		held = c
 		reply, f := r.use(ctx, c)
+		held, placed = nil, false // put and drop see to it
 		if f != nil && reused && !f.intact && !f.canceled && f.phase < phaseContent {
 			// The host gave the idle connection up; that it did so just now
 			// says nothing about the message.

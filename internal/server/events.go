@@ -30,6 +30,13 @@ func (s *Server) onEvent(e queue.Event) {
 	case queue.Notified:
 		s.logger.Info("notification sent", "id", e.ID.String(), "to", e.Envelope.From.String(),
 			"notification", e.Notification.String(), "delay", e.Delay, "relayed", e.Relayed)
+	case queue.MessageSuspended, queue.Resumed, queue.Redirected, queue.Resubmitted:
+		s.logger.Info("message "+e.Kind.String(), "id", e.ID.String(), "from", e.Envelope.From.String(), "by", e.By, "redirected_to", e.Standing.Redirect)
+	case queue.Removed:
+		s.report(slog.LevelWarn, "message removed", e, "by", e.By)
+	case queue.Poisoned:
+		s.logger.Error("message parked in the poison queue; look into it, then resume or remove it", "id", e.ID.String(),
+			"from", e.Envelope.From.String(), "panics", e.Standing.Panics)
 	}
 	if s.options.OnEvent != nil {
 		s.options.OnEvent(e)

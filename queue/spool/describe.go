@@ -27,6 +27,11 @@ type Description struct {
 	Internal   bool                   `json:"internal,omitempty"`
 	ReportOf   string                 `json:"report_of,omitempty"`
 	Recipients []RecipientDescription `json:"recipients"`
+	// What was ordered about the message.
+	Suspended bool   `json:"suspended,omitempty"`
+	Poison    bool   `json:"poison,omitempty"`
+	Redirect  string `json:"redirect,omitempty"`
+	Panics    int    `json:"panics,omitempty"`
 }
 
 // RecipientDescription is one recipient with what has become of it.
@@ -57,6 +62,9 @@ func Describe(e Entry) Description {
 	}
 	if env.Origin.ReportOf != 0 {
 		d.ReportOf = env.Origin.ReportOf.String()
+	}
+	if st := e.State; st != nil {
+		d.Suspended, d.Poison, d.Redirect, d.Panics = st.Standing.Suspended, st.Standing.Poison, st.Standing.Redirect, st.Standing.Panics
 	}
 	for i := range env.Recipients {
 		d.Recipients = append(d.Recipients, describeRecipient(&env.Recipients[i], e.State, i))
