@@ -199,14 +199,14 @@ func (c *carrying) message(id message.ID, items []pulled) (elsewhere bool) {
 	if c.o.Verb == Resubmit || c.o.Verb == Redirect {
 		f.orders++ // for what is in flight
 	}
-	unparked := c.o.Verb == Resume && len(f.state.Pending()) == 0
+	unparked := wasPoison && len(f.state.Pending()) == 0 // a notification is owed
 	c.q.tell(append(events, c.treat(f, items)...))
 	if len(f.state.Pending()) == 0 && s.Removal == message.RemovalQuiet && wasPoison {
 		if list := append(owed(f.envelope, f.state, dsn.Failure), owed(f.envelope, f.state, dsn.Relayed)...); len(list) > 0 {
 			c.q.tell(c.q.conclude(f, &message.Update{At: c.q.wall(), Notified: list}, routing.NextHop{}))
 		}
 	}
-	if unparked || c.o.Verb == Remove && owes(f.envelope, f.state) {
+	if unparked {
 		c.q.mu.Lock()
 		c.q.addChore(chore{due: c.q.now(), kind: choreNotify, id: f.id})
 		c.q.mu.Unlock()
