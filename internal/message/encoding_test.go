@@ -111,7 +111,7 @@ func genState() *rapid.Generator[*State] {
 		replies := rapid.SliceOfN(genReply(), 1, 3).Draw(t, "replies") // few, so that they are shared
 		for range rapid.IntRange(0, 8).Draw(t, "rcpts") {
 			s.Recipients = append(s.Recipients, RecipientState{Status: Status(rapid.IntRange(0, 5).Draw(t, "status")), Reply: rapid.SampledFrom(replies).Draw(t, "reply"),
-				RemoteMTA: rapid.SampledFrom([]string{"", "mx1.example.net [198.51.100.25]"}).Draw(t, "mta"), At: genTime().Draw(t, "at"), Due: genTime().Draw(t, "due"),
+				RemoteMTA: rapid.SampledFrom([]string{"", "mx1.example.net [198.51.100.25]"}).Draw(t, "mta"), NextHop: genString().Draw(t, "hop"), At: genTime().Draw(t, "at"), Due: genTime().Draw(t, "due"),
 				Tries: rapid.IntRange(0, 99).Draw(t, "tries"), NoDSN: rapid.Bool().Draw(t, "noDSN"), Notified: rapid.Bool().Draw(t, "n"), DelayNotified: rapid.Bool().Draw(t, "dn")})
 		}
 		return s
