@@ -141,10 +141,12 @@ func TestMemorySeveralHops(t *testing.T) {
 }
 
 type instant struct {
-	done sync.WaitGroup
+	done  sync.WaitGroup
+	pause time.Duration
 }
 
 func (d *instant) Deliver(_ context.Context, _ routing.NextHop, del *message.Delivery) message.Report {
+	time.Sleep(d.pause)
 	d.done.Done()
 	return accept(del)
 }
@@ -187,6 +189,45 @@ func BenchmarkSubmit(b *testing.B) {
 				b.Fatal(err)
 			}
 		})
+	}
+}
+
+// BenchmarkDestinations is a hundred thousand next hops with one message each,
+// all at once, each of which takes a while to answer.
+func BenchmarkDestinations(b *testing.B) {
+	const domains = 100_000
+	for b.Loop() {
+		store := newStore()
+		deliverer := &instant{pause: 10 * time.Millisecond}
+		q, err := New(Options{Settings: Settings{Router: routerFunc(byDomain), ReportingMTA: "edge.example"}, Store: store, Deliverer: deliverer})
+		if err != nil {
+			b.Fatal(err)
+		}
+		q.newDraft = store.create
+		if err := q.Start(context.Background()); err != nil {
+			b.Fatal(err)
+		}
+		deliverer.done.Add(domains)
+		most, began := 0, cpu()
+		for i := range domains {
+			d, _ := store.create()
+			if err := q.submit(context.Background(), d, envelope(fmt.Sprintf("kim@d%d.example", i))); err != nil {
+				b.Fatal(err)
+			}
+			if i%100 == 0 {
+				most = max(most, runtime.NumGoroutine())
+			}
+		}
+		deliverer.done.Wait()
+		b.ReportMetric(float64((cpu()-began).Microseconds())/domains, "cpu-µs/message")
+		b.ReportMetric(float64(most), "goroutines")
+		b.ReportMetric(float64(q.Stats().Queues), "queues")
+		if most > defaultOutbound+100 {
+			b.Errorf("%d goroutines", most)
+		}
+		if err := q.Stop(context.Background()); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
 

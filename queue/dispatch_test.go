@@ -289,6 +289,9 @@ func TestManyRecipients(t *testing.T) {
 					return r
 				})
 				id := w.submit(envelope(list...))
+				if w.store.last != id {
+					t.Errorf("the content is stored %d times", w.store.last-id+1)
+				}
 				time.Sleep(3 * time.Hour)
 				w.settled()
 				if n := len(w.delivered); n != 400+1 {

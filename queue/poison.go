@@ -90,7 +90,7 @@ func (q *Queue) park(f *flight) {
 		}
 	}
 	q.items++
-	q.enqueue(q.poison, item{id: f.id, arrived: f.envelope.Arrived.UnixNano(), gen: q.gen, delayTold: true}, q.now())
+	q.enqueue(q.poison, item{id: f.id, arrived: q.arrival(f.envelope), gen: q.gen, delayTold: true}, q.now())
 }
 
 // opened are the contents that a delivery has opened.
