@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/netip"
-	"os"
 	"slices"
 	"sync"
 	"time"
@@ -26,6 +25,7 @@ type key struct {
 const (
 	maxIdle            = 500 // connections kept for reuse, of all hosts
 	maxQuitting        = 100 // connections being closed politely at once
+	sweepInterval      = time.Second
 	defaultHostLimit   = 20
 	defaultPerSession  = 20 // messages of a connection, where the connector has none
 	unlimitedHostLimit = 1 << 30
@@ -42,38 +42,37 @@ func perHostLimit(perDomain int64) int {
 	return int(perDomain)
 }
 
-// pool keeps connections for reuse and counts those to each host. While a
-// connection is idle a goroutine reads from it: what the next hop sends then,
-// or the end of the connection, belongs to no command, and the connection is
-// of no more use.
+// pool keeps connections for reuse and counts those to each host. What the
+// next hop sends while a connection is idle, or its end, belongs to no command,
+// and the connection is of no more use: whoever takes it sees that before the
+// first command (conn.unsolicited), and a sweeper looks at those that nobody
+// takes.
 type pool struct {
 	s *Sender
 
 	mu         sync.Mutex
 	limit      int
 	generation int
-	idle       map[key][]*idleConn
+	idle       map[key][]idleConn
 	idleCount  int
 	open       map[netip.AddrPort]int // connections to each host, idle ones included
 	changed    chan struct{}          // closed when a connection was freed or became idle
 	quitting   int
-	closed     bool
-	wg         sync.WaitGroup // watchers and polite ends
+	sweeping   bool
+	closed     chan struct{}
+	wg         sync.WaitGroup // the sweeper and polite ends
 }
 
 // idleConn is a connection in the pool.
 type idleConn struct {
-	c *conn
-	// taken is set by who takes it out of the pool, under the pool's lock.
-	taken bool
-	// fresh tells who took it whether it can be used.
-	fresh chan bool
+	c     *conn
+	until time.Time
 }
 
 var errBusy = errors.New("all the connections that a host is allowed are in use")
 
 func newPool(s *Sender) *pool {
-	return &pool{s: s, idle: make(map[key][]*idleConn), open: make(map[netip.AddrPort]int), changed: make(chan struct{})}
+	return &pool{s: s, idle: make(map[key][]idleConn), open: make(map[netip.AddrPort]int), changed: make(chan struct{}), closed: make(chan struct{})}
 }
 
 // configure sets the limit for each host and gives up the idle connections,
@@ -84,34 +83,23 @@ func (p *pool) configure(limit int) {
 	p.generation++
 	all := p.takeAll()
 	p.mu.Unlock()
-	p.retireTaken(all)
+	p.retireAll(all)
 }
 
-func (p *pool) takeAll() []*idleConn {
-	var all []*idleConn
+func (p *pool) takeAll() []idleConn {
+	var all []idleConn
 	for _, list := range p.idle {
 		all = append(all, list...)
-	}
-	for _, it := range all {
-		it.taken = true
 	}
 	clear(p.idle)
 	p.idleCount = 0
 	return all
 }
 
-func (p *pool) retireTaken(list []*idleConn) {
+func (p *pool) retireAll(list []idleConn) {
 	for _, it := range list {
-		p.retire(it.c, it.interrupt())
+		p.retire(it.c, true)
 	}
-}
-
-// interrupt ends the watch over an idle connection that was taken, and reports
-// whether it can be used.
-func (it *idleConn) interrupt() bool {
-	_ = it.c.raw.SetReadDeadline(past)
-	ok := <-it.fresh
-	return ok
 }
 
 // current is the generation of the configuration, by which put knows a
@@ -126,22 +114,17 @@ func (p *pool) current() int {
 // caller then owes a call of free, or of put with the connection. With fresh
 // none from the pool is taken.
 func (p *pool) get(ctx context.Context, k key, fresh bool) (*conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, p.s.timeouts.Slot)
-	defer cancel()
 	remote := k.endpoint.addr
+	var patience <-chan time.Time
 	for {
 		p.mu.Lock()
-		if it := p.takeIdle(k); it != nil && !fresh {
+		c := p.takeIdle(k)
+		if c != nil {
 			p.mu.Unlock()
-			if it.interrupt() {
-				return it.c, nil
+			if !fresh {
+				return c, nil
 			}
-			p.retire(it.c, false)
-			continue
-		} else if it != nil {
-			// One that is not wanted makes room for another.
-			p.mu.Unlock()
-			p.retire(it.c, it.interrupt())
+			p.retire(c, true) // it makes room for another
 			continue
 		}
 		if p.open[remote] < p.limit {
@@ -152,14 +135,18 @@ func (p *pool) get(ctx context.Context, k key, fresh bool) (*conn, error) {
 		other, changed := p.takeOther(remote), p.changed
 		p.mu.Unlock()
 		if other != nil {
-			p.retire(other.c, other.interrupt())
+			p.retire(other, true)
+		}
+		if patience == nil {
+			timer := time.NewTimer(p.s.timeouts.Slot)
+			defer timer.Stop()
+			patience = timer.C
 		}
 		select {
 		case <-changed:
+		case <-patience:
+			return nil, errBusy
 		case <-ctx.Done():
-			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return nil, errBusy
-			}
 			return nil, ctx.Err()
 		}
 	}
@@ -167,79 +154,133 @@ func (p *pool) get(ctx context.Context, k key, fresh bool) (*conn, error) {
 
 // takeIdle takes the connection that was used last: those beyond what is
 // needed then grow old and are closed.
-func (p *pool) takeIdle(k key) *idleConn {
+func (p *pool) takeIdle(k key) *conn {
 	list := p.idle[k]
 	if len(list) == 0 {
 		return nil
 	}
-	it := list[len(list)-1]
-	p.remove(it)
-	return it
+	return p.remove(k, len(list)-1)
 }
 
 // takeOther takes any idle connection to a host.
-func (p *pool) takeOther(remote netip.AddrPort) *idleConn {
-	for k, list := range p.idle {
+func (p *pool) takeOther(remote netip.AddrPort) *conn {
+	for k := range p.idle {
 		if k.endpoint.addr == remote {
-			it := list[0]
-			p.remove(it)
-			return it
+			return p.remove(k, 0)
 		}
 	}
 	return nil
 }
 
 // remove takes a connection out of the pool; the caller holds the lock.
-func (p *pool) remove(it *idleConn) {
-	list := p.idle[it.c.key]
-	i := slices.Index(list, it)
-	if i < 0 {
-		return
-	}
-	it.taken = true
+func (p *pool) remove(k key, i int) *conn {
+	list := p.idle[k]
+	c := list[i].c
 	p.idleCount--
 	if list = slices.Delete(list, i, i+1); len(list) == 0 {
-		delete(p.idle, it.c.key)
+		delete(p.idle, k)
 	} else {
-		p.idle[it.c.key] = list
+		p.idle[k] = list
 	}
+	return c
 }
 
-// put gives a connection back after use. Idle is how long it may wait.
+// put gives a connection back after use. Idle is how long it may wait. One that
+// can't be looked at without waiting is not kept.
 func (p *pool) put(c *conn, idle time.Duration) {
 	p.mu.Lock()
-	if p.closed || c.spent() || c.generation != p.generation || p.idleCount >= maxIdle || idle <= 0 || c.r.Buffered() > 0 {
+	if p.isClosed() || c.spent() || c.generation != p.generation || p.idleCount >= maxIdle || idle <= 0 || c.r.Buffered() > 0 || c.raw.readable == nil {
 		p.mu.Unlock()
 		p.retire(c, true)
 		return
 	}
-	it := &idleConn{c: c, fresh: make(chan bool, 1)}
-	p.idle[c.key] = append(p.idle[c.key], it)
-	p.idleCount++
-	// Set before anybody can take the connection and set another.
-	_ = c.raw.SetReadDeadline(time.Now().Add(idle))
-	p.wg.Add(1)
+	p.keep(idleConn{c, time.Now().Add(idle)})
 	p.notify()
 	p.mu.Unlock()
-	go p.watch(it)
 }
 
-// watch waits for what ends an idle connection: someone takes it, its time is
-// up, or the next hop says something or closes.
-func (p *pool) watch(it *idleConn) {
+// keep makes a connection idle; the caller holds the lock.
+func (p *pool) keep(it idleConn) {
+	p.idle[it.c.key] = append(p.idle[it.c.key], it)
+	p.idleCount++
+	if !p.sweeping {
+		p.sweeping = true
+		p.wg.Add(1)
+		go p.sweep()
+	}
+}
+
+func (p *pool) isClosed() bool {
+	select {
+	case <-p.closed:
+		return true
+	default:
+		return false
+	}
+}
+
+// sweep ends the connections that have been idle for too long, and those whose
+// next hop has said something or closed, until none is idle.
+func (p *pool) sweep() {
 	defer p.wg.Done()
-	var b [1]byte
-	n, err := it.c.nc.Read(b[:])
-	quiet := n == 0 && errors.Is(err, os.ErrDeadlineExceeded)
-	p.mu.Lock()
-	if it.taken {
+	ticker := time.NewTicker(sweepInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-p.closed:
+			return
+		case <-ticker.C:
+		}
+		p.mu.Lock()
+		old, talking := p.takeSpoilt(time.Now())
+		if p.idleCount == 0 && len(talking) == 0 {
+			p.sweeping = false
+			p.mu.Unlock()
+			p.retireAll(old)
+			return
+		}
 		p.mu.Unlock()
-		it.fresh <- quiet
+		p.retireAll(old)
+		for _, it := range talking {
+			p.examine(it)
+		}
+	}
+}
+
+// takeSpoilt takes out the connections whose time is up and those with
+// something to be read; the caller holds the lock.
+func (p *pool) takeSpoilt(now time.Time) (old, talking []idleConn) {
+	for k, list := range p.idle {
+		for i := len(list) - 1; i >= 0; i-- {
+			switch it := list[i]; {
+			case !now.Before(it.until):
+				old = append(old, it)
+				p.remove(k, i)
+			case it.c.raw.readable():
+				talking = append(talking, it)
+				p.remove(k, i)
+			}
+		}
+	}
+	return old, talking
+}
+
+// examine closes an idle connection with something to be read, unless it was
+// no more than a matter of TLS, a session ticket say.
+func (p *pool) examine(it idleConn) {
+	if silent, err := it.c.silent(); !silent || err != nil {
+		p.retire(it.c, false)
 		return
 	}
-	p.remove(it)
+	p.mu.Lock()
+	kept := !p.isClosed() && it.c.generation == p.generation
+	if kept {
+		p.keep(it)
+	}
 	p.mu.Unlock()
-	p.retire(it.c, quiet)
+	if !kept {
+		p.retire(it.c, true)
+	}
 }
 
 // notify wakes who waits for a connection; the caller holds the lock.
@@ -286,10 +327,10 @@ func (p *pool) retire(c *conn, polite bool) {
 // No delivery may be under way.
 func (p *pool) close() {
 	p.mu.Lock()
-	p.closed = true
+	close(p.closed)
 	all := p.takeAll()
 	p.mu.Unlock()
-	p.retireTaken(all)
+	p.retireAll(all)
 	p.wg.Wait()
 }
 

@@ -127,6 +127,51 @@ func TestStale(t *testing.T) {
 	}
 }
 
+// TestSweep: idle connections that end, or whose time is up, don't wait for
+// somebody to want them.
+func TestSweep(t *testing.T) {
+	for name, tt := range map[string]struct {
+		fault fault
+		after time.Duration
+	}{
+		"closed by the host": {func(s *fakeSession) bool { s.send("250 2.6.0 Queued"); time.Sleep(time.Second); return false }, 2500 * time.Millisecond},
+		"told to go": {func(s *fakeSession) bool {
+			s.send("250 2.6.0 Queued")
+			time.Sleep(time.Second)
+			s.send("421 4.4.2 idle for too long")
+			return hangs(s)
+		}, 2500 * time.Millisecond},
+		"too old": {nil, 6500 * time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				mx := &fakeMX{faults: map[string]fault{}}
+				if tt.fault != nil {
+					mx.faults["end"] = tt.fault
+				}
+				b := newBench(t, mx)
+				if got := sum(b.send()); got != took {
+					t.Fatalf("outcome %q", got)
+				}
+				held := func() (idle, open int) {
+					b.s.pool.mu.Lock()
+					defer b.s.pool.mu.Unlock()
+					return b.s.pool.idleCount, len(b.s.pool.open)
+				}
+				if idle, open := held(); idle != 1 || open != 1 {
+					t.Errorf("after the delivery %d idle of %d open, want 1 of 1", idle, open)
+				}
+				time.Sleep(tt.after)
+				synctest.Wait()
+				if idle, open := held(); idle != 0 || open != 0 {
+					t.Errorf("after %v %d idle of %d open, want none", tt.after, idle, open)
+				}
+				b.stop()
+			})
+		})
+	}
+}
+
 // TestBrokenAfterDATA: a reused connection that breaks with the content under
 // way is not tried again at once: the host may have the message.
 func TestBrokenAfterDATA(t *testing.T) {
