@@ -143,10 +143,14 @@ func (q *Queue) times(at *place, st *message.State, s *schedule) (next, expires 
 	return next, expires
 }
 
-// source says how a message came.
+// source says how a message came: by way of a Receive connector, as a
+// notification of ours, or by what Origin.Protocol names.
 func source(e *message.Envelope) string {
-	if e.Origin.Internal {
+	switch {
+	case e.Origin.Internal:
 		return "DSN"
+	case e.Origin.Connector == "" && e.Origin.Protocol != "":
+		return e.Origin.Protocol
 	}
 	return "SMTP:" + e.Origin.Connector
 }

@@ -89,7 +89,8 @@ type MessageSummary struct {
 	Tries int
 	// LastError is the reply that the latest of its failures met.
 	LastError message.Reply
-	// Source is how it came: "SMTP:" and the Receive connector, or "DSN".
+	// Source is how it came: "SMTP:" and the Receive connector, "DSN", or the
+	// way that Origin.Protocol names, such as "Import".
 	Source   string
 	Standing message.Standing
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -153,7 +154,7 @@ func (a *app) printQueues(list []control.Queue, hidden int, now time.Time) {
 	for i := range list {
 		q := &list[i]
 		messages += q.MessageCount
-		t.add(clean(q.Identity), q.DeliveryType, q.Status, strconv.Itoa(q.MessageCount), fmt.Sprintf("%.2f", q.Velocity), until(q.NextRetryTime, now))
+		t.add(clean(q.Identity), cmp.Or(q.DeliveryType, "-"), q.Status, strconv.Itoa(q.MessageCount), fmt.Sprintf("%.2f", q.Velocity), until(q.NextRetryTime, now))
 		if q.LastError == "" {
 			continue
 		}

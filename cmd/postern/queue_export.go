@@ -45,7 +45,7 @@ suspended first. Files that exist are not overwritten.
   postern queue export --to /root/kept --queue Poison
   postern queue export --to /root/replay --replay --all`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			names, err := a.parseFilter(&f, args)
+			names, err := a.parseFilter(cmd, &f, args)
 			if err == nil {
 				err = noNames(cmd, names)
 			}

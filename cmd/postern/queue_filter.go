@@ -21,6 +21,8 @@ type filterFlags struct {
 	olderThan  string
 	largerThan string
 	all        bool
+	// toIsRecipient says that --to means the same as --recipient.
+	toIsRecipient bool
 }
 
 // register adds the flags to a command. Where --to means something else the
@@ -29,9 +31,8 @@ func (f *filterFlags) register(cmd *cobra.Command, to bool) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.filter.From, "from", "", "of this sender: an address, a domain, \"*.domain\", or \"<>\"")
 	flags.StringVar(&f.filter.To, "recipient", "", "for this recipient: an address, a domain or \"*.domain\"")
-	if to {
+	if f.toIsRecipient = to; to {
 		flags.StringVar(&f.filter.To, "to", "", "the same as --recipient")
-		cmd.MarkFlagsMutuallyExclusive("to", "recipient")
 	}
 	flags.StringVar(&f.filter.Domain, "domain", "", "for this recipient domain, or \"*.domain\"")
 	flags.StringVar(&f.filter.Queue, "queue", "", "standing in this queue")
@@ -45,7 +46,10 @@ func (f *filterFlags) register(cmd *cobra.Command, to bool) {
 // parse reads what the flags say, and the ids among the arguments; an argument
 // "-" stands for ids on standard input. It returns the other arguments, which
 // can only be names of queues.
-func (a *app) parseFilter(f *filterFlags, args []string) (names []string, err error) {
+func (a *app) parseFilter(cmd *cobra.Command, f *filterFlags, args []string) (names []string, err error) {
+	if err := exclusive(cmd, "to", "recipient"); f.toIsRecipient && err != nil {
+		return nil, err
+	}
 	if f.olderThan != "" {
 		d, err := config.ParseDuration(f.olderThan)
 		if err != nil {
@@ -114,4 +118,12 @@ func noNames(cmd *cobra.Command, names []string) error {
 		return nil
 	}
 	return usageError{fmt.Errorf("%s takes messages, and %q is no queue id; for those of a queue write --queue %q", cmd.CommandPath(), names[0], names[0])}
+}
+
+// exclusive refuses two flags that contradict each other.
+func exclusive(cmd *cobra.Command, a, b string) error {
+	if cmd.Flags().Changed(a) && cmd.Flags().Changed(b) {
+		return usageError{fmt.Errorf("--%s and --%s do not go together", a, b)}
+	}
+	return nil
 }

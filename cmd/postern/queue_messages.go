@@ -34,7 +34,7 @@ Several filters choose messages that meet all of them.`,
   postern queue messages --from "*.contoso.example" --older-than 2h
   postern queue messages --status suspended --limit 0 --output json`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			names, err := a.parseFilter(&f, args)
+			names, err := a.parseFilter(cmd, &f, args)
 			if err != nil {
 				return err
 			}
@@ -204,6 +204,6 @@ func (p *messageTable) close(next string) error {
 	if next != "" {
 		text += "; there may be more: go on with --after " + next + ", or list all with --limit 0"
 	}
-	_, err := fmt.Fprintln(p.app.out, text)
-	return err
+	p.app.printField("", text)
+	return nil
 }

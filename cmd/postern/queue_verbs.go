@@ -129,13 +129,15 @@ copy.
 	var withNDR bool
 	cmd.Flags().BoolVar(&withNDR, "with-ndr", false, "tell the senders (the default)")
 	cmd.Flags().BoolVar(&v.order.WithoutNDR, "without-ndr", false, "tell the senders nothing")
-	cmd.MarkFlagsMutuallyExclusive("with-ndr", "without-ndr")
 	return cmd
 }
 
 func (v *verb) run(cmd *cobra.Command, args []string) error {
 	a := v.app
-	names, err := a.parseFilter(&v.f, args)
+	names, err := a.parseFilter(cmd, &v.f, args)
+	if err == nil && v.name == "remove" {
+		err = exclusive(cmd, "with-ndr", "without-ndr")
+	}
 	if err != nil {
 		return err
 	}

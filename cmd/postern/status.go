@@ -63,7 +63,7 @@ func (a *app) statusServer(st *control.Status, s style, now time.Time) {
 	if file == "" {
 		file = "the embedded default"
 	}
-	a.field("configuration", clean(file))
+	a.field("config file", clean(file))
 }
 
 func (a *app) statusListeners(st *control.Status, s style, _ time.Time) {

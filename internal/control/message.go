@@ -265,6 +265,9 @@ func (h messageHandler) routes(info *queue.MessageInfo) []Route {
 		if !known {
 			d := h.gateway.Route(routing.Query{Sender: info.Envelope.From, Recipient: to, Size: info.Envelope.Size})
 			n, place[name] = len(list), len(list)
+			if to := info.State.Standing.Redirect; to != "" {
+				d.Reason = "An administrator redirected it to " + to + ". " + d.Reason
+			}
 			list = append(list, Route{Queue: name, Connector: d.Connector, AddressSpace: d.AddressSpace, Reason: d.Reason})
 		}
 		list[n].Recipients = append(list[n].Recipients, to.String())

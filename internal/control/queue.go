@@ -13,6 +13,7 @@ import (
 	"postern/config"
 	"postern/internal/message"
 	"postern/queue"
+	"postern/routing"
 )
 
 // Queues is what the administration needs of the delivery queues.
@@ -35,7 +36,7 @@ type Queues interface {
 // came, so that a queue that grows has a negative one.
 type Queue struct {
 	Identity      string  `json:"identity"`
-	DeliveryType  string  `json:"delivery_type"`
+	DeliveryType  string  `json:"delivery_type,omitempty"`
 	Connector     string  `json:"connector,omitempty"`
 	NextHopDomain string  `json:"next_hop_domain,omitempty"`
 	Status        string  `json:"status"`
@@ -143,6 +144,9 @@ func describeQueue(i *queue.QueueInfo) Queue {
 	case queue.PoisonName:
 		q.DeliveryType = typePoison
 	default:
+		if i.Hop == (routing.NextHop{}) {
+			break // suspended, and nothing has stood in it yet
+		}
 		q.DeliveryType, q.Connector, q.NextHopDomain = i.Hop.Kind.String(), i.Hop.Connector, i.Hop.Domain
 	}
 	return q

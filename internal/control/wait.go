@@ -110,7 +110,7 @@ func (w *waiting) answer() Wait {
 		a.remedy("postern queue resume "+quoteArgument(w.route.Queue), "let the whole queue go")
 	case w.summary.Status == queue.StatusActive && w.queue.InFlight > 0:
 		a.Reason, a.NextTry = waitsInFlight, time.Time{}
-		a.Text = "it is being delivered, or comes next"
+		a.Text = "it is being delivered just now"
 	case w.route.Queue == queue.UnreachableName:
 		w.unreachable(&a)
 	case w.queue.Status == queue.Retry:
@@ -137,11 +137,11 @@ func (w *waiting) unreachable(a *Wait) {
 	if w.route.Reason != "" {
 		a.Text += ": " + w.route.Reason
 	}
-	from := "\"<>\""
+	from := "<>"
 	if !w.summary.From.IsNull() {
-		from = quoteArgument(w.summary.From.String())
+		from = w.summary.From.String()
 	}
-	a.remedy("postern explain route "+from+" "+quoteArgument(w.route.Recipients[0]), "see why no connector matches")
+	a.remedy("postern explain route "+quoteArgument(from)+" "+quoteArgument(w.route.Recipients[0]), "see why no connector matches")
 	a.remedy("postern reload", "after a change of the file; it is then routed anew")
 }
 

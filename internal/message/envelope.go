@@ -101,7 +101,8 @@ type Origin struct {
 	// Helo is the argument of HELO or EHLO.
 	Helo string
 	// Protocol is the "with" keyword of the Received field: SMTP, ESMTP,
-	// ESMTPS, ESMTPA, ... (RFC 3848).
+	// ESMTPS, ESMTPA, ... (RFC 3848); for a message that came in no session the
+	// way it came, such as Import.
 	Protocol string
 	// User is the name that the client authenticated as; empty when it did not.
 	User string
