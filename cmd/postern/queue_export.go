@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -167,11 +168,14 @@ func (e *exporter) message(ctx context.Context, id string) error {
 		return err
 	}
 	if out.Envelope != "" {
-		text, err := json.MarshalIndent(&m.Envelope, "", "  ")
-		if err != nil {
+		var text bytes.Buffer
+		enc := json.NewEncoder(&text)
+		enc.SetIndent("", "  ")
+		enc.SetEscapeHTML(false)
+		if err := enc.Encode(&m.Envelope); err != nil {
 			return err
 		}
-		if err := e.write(out.Envelope, append(text, '\n'), nil); err != nil {
+		if err := e.write(out.Envelope, text.Bytes(), nil); err != nil {
 			return err
 		}
 	}

@@ -290,7 +290,7 @@ func (v *verb) ask(ctx context.Context, c *control.Client, name string) error {
 	}
 	question := fmt.Sprintf("%s %s", capital(name), plural(t.Changed+t.Pending, "message", "messages"))
 	if t.Pending > 0 {
-		question += fmt.Sprintf(", %d of which being delivered just now,", t.Pending)
+		question += fmt.Sprintf(" (%d being delivered just now)", t.Pending)
 	}
 	return v.app.confirm(question + " " + v.note() + "?")
 }
@@ -317,7 +317,9 @@ func (v *verb) print(t *control.Tally) {
 	if v.order.DryRun {
 		done = "to be " + done
 	}
-	fmt.Fprintf(out, "%s %s\n", are(t.Changed), done)
+	if t.Changed > 0 || v.order.DryRun {
+		fmt.Fprintf(out, "%s %s\n", are(t.Changed), done)
+	}
 	if t.Pending > 0 {
 		fmt.Fprintf(out, "%s being delivered and will be %s when the attempt ends\n", are(t.Pending), v.done)
 	}

@@ -233,9 +233,11 @@ const maxNear = 3
 // spelling is nearest.
 func nearQueues(name string, names []string) []string {
 	var near []string
-	folded := strings.ToLower(name)
+	// Nobody types the brackets of an address.
+	fold := func(s string) string { return strings.NewReplacer("[", "", "]", "").Replace(strings.ToLower(s)) }
+	folded := fold(name)
 	for _, n := range names {
-		if folded != "" && strings.Contains(strings.ToLower(n), folded) && len(near) < maxNear {
+		if folded != "" && strings.Contains(fold(n), folded) && len(near) < maxNear {
 			near = append(near, fmt.Sprintf("%q", n))
 		}
 	}

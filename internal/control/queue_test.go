@@ -65,6 +65,7 @@ func wantError(t *testing.T, err error, status int, text string) {
 
 func TestOrderQueue(t *testing.T) {
 	c, g := administer(t)
+	g.queues.queues = append(g.queues.queues, queue.QueueInfo{Name: "To hubs/[192.0.2.1]:25"})
 	for _, step := range []struct {
 		verb, name string
 		resubmit   bool
@@ -85,6 +86,7 @@ func TestOrderQueue(t *testing.T) {
 		text       string
 	}{
 		{"suspend", "fabrikam.example", false, 404, `did you mean "Internet/fabrikam.example"?`},
+		{"suspend", "hubs/192.0", false, 404, `did you mean "To hubs/[192.0.2.1]:25"?`},
 		{"suspend", "unreachabel", false, 404, `did you mean "Unreachable"?`},
 		{"retry", "Outer/space.example", false, 404, "queue list --all"},
 		{"retry", "", false, 400, "?name="},
@@ -318,7 +320,7 @@ func TestWaits(t *testing.T) {
 		"turn":            {queue: info, status: queue.StatusReady, reason: waitsTurn, since: began, remedy: "postern queue redirect"},
 		"in flight":       {queue: info, status: queue.StatusActive, state: deferred, reason: waitsInFlight, since: deferred.At, said: "451", remedy: "postern queue remove"},
 		"queue suspended": {queue: suspended, status: queue.StatusReady, reason: waitsQueueSuspended, remedy: "postern queue resume 'To hubs/hub.example:25'"},
-		"suspended":       {queue: retry, status: queue.StatusSuspended, standing: message.Standing{Suspended: true}, reason: waitsSuspended, remedy: "postern queue resume 0000000000001"},
+		"suspended":       {queue: retry, status: queue.StatusSuspended, standing: message.Standing{Suspended: true}, state: deferred, said: "451", reason: waitsSuspended, remedy: "postern queue resume 0000000000001"},
 		"pending suspend": {queue: info, status: queue.StatusPendingSuspend, reason: waitsSuspended, remedy: "resume"},
 		"pending remove":  {queue: info, status: queue.StatusPendingRemove, reason: waitsInFlight},
 		"poison":          {queue: queue.QueueInfo{Name: queue.PoisonName}, status: queue.StatusPoison, standing: message.Standing{Poison: true, Panics: 2}, reason: waitsPoison, remedy: "postern queue export --to DIR --id 0000000000001"},

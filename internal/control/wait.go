@@ -30,7 +30,8 @@ type Wait struct {
 	// Reason is a word for programs, Text the same in a sentence.
 	Reason string `json:"reason"`
 	Text   string `json:"text"`
-	// Since is when it began to wait for this.
+	// Since is when it began to wait for this; zero where that is not kept, as
+	// for a suspension.
 	Since time.Time `json:"since,omitzero"`
 	// LastError is what the next hop said last, or we on its behalf, and
 	// RemoteMTA the host that said it.
@@ -86,12 +87,12 @@ func (w *waiting) answer() Wait {
 	standing := w.info.State.Standing
 	switch {
 	case standing.Poison || w.route.Queue == queue.PoisonName:
-		a.Reason, a.NextTry = waitsPoison, time.Time{}
+		a.Reason, a.Since, a.NextTry = waitsPoison, time.Time{}, time.Time{}
 		a.Text = fmt.Sprintf("it is parked as poison: the gateway failed %s with it in hand", times(standing.Panics))
 		a.remedy("postern queue export --to DIR --id "+id, "look at it first")
 		a.remedy("postern queue resume "+id, "route it anew and try once more")
 	case standing.Suspended || w.summary.Status == queue.StatusPendingSuspend:
-		a.Reason, a.NextTry = waitsSuspended, time.Time{}
+		a.Reason, a.Since, a.NextTry = waitsSuspended, time.Time{}, time.Time{}
 		a.Text = "an administrator suspended it, and it is not delivered before it is resumed; nor does it expire"
 		if w.summary.Status == queue.StatusPendingSuspend {
 			a.Text = "it is being delivered and is suspended when the attempt ends"
@@ -105,7 +106,7 @@ func (w *waiting) answer() Wait {
 		a.Reason, a.Since = waitsRouting, w.summary.Arrived.UTC()
 		a.Text = "it waits to be routed, which takes moments"
 	case w.queue.Suspended:
-		a.Reason, a.NextTry = waitsQueueSuspended, time.Time{}
+		a.Reason, a.Since, a.NextTry = waitsQueueSuspended, time.Time{}, time.Time{}
 		a.Text = "an administrator suspended its queue " + w.route.Queue
 		a.remedy("postern queue resume "+quoteArgument(w.route.Queue), "let the whole queue go")
 	case w.summary.Status == queue.StatusActive && w.queue.InFlight > 0:
