@@ -27,6 +27,7 @@ func (d *decoder) check() {
 	d.checkRemoteDomains(c.RemoteDomains)
 	d.checkPressure(&c.BackPressure.Disk)
 	d.checkLogs(&c.Logs)
+	d.checkPickup(c)
 }
 
 // rowPath is the path of a row, also where its table is wrongly written as a

@@ -26,6 +26,7 @@ type Config struct {
 	BackPressure      BackPressure
 	Logs              Logs
 	Control           Control
+	Pickup            Pickup
 
 	// source remembers the file's name and where each key stands in it.
 	source source
@@ -40,6 +41,17 @@ type Server struct {
 	MaxMessageSize int64
 	// PostmasterAddress is whom notifications come from.
 	PostmasterAddress string
+}
+
+// Pickup is about the directories from which messages are taken (reference
+// 11). An empty path means that there is no such directory.
+type Pickup struct {
+	PickupDirectoryPath string
+	ReplayDirectoryPath string
+	// PickupDirectoryMaxMessagesPerMinute holds for each directory.
+	PickupDirectoryMaxMessagesPerMinute    int64
+	PickupDirectoryMaxHeaderSize           int64
+	PickupDirectoryMaxRecipientsPerMessage int64
 }
 
 // DNS says whom to ask for names.

@@ -38,7 +38,7 @@ func TestFindings(t *testing.T) {
 		{"unknown repeated table", receiveHead + "[[recieve_connector]]\nname = \"b\"", []string{
 			`edge.toml:4:1: unknown table [[recieve_connector]]; did you mean [[receive_connector]]?`}},
 		{"unknown table far from any", receiveHead + "[\"a b\".c]\n", []string{
-			`edge.toml:4:1: unknown table ["a b"]; the tables are [server], [dns], [[accepted_domain]], [[receive_connector]], [[user]], [[send_connector]], [routing], [queue], [notifications], [[remote_domain]], [back_pressure], [logs] and [control]`}},
+			`edge.toml:4:1: unknown table ["a b"]; the tables are [server], [dns], [[accepted_domain]], [[receive_connector]], [[user]], [[send_connector]], [routing], [queue], [notifications], [[remote_domain]], [back_pressure], [logs], [pickup] and [control]`}},
 		{"unknown key at the top", "zzzz = 1\n" + receiveHead, []string{
 			`edge.toml:1:1: unknown key "zzzz" outside any table; take it out, or see the reference for what there is`}},
 		{"unknown key in an inline table", sendHead + `smart_hosts = ["h"]` + "\n" + `smart_host_auth = { mechanism = "none", user = "x" }` + "\n" + receiveHead, []string{
@@ -312,6 +312,8 @@ func TestFindings(t *testing.T) {
 			`edge.toml:4:1: warning: [[user]] is read but this version does not act on it yet`,
 			`edge.toml:6:1: password_hash: this is not the hash of a password; write a string in quotes`}},
 
+		{"one directory for two things", receiveHead + "[pickup]\npickup_directory_path = \"drop\"\nreplay_directory_path = \"./drop\"", []string{
+			`edge.toml:6:1: "./drop" is already pickup.pickup_directory_path; write a directory of its own`}},
 		{"nothing", "", []string{`edge.toml: warning: there is no [[receive_connector]], so that no mail comes in; write one`}},
 		{"byte order mark", "\ufeff[servr]\n" + receiveHead, []string{`edge.toml:1:4: unknown table [servr]; did you mean [server]?`}},
 		{"CRLF", strings.ReplaceAll(receiveHead+"banne = 1", "\n", "\r\n"), []string{

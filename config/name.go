@@ -172,6 +172,11 @@ func someText(name string) typed[string] {
 // where it is not absolute.
 func path() typed[string] { return someText("path") }
 
+// optionalPath is a path that may be empty, where there is none.
+func optionalPath() typed[string] {
+	return text[string]("path", plain)
+}
+
 // banner is the greeting, one reply line (RFC 5321 4.3.1, 4.5.3.1.5).
 func banner() typed[string] {
 	const most = 510

@@ -98,7 +98,7 @@ func schema() *table {
 	return single(table{
 		subs: []*table{
 			serverTable(), dnsTable(), acceptedDomainTable(), receiveConnectorTable(), userTable(), sendConnectorTable(),
-			routingTable(), queueTable(), notificationsTable(), remoteDomainTable(), backPressureTable(), logsTable(), controlTable(),
+			routingTable(), queueTable(), notificationsTable(), remoteDomainTable(), backPressureTable(), logsTable(), pickupTable(), controlTable(),
 		},
 	}, func(c *Config) *Config { return c })
 }

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"postern/config"
+	"postern/pickup"
 	"postern/receive"
 	"postern/routing"
 	"postern/send"
@@ -49,7 +50,7 @@ func load(path string) (*config.Config, []config.Finding, error) {
 	if err != nil || cfg == nil {
 		return nil, findings, err
 	}
-	for _, lint := range []func(*config.Config) []config.Finding{routing.Lint, receive.Lint, send.Lint} {
+	for _, lint := range []func(*config.Config) []config.Finding{routing.Lint, receive.Lint, send.Lint, pickup.Lint} {
 		findings = append(findings, lint(cfg)...)
 	}
 	return cfg, findings, nil

@@ -59,6 +59,7 @@ func (s *Server) reload() ([]config.Change, []config.Finding, *config.Config, er
 	s.sender.Configure(next)
 	s.queue.Reconfigure(queueSettings(next, table))
 	s.receive.Configure(receive.Snapshot{Connectors: next.ReceiveConnectors, Domains: table})
+	s.pickup.Configure(pickupSettings(next, table))
 	s.config = next
 	return changes, findings, next, nil
 }

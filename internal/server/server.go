@@ -17,6 +17,7 @@ import (
 	"postern/internal/message"
 	"postern/internal/metrics"
 	"postern/logs"
+	"postern/pickup"
 	"postern/queue"
 	"postern/queue/spool"
 	"postern/receive"
@@ -60,6 +61,7 @@ type Server struct {
 	sender   *send.Sender
 	queue    *queue.Queue
 	receive  *receive.Server
+	pickup   *pickup.Pickup
 	started  time.Time
 
 	table  atomic.Pointer[routing.Table] // the routes in force
@@ -92,12 +94,12 @@ func Build(o Options) (s *Server, err error) {
 		Queue: s.queue, Log: s.received, SessionIDs: &s.sessions, Metrics: s.metrics, Logger: s.logger,
 		TLS: func(string) *tls.Config { return s.certs.ServerConfig() },
 	})
-	return s, nil
+	return s, s.buildPickup()
 }
 
 func (s *Server) openSpool() error {
 	var err error
-	s.store, err = spool.Open(s.config.Queue.Directory, spool.Options{Logger: s.logger})
+	s.store, err = spool.Open(s.config.Queue.Directory, spool.Options{Logger: s.logger, Ask: pickup.InHand(s.config.Pickup)})
 	if err != nil {
 		return err
 	}
@@ -169,6 +171,7 @@ func (s *Server) Start(ctx context.Context) error {
 		return fmt.Errorf("queue: %w", err)
 	}
 	s.receive.Configure(receive.Snapshot{Connectors: s.config.ReceiveConnectors, Domains: s.table.Load()})
+	s.pickup.Start()
 	return nil
 }
 
@@ -198,6 +201,9 @@ func (s *Server) close(ctx context.Context) error {
 		ctx, cancel := share(ctx)
 		add("receive", s.receive.Shutdown(ctx))
 		cancel()
+	}
+	if s.pickup != nil {
+		s.pickup.Stop()
 	}
 	if s.queue != nil {
 		add("queue", s.queue.Stop(ctx))

@@ -72,6 +72,9 @@ func (s *Store) open() (err error) {
 		v.secret, s.meta.data = data.secret, data
 		s.meta.f = f
 	}
+	if len(s.o.Ask) > 0 {
+		v.finished = make(map[message.ID]struct{})
+	}
 	if err := v.run(); err != nil {
 		return err
 	}
@@ -80,6 +83,12 @@ func (s *Store) open() (err error) {
 	}
 	if err := s.adopt(v); err != nil {
 		return err
+	}
+	for _, id := range s.o.Ask {
+		_, stored := s.cat.index[id]
+		if _, ended := v.finished[id]; stored || ended {
+			s.recovery.Stored = append(s.recovery.Stored, id)
+		}
 	}
 	if err := s.furnish(); err != nil {
 		return err

@@ -3,6 +3,8 @@ package spool
 import (
 	"log/slog"
 	"time"
+
+	"postern/internal/message"
 )
 
 // Options are the settings of a Store. The zero value works.
@@ -27,6 +29,9 @@ type Options struct {
 	BodyBudget int64
 	// OutcomeDelay is how long updates wait for company, 5 ms by default.
 	OutcomeDelay time.Duration
+	// Ask are ids that earlier drafts had. Recovery.Stored says which of them were
+	// committed, ended since or not.
+	Ask []message.ID
 	// Logger takes reports of damage and trouble; nil discards them.
 	Logger *slog.Logger
 }

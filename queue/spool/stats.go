@@ -1,6 +1,10 @@
 package spool
 
-import "time"
+import (
+	"time"
+
+	"postern/internal/message"
+)
 
 // Stats describes a store at one moment. Sizes are in octets.
 type Stats struct {
@@ -50,4 +54,8 @@ type Recovery struct {
 	Damage []Damage `json:"damage,omitempty"`
 	// Orphans counts body files without message that were removed.
 	Orphans int `json:"orphans"`
+	// Stored are those of Options.Ask that were committed. Of a message that
+	// ended long before the start the journal may know nothing any more; of those
+	// that were in hand when the process ended it does.
+	Stored []message.ID `json:"stored,omitempty"`
 }

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package pickup
+
+func rename(from, to string) error { return renameUnless(from, to) }

@@ -1,0 +1,40 @@
+package pickup
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+const (
+	// toldAgain is after what time the event log is told again of trouble that
+	// lasts.
+	toldAgain = 15 * time.Minute
+	// maxTold bounds the kinds of trouble that are told apart; the files in a
+	// directory are part of that.
+	maxTold = 1000
+)
+
+// trouble tells the event log of trouble once and not at every poll. It is used
+// by one goroutine.
+type trouble struct {
+	log  *slog.Logger
+	told map[string]time.Time
+}
+
+// tell reports what went wrong with what, by its kind and name.
+func (t *trouble) tell(level slog.Level, text, name string, attrs ...any) {
+	now := time.Now()
+	key := text + "\x00" + name
+	if at, ok := t.told[key]; ok && now.Sub(at) < toldAgain {
+		return
+	}
+	if t.told == nil || len(t.told) >= maxTold {
+		t.told = make(map[string]time.Time)
+	}
+	t.told[key] = now
+	if name != "" {
+		attrs = append([]any{"file", name}, attrs...)
+	}
+	t.log.Log(context.Background(), level, text, attrs...)
+}
