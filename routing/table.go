@@ -98,7 +98,7 @@ func build(cfg *config.Config) (*Table, []config.Finding) {
 func newConnector(i int, s *config.SendConnector) (*connector, []config.Finding) {
 	c := &connector{
 		name: s.Name, folded: strings.ToLower(s.Name), index: i, enabled: s.Enabled,
-		spaces: s.AddressSpaces, maxSize: s.MaxMessageSize, smartHosts: hostSet(s),
+		spaces: s.AddressSpaces, maxSize: s.MaxMessageSize, smartHosts: HostSet(s),
 	}
 	if c.maxSize <= 0 {
 		c.maxSize = config.Unlimited
@@ -139,9 +139,10 @@ func (t *Table) addSpaces(c *connector) []config.Finding {
 	return findings
 }
 
-// hostSet writes a connector's smart hosts so that the same hosts give the same
-// text in whatever order they are listed; "" when there are none.
-func hostSet(s *config.SendConnector) string {
+// HostSet writes a connector's smart hosts as in NextHop.Domain, so that the
+// same hosts give the same text in whatever order they are listed; "" when there
+// are none.
+func HostSet(s *config.SendConnector) string {
 	hosts := make([]string, 0, len(s.SmartHosts))
 	for _, h := range s.SmartHosts {
 		name := message.DomainKey(h.Host)

@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"postern/config"
 	"postern/internal/message"
 	"postern/logs"
+	"postern/routing"
 )
 
 // The mechanisms of smart_host_auth.
@@ -27,11 +29,24 @@ func authenticates(c *config.SendConnector) bool {
 	return c.SmartHostAuth.Mechanism != "" && c.SmartHostAuth.Mechanism != authNone && len(c.SmartHosts) > 0
 }
 
+// ownHosts reports whether the hosts of the next hop are the connector's own.
+// To others, to which an administrator has redirected mail, its password is not
+// shown.
+func (r *run) ownHosts() bool {
+	own := strings.Split(routing.HostSet(r.connector), ",")
+	for h := range strings.SplitSeq(r.hop.Domain, ",") {
+		if !slices.Contains(own, h) {
+			return false
+		}
+	}
+	return true
+}
+
 // authenticate logs on to a smart host with PLAIN or LOGIN (RFC 4954). Its
 // failure is a matter of our configuration, so that the mail waits, whatever
 // the host answered.
 func (c *conn) authenticate(ctx context.Context) *failure {
-	if !authenticates(c.connector) {
+	if !c.logsOn {
 		return nil
 	}
 	a := c.connector.SmartHostAuth

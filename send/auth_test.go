@@ -91,6 +91,45 @@ func TestAuth(t *testing.T) {
 	}
 }
 
+// TestAuthRedirected: hosts that are not the connector's own never see its
+// password.
+func TestAuthRedirected(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "hub.pass")
+	if err := os.WriteFile(path, []byte("secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for hop, auth := range map[string]bool{
+		"hub.test:25":               true,
+		"hub.test:25,other.test:25": false,
+		"other.test:25":             false,
+		"[192.0.2.25]:25":           false,
+	} {
+		t.Run(hop, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				mx := &fakeMX{ext: []string{"AUTH PLAIN"}, answer: func(_ *fakeSession, line string) string {
+					if strings.HasPrefix(line, "AUTH") {
+						return "235 2.7.0 fine"
+					}
+					return ""
+				}}
+				b := newBench(t, nil)
+				b.names.addrs["hub.test"], b.names.addrs["other.test"] = "192.0.2.25", "192.0.2.25"
+				b.host("192.0.2.25:25", mx)
+				b.connector.SmartHosts = []config.SmartHost{{Host: "hub.test"}, {Host: "hub2.test"}}
+				b.connector.SmartHostAuth = config.SmartHostAuth{Mechanism: authBasic, Username: "edge", PasswordFile: path}
+				r := b.deliver(t.Context(), smartHop(hop), mail("x\r\n"))
+				b.stop()
+				if got := sum(r); got != took {
+					t.Errorf("outcome %q", got)
+				}
+				if got := strings.Contains(strings.Join(mx.commands(), "\n"), "AUTH"); got != auth {
+					t.Errorf("AUTH sent: %v, want %v", got, auth)
+				}
+			})
+		})
+	}
+}
+
 func TestRedact(t *testing.T) {
 	for step, want := range map[string]string{
 		"AUTH PLAIN AGVkZ2UAc2VjcmV0": "AUTH PLAIN <redacted>",

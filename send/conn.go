@@ -25,6 +25,7 @@ type conn struct {
 	key        key
 	generation int
 	connector  *config.SendConnector
+	logsOn     bool // with the connector's name and password
 
 	raw *line    // the TCP connection
 	nc  net.Conn // raw, or TLS over it

@@ -19,7 +19,8 @@ import (
 // returned with a failure too once there is one, for its facts; it is then
 // closed unless the failure says that it is intact.
 func (r *run) open(ctx context.Context, k key, clear bool) (*conn, *failure) {
-	c := &conn{s: r.s, key: k, connector: r.connector, generation: r.generation, session: r.s.o.SessionIDs.Next()}
+	c := &conn{s: r.s, key: k, connector: r.connector, generation: r.generation, session: r.s.o.SessionIDs.Next(),
+		logsOn: authenticates(r.connector) && r.ownHosts()}
 	if strings.EqualFold(r.connector.ProtocolLogging, "verbose") {
 		c.log = r.s.o.Log.Session(r.connector.Name, c.session, netip.AddrPort{}, k.endpoint.addr)
 	}

@@ -101,7 +101,8 @@ func (a *app) queueRedirect() *cobra.Command {
 	cmd := v.command("redirect --to HOST[:PORT] [ID...]", "Send messages to another host",
 		`Redirect sends messages to a host that you name instead of the MX or smart hosts
 of their route, several with commas between. Their Send connector stays, and with
-it its TLS policy. "postern queue resubmit" takes it back.
+it its TLS policy; its smart_host_auth is for its own smart hosts alone.
+"postern queue resubmit" takes it back.
 `+chooseHelp,
 		`  postern queue redirect --to hub2.corp.contoso.example --queue "To organization/hub1.corp.contoso.example:25"
   postern queue redirect --to 192.0.2.25:2525 0AKWKNNHG0000 --yes`)
