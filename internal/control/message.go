@@ -226,7 +226,7 @@ func (h messageHandler) show(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	summary, err := h.summary(r.Context(), id)
+	summary, err := h.summary(r.Context(), &info)
 	if err != nil {
 		return nil, err
 	}
@@ -243,16 +243,25 @@ func (h messageHandler) show(r *http.Request) (any, error) {
 	return d, nil
 }
 
-// summary is what lists show of one message.
-func (h messageHandler) summary(ctx context.Context, id message.ID) (*queue.MessageSummary, error) {
-	page, err := h.queues.Messages(ctx, queue.Filter{IDs: []message.ID{id}}, 0, 1)
+// summary is what lists show of one message. A list may leave out a message
+// that moves between queues just then; it is there all the same.
+func (h messageHandler) summary(ctx context.Context, info *queue.MessageInfo) (*queue.MessageSummary, error) {
+	page, err := h.queues.Messages(ctx, queue.Filter{IDs: []message.ID{info.ID}}, 0, 1)
 	if err != nil {
 		return nil, err
 	}
-	if len(page.Messages) == 0 {
-		return nil, notQueued(id)
+	if len(page.Messages) > 0 {
+		return &page.Messages[0], nil
 	}
-	return &page.Messages[0], nil
+	e, pending := info.Envelope, info.State.Pending()
+	m := &queue.MessageSummary{
+		ID: info.ID, Status: info.Status, From: e.From, Recipients: len(pending), Size: info.Size, Arrived: e.Arrived,
+		NextTry: info.NextTry, Expires: info.Expires, Subject: e.Subject, MessageID: e.MessageID, Standing: info.State.Standing,
+	}
+	if len(pending) > 0 {
+		m.FirstRecipient = e.Recipients[pending[0]].Address
+	}
+	return m, nil
 }
 
 // routes groups the pending recipients by queue, each group with what routing

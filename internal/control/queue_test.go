@@ -255,7 +255,7 @@ func TestOrderRefuses(t *testing.T) {
 }
 
 func TestShow(t *testing.T) {
-	c, _ := administer(t)
+	c, g := administer(t)
 	m, err := c.Message(t.Context(), "0000000000001")
 	if err != nil {
 		t.Fatal(err)
@@ -263,6 +263,11 @@ func TestShow(t *testing.T) {
 	if m.ID != "0000000000001" || m.Sender != "kim@contoso.example" || m.Envelope.Recipients[0].Tries != 2 || len(m.Waits) != 1 || len(m.Routes) != 1 ||
 		m.Routes[0].Reason == "" {
 		t.Errorf("message %+v", m)
+	}
+	// A message that moves from queue to queue is not in any list.
+	g.queues.messages = g.queues.messages[1:]
+	if m, err := c.Message(t.Context(), "0000000000001"); err != nil || m.Sender != "kim@contoso.example" || m.PendingRecipients != 1 || len(m.Waits) != 1 {
+		t.Errorf("on its way between queues: %+v, %v", m, err)
 	}
 	for _, tt := range []struct {
 		id     string
