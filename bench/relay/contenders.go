@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"postern/bench/internal/rig"
 )
 
 // The names of the contenders that others are held against.
@@ -82,11 +84,11 @@ smart_hosts = [%[4]q]
 tls = "ignore_starttls"
 messages_per_connection = "unlimited"
 protocol_logging = %[5]q
-`, filepath.Join(dir, "data"), b.outbound, addr, b.sink.addr, logging)
+`, filepath.Join(dir, "data"), b.outbound, addr, b.sink.Addr, logging)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
-	return start(filepath.Join(dir, "output"), b.binary, "serve", "--config", file)
+	return rig.Start(filepath.Join(dir, "output"), b.binary, "serve", "--config", file)
 }
 
 // startPostfix starts an instance of its own, with the limits lifted that
@@ -103,14 +105,14 @@ func (b *bench) startPostfix(ctx context.Context, addr string) (func() time.Dura
 		return nil, err
 	}
 	etc := filepath.Join(dir, "etc")
-	postfix, err := lookPath("postfix")
+	postfix, err := rig.LookPath("postfix")
 	if err != nil {
 		return nil, err
 	}
 	if out, err := exec.CommandContext(ctx, postfix, "-c", etc, "check").CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("postfix check: %w\n%s", err, out)
 	}
-	postconf, err := lookPath("postconf")
+	postconf, err := rig.LookPath("postconf")
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +120,7 @@ func (b *bench) startPostfix(ctx context.Context, addr string) (func() time.Dura
 	if err != nil {
 		return nil, fmt.Errorf("postconf: %w", err)
 	}
-	return start(filepath.Join(dir, "output"), filepath.Join(strings.TrimSpace(string(daemons)), "master"), "-c", etc, "-s")
+	return rig.Start(filepath.Join(dir, "output"), filepath.Join(strings.TrimSpace(string(daemons)), "master"), "-c", etc, "-s")
 }
 
 func (b *bench) configurePostfix(dir, addr string) error {
@@ -131,7 +133,7 @@ func (b *bench) configurePostfix(dir, addr string) error {
 	for _, name := range []string{"etc", "queue", "data"} {
 		err = errors.Join(err, os.Mkdir(filepath.Join(dir, name), 0o755))
 	}
-	host, port, _ := strings.Cut(b.sink.addr, ":")
+	host, port, _ := strings.Cut(b.sink.Addr, ":")
 	main := fmt.Sprintf(`compatibility_level = 3.6
 queue_directory = %[1]s/queue
 data_directory = %[1]s/data

@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"net/http"
+	"runtime"
 	"time"
 
 	"postern/queue"
@@ -33,6 +34,8 @@ type ServerStatus struct {
 	File    string    `json:"file"`
 	Started time.Time `json:"started"`
 	Uptime  int64     `json:"uptime"`
+	// Goroutines is how many of them the process has.
+	Goroutines int `json:"goroutines"`
 }
 
 // Listener is a binding of the Receive connectors.
@@ -112,6 +115,7 @@ func (h statusHandler) status(r *http.Request) (any, error) {
 	s := Status{
 		Server: ServerStatus{
 			FQDN: g.FQDN(), Version: h.o.Version, File: g.File(), Started: g.Started().UTC(), Uptime: int64(time.Since(g.Started()) / time.Second),
+			Goroutines: runtime.NumGoroutine(),
 		},
 		Listeners: []Listener{},
 		Queues:    sumQueues(h.o.Queues.Snapshot(), h.o.Queues.Stats()),
