@@ -55,8 +55,8 @@ type pool struct {
 	generation int
 	idle       map[key][]idleConn
 	idleCount  int
-	open       map[netip.AddrPort]int // connections to each host, idle ones included
-	changed    chan struct{}          // closed when a connection was freed or became idle
+	open       map[netip.AddrPort]int             // connections to each host, idle ones included
+	waiting    map[netip.AddrPort][]chan struct{} // for a connection to a host, each closed when it is its turn
 	quitting   int
 	sweeping   bool
 	closed     chan struct{}
@@ -72,7 +72,7 @@ type idleConn struct {
 var errBusy = errors.New("all the connections that a host is allowed are in use")
 
 func newPool(s *Sender) *pool {
-	return &pool{s: s, idle: make(map[key][]idleConn), open: make(map[netip.AddrPort]int), changed: make(chan struct{}), closed: make(chan struct{})}
+	return &pool{s: s, idle: make(map[key][]idleConn), open: make(map[netip.AddrPort]int), waiting: make(map[netip.AddrPort][]chan struct{}), closed: make(chan struct{})}
 }
 
 // configure sets the limit for each host and gives up the idle connections,
@@ -81,6 +81,11 @@ func (p *pool) configure(limit int) {
 	p.mu.Lock()
 	p.limit = limit
 	p.generation++
+	for remote, list := range p.waiting { // the limit may be higher now
+		for range list {
+			p.notify(remote)
+		}
+	}
 	all := p.takeAll()
 	p.mu.Unlock()
 	p.retireAll(all)
@@ -116,6 +121,7 @@ func (p *pool) current() int {
 func (p *pool) get(ctx context.Context, k key, fresh bool) (*conn, error) {
 	remote := k.endpoint.addr
 	var patience <-chan time.Time
+	var turn chan struct{}
 	for {
 		p.mu.Lock()
 		c := p.takeIdle(k)
@@ -132,7 +138,8 @@ func (p *pool) get(ctx context.Context, k key, fresh bool) (*conn, error) {
 			p.mu.Unlock()
 			return nil, nil
 		}
-		other, changed := p.takeOther(remote), p.changed
+		other := p.takeOther(remote)
+		turn = p.wait(remote, turn != nil)
 		p.mu.Unlock()
 		if other != nil {
 			p.retire(other, true)
@@ -143,12 +150,43 @@ func (p *pool) get(ctx context.Context, k key, fresh bool) (*conn, error) {
 			patience = timer.C
 		}
 		select {
-		case <-changed:
+		case <-turn:
 		case <-patience:
+			p.leave(remote, turn)
 			return nil, errBusy
 		case <-ctx.Done():
+			p.leave(remote, turn)
 			return nil, ctx.Err()
 		}
+	}
+}
+
+// wait makes the caller wait for a connection to a host: in front of all others
+// when it was its turn before and somebody else was faster. The caller holds
+// the lock.
+func (p *pool) wait(remote netip.AddrPort, front bool) (turn chan struct{}) {
+	turn = make(chan struct{})
+	if front {
+		p.waiting[remote] = slices.Insert(p.waiting[remote], 0, turn)
+	} else {
+		p.waiting[remote] = append(p.waiting[remote], turn)
+	}
+	return turn
+}
+
+// leave ends a wait. A turn that came meanwhile goes to the next.
+func (p *pool) leave(remote netip.AddrPort, turn chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	list := p.waiting[remote]
+	i := slices.Index(list, turn)
+	switch {
+	case i < 0:
+		p.notify(remote)
+	case len(list) == 1:
+		delete(p.waiting, remote)
+	default:
+		p.waiting[remote] = slices.Delete(list, i, i+1)
 	}
 }
 
@@ -195,7 +233,6 @@ func (p *pool) put(c *conn, idle time.Duration) {
 		return
 	}
 	p.keep(idleConn{c, time.Now().Add(idle)})
-	p.notify()
 	p.mu.Unlock()
 }
 
@@ -203,6 +240,7 @@ func (p *pool) put(c *conn, idle time.Duration) {
 func (p *pool) keep(it idleConn) {
 	p.idle[it.c.key] = append(p.idle[it.c.key], it)
 	p.idleCount++
+	p.notify(it.c.key.endpoint.addr)
 	if !p.sweeping {
 		p.sweeping = true
 		p.wg.Add(1)
@@ -283,10 +321,20 @@ func (p *pool) examine(it idleConn) {
 	}
 }
 
-// notify wakes who waits for a connection; the caller holds the lock.
-func (p *pool) notify() {
-	close(p.changed)
-	p.changed = make(chan struct{})
+// notify gives the turn to who has waited longest for a connection to a host:
+// one connection more is one's turn, and thousands may wait. The caller holds
+// the lock.
+func (p *pool) notify(remote netip.AddrPort) {
+	list := p.waiting[remote]
+	if len(list) == 0 {
+		return
+	}
+	close(list[0])
+	if len(list) == 1 {
+		delete(p.waiting, remote)
+	} else {
+		p.waiting[remote] = list[1:]
+	}
 }
 
 // free gives back the leave to have a connection to a host.
@@ -296,7 +344,7 @@ func (p *pool) free(remote netip.AddrPort) {
 	if p.open[remote]--; p.open[remote] <= 0 {
 		delete(p.open, remote)
 	}
-	p.notify()
+	p.notify(remote)
 }
 
 // retire closes a connection, politely if it can still be spoken to. It does

@@ -3,6 +3,7 @@ package send
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -305,6 +306,55 @@ func TestHostLimit(t *testing.T) {
 		wg.Wait()
 		if most != 3 {
 			t.Errorf("%d at once, want 3", most)
+		}
+		b.stop()
+	})
+}
+
+// TestHostTurns: who waits for one of a host's connections gets it in turn. One
+// that is freed wakes one who waits, not all: there may be a thousand.
+func TestHostTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mx := &fakeMX{faults: map[string]fault{"end": func(s *fakeSession) bool {
+			time.Sleep(time.Second)
+			s.send("250 2.6.0 Queued")
+			return true
+		}}}
+		b := newBench(t, mx)
+		b.config.Queue.MaxPerDomainOutboundConnections = 1
+		b.names.mx["alias.test"] = "alias-mx.test"
+		b.names.addrs["alias-mx.test"] = "192.0.2.25"
+		s := b.start()
+		var mu sync.Mutex
+		var order []int
+		var wg sync.WaitGroup
+		for i := range 20 {
+			wg.Go(func() {
+				h := hop()
+				if i%2 == 0 { // which can't take over a connection of the others
+					h.Domain = "alias.test"
+				}
+				ctx := t.Context()
+				if i%5 == 4 { // and some give up before it is their turn
+					c, cancel := context.WithTimeout(ctx, 1500*time.Millisecond)
+					defer cancel()
+					ctx = c
+				}
+				got := sum(s.Deliver(ctx, h, mail("x\r\n")))
+				mu.Lock()
+				defer mu.Unlock()
+				if i%5 != 4 {
+					order = append(order, i)
+					if got != took {
+						t.Errorf("delivery %d: outcome %q", i, got)
+					}
+				}
+			})
+			synctest.Wait()
+		}
+		wg.Wait()
+		if !slices.IsSorted(order) || len(order) != 16 {
+			t.Errorf("done in the order %v", order)
 		}
 		b.stop()
 	})

@@ -104,7 +104,7 @@ func (b *bench) start(ctx context.Context, name, queue string, patience time.Dur
 		if time.Since(g.began) > patience || ctx.Err() != nil {
 			log, _ := os.ReadFile(g.logPath)
 			g.Stop()
-			return nil, fmt.Errorf("no greeting within %v: %w\n%s", patience, ctx.Err(), log)
+			return nil, errors.Join(fmt.Errorf("no greeting within %v; it printed:\n%s", patience, log), ctx.Err())
 		}
 		progress.show("%v", time.Since(g.began).Round(time.Second))
 		time.Sleep(5 * time.Millisecond)

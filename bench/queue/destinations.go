@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -24,7 +25,7 @@ func (b *bench) measureDestinations(ctx context.Context) error {
 		return err
 	}
 	defer sink.Stop()
-	g, err := b.start(ctx, "destinations", `max_per_domain_outbound_connections = "unlimited"`, time.Minute)
+	g, err := b.start(ctx, "destinations", `max_per_domain_outbound_connections = 1000`, time.Minute)
 	if err != nil {
 		return err
 	}
@@ -77,7 +78,7 @@ func (b *bench) follow(ctx context.Context, sink *rig.Sink, messages int, began 
 			last, since = n, time.Now()
 		}
 		if err := ctx.Err(); err != nil || time.Since(since) > rig.Waiting {
-			return 0, fmt.Errorf("%d of %d messages did not arrive within %v of the one before: %w", int64(messages)-n, messages, rig.Waiting, sink.Ended())
+			return 0, fmt.Errorf("%d of %d messages did not arrive within %v of the one before: %w", int64(messages)-n, messages, rig.Waiting, errors.Join(ctx.Err(), sink.Ended()))
 		}
 		progress.show("%d of %d messages", n, messages)
 		if sample != nil && time.Since(sampled) > 200*time.Millisecond {
