@@ -259,6 +259,15 @@ func TestChunks(t *testing.T) {
 			taken: "x\r\ny\r\n\r\nz\r\n",
 		},
 		{
+			name:   "a CR alone in the first chunk waits for what follows it",
+			change: func(c *config.ReceiveConnector) { c.BareLineEnds = "normalise" },
+			script: ready + `
+				C> "BDAT 1\r\n\rBDAT 2 LAST\r\n\nx"
+				S: 250 2\.6\.0 CHUNK received OK, 1 octets
+				S: ` + queued + quit,
+			taken: "\r\nx",
+		},
+		{
 			name:   "too large altogether: read to its end, and what follows too",
 			change: func(c *config.ReceiveConnector) { c.MaxMessageSize = 10 },
 			script: ready + `

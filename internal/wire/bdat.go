@@ -140,8 +140,10 @@ func (l *LineEnds) Write(p []byte) (int, error) {
 		return 0, nil
 	}
 	if l.mode == NormaliseBareLineEnds {
-		l.normalise(p)
-		if _, err := l.w.Write(l.buf); len(l.buf) > 0 && err != nil {
+		if l.normalise(p); len(l.buf) == 0 { // a CR alone waits for what follows
+			return len(p), nil
+		}
+		if _, err := l.w.Write(l.buf); err != nil {
 			return 0, err
 		}
 		return len(p), nil

@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"errors"
+	"io"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -42,7 +43,7 @@ func checkLineEnds(t *testing.T, pieces [][]byte, normal string, want error) {
 	whole := bytes.Join(pieces, nil)
 	for _, mode := range []BareLineEnds{RejectBareLineEnds, NormaliseBareLineEnds} {
 		var out bytes.Buffer
-		l := NewLineEnds(&out, mode)
+		l := NewLineEnds(neverEmpty{t, &out}, mode)
 		var err error
 		for _, p := range pieces {
 			var n int
@@ -65,6 +66,19 @@ func checkLineEnds(t *testing.T, pieces [][]byte, normal string, want error) {
 			t.Errorf("%q becomes %q", pieces, out.String())
 		}
 	}
+}
+
+// neverEmpty fails the test when nothing is written.
+type neverEmpty struct {
+	t *testing.T
+	w io.Writer
+}
+
+func (n neverEmpty) Write(p []byte) (int, error) {
+	if len(p) == 0 {
+		n.t.Error("a write of no octets")
+	}
+	return n.w.Write(p)
 }
 
 // FuzzLineEnds compares with what can be said of the whole content at once.
