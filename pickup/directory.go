@@ -3,7 +3,6 @@ package pickup
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -297,7 +296,7 @@ func refusable(e *message.Envelope) bool {
 	return e != nil && !e.From.IsNull() && len(e.Recipients) > 0
 }
 
-// describe is a name for the log: the file's and what it came to.
+// describe is what the event log says of a message.
 func describe(e *message.Envelope) []any {
-	return []any{"from", e.From.String(), "recipients", len(e.Recipients), "message_id", e.MessageID, "size", fmt.Sprint(e.Size)}
+	return []any{"from", e.From.String(), "recipients", len(e.Recipients), "message_id", e.MessageID, "size", e.Size}
 }

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -233,29 +234,6 @@ func TestBad(t *testing.T) {
 		if n := strings.Count(b.events.String(), "kept as .bad"); n != 1 {
 			t.Errorf("%s: %d events:\n%s", name, n, b.events.String())
 		}
-	}
-}
-
-// TestNotRegular: nothing else than a file is opened, and nobody waits for a FIFO.
-func TestNotRegular(t *testing.T) {
-	b := newBench(t)
-	outside := filepath.Join(t.TempDir(), "secret.eml")
-	if err := os.WriteFile(outside, []byte(plainFile), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, err := range []error{
-		os.Symlink(outside, filepath.Join(b.path, "link.eml")), os.Mkdir(filepath.Join(b.path, "dir.eml"), 0o700),
-		syscall.Mkfifo(filepath.Join(b.path, "pipe.eml"), 0o600),
-	} {
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	b.poll()
-	b.poll()
-	b.want("dir.eml link.eml pipe.eml", 0)
-	if n := strings.Count(b.events.String(), "not a regular file"); n != 3 {
-		t.Errorf("%d events, want one for each:\n%s", n, b.events.String())
 	}
 }
 
@@ -576,6 +554,33 @@ func (s stubborn) remove(path string) error {
 		return fs.ErrPermission
 	}
 	return s.osFiles.remove(path)
+}
+
+// TestTrouble: the event log is told of so much trouble and no more, again when
+// it lasts.
+func TestTrouble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		tr := trouble{log: slog.New(slog.NewTextHandler(&out, nil))}
+		tell := func() int {
+			out.Reset()
+			for i := range maxTold + 100 {
+				tr.tell(slog.LevelWarn, "trouble", fmt.Sprint(i))
+			}
+			return strings.Count(out.String(), "\n")
+		}
+		if n := tell(); n != maxTold {
+			t.Errorf("%d lines", n)
+		}
+		time.Sleep(toldAgain / 2)
+		if n := tell(); n != 0 {
+			t.Errorf("%d lines again too soon", n)
+		}
+		time.Sleep(toldAgain)
+		if n := tell(); n != maxTold {
+			t.Errorf("%d lines later", n)
+		}
+	})
 }
 
 // TestStoredUnknown: while nobody knows whether a file left in hand is in the

@@ -150,7 +150,9 @@ func (h *hand) reject(ctx context.Context, ref *refusal) bool {
 			}
 		}
 		if err != nil {
-			d.storage(err)
+			if ctx.Err() == nil {
+				d.storage(err)
+			}
 			h.end(emlSuffix)
 			return false
 		}

@@ -3,7 +3,6 @@ package pickup
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"time"
 
@@ -185,7 +184,7 @@ func (i *intake) takeBody(p []byte) error {
 
 func (i *intake) write(p []byte) (int, error) {
 	i.size += int64(len(p))
-	i.eight = i.eight || !isASCII(string(p))
+	i.eight = i.eight || !isASCII(p)
 	n, err := i.draft.Write(p)
 	if err != nil {
 		return n, errStorage{err}
@@ -224,7 +223,7 @@ func (i *intake) close() (*message.Envelope, error) {
 func contain(fn func() (*message.Envelope, error)) (e *message.Envelope, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			e, err = nil, refuse("reading it ended in a panic: %s", fmt.Sprint(p))
+			e, err = nil, refuse("reading it ended in a panic: %v", p)
 		}
 	}()
 	return fn()

@@ -169,7 +169,7 @@ func withType(v string) string {
 	return v[:end] + strings.Join(params, " ")
 }
 
-func isASCII(s string) bool {
+func isASCII[T string | []byte](s T) bool {
 	for i := 0; i < len(s); i++ {
 		if s[i] >= 0x80 {
 			return false

@@ -3,6 +3,7 @@ package pickup
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"time"
 )
 
@@ -29,8 +30,14 @@ func (t *trouble) tell(level slog.Level, text, name string, attrs ...any) {
 	if at, ok := t.told[key]; ok && now.Sub(at) < toldAgain {
 		return
 	}
-	if t.told == nil || len(t.told) >= maxTold {
+	if t.told == nil {
 		t.told = make(map[string]time.Time)
+	}
+	if len(t.told) >= maxTold {
+		maps.DeleteFunc(t.told, func(_ string, at time.Time) bool { return now.Sub(at) >= toldAgain })
+	}
+	if len(t.told) >= maxTold {
+		return // so much trouble is told already
 	}
 	t.told[key] = now
 	if name != "" {
