@@ -62,7 +62,11 @@ func (c *probeCase) run(t *testing.T, server *tls.Config, secure bool) {
 	}
 	d.Open = func() (message.Content, error) { return &stored{Reader: bytes.NewReader([]byte(probeText))}, nil }
 	start := time.Now()
-	r := b.deliver(t.Context(), hop(), d)
+	to := hop()
+	if len(b.connector.SmartHosts) > 0 {
+		to = smartHop("mx.test:25")
+	}
+	r := b.deliver(t.Context(), to, d)
 	took := time.Since(start)
 	b.stop()
 	if err := c.judge(r); err != nil {
