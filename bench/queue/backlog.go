@@ -123,14 +123,14 @@ func (g *gateway) queueInRetry(ctx context.Context) (string, error) {
 		return "", err
 	}
 	var list struct {
-		Queues []struct{ Name, Status string } `json:"queues"`
+		Queues []struct{ Identity, Status string } `json:"queues"`
 	}
 	if err := json.Unmarshal(out, &list); err != nil {
 		return "", err
 	}
 	for _, q := range list.Queues {
 		if q.Status == "retry" {
-			return q.Name, nil
+			return q.Identity, nil
 		}
 	}
 	return "", fmt.Errorf("no queue is in Retry:\n%s", out)

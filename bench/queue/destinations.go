@@ -62,8 +62,8 @@ func (b *bench) measureDestinations(ctx context.Context) error {
 func rate(messages int, d time.Duration) float64 { return float64(messages) / d.Seconds() }
 
 // follow waits until so many messages more are at the sink than when it began,
-// and returns when the last one came, counted from began. It calls sample a few
-// times a second.
+// and returns when the last one came, counted from began. It calls sample once
+// a second.
 func (b *bench) follow(ctx context.Context, sink *rig.Sink, messages int, began time.Time, sample func() error) (time.Duration, error) {
 	progress := newProgress("delivering")
 	defer progress.end()
@@ -81,7 +81,7 @@ func (b *bench) follow(ctx context.Context, sink *rig.Sink, messages int, began 
 			return 0, fmt.Errorf("%d of %d messages did not arrive within %v of the one before: %w", int64(messages)-n, messages, rig.Waiting, errors.Join(ctx.Err(), sink.Ended()))
 		}
 		progress.show("%d of %d messages", n, messages)
-		if sample != nil && time.Since(sampled) > 200*time.Millisecond {
+		if sample != nil && time.Since(sampled) > time.Second {
 			if err := sample(); err != nil {
 				return 0, err
 			}
