@@ -41,6 +41,9 @@ type Server struct {
 	MaxMessageSize int64
 	// PostmasterAddress is whom notifications come from.
 	PostmasterAddress string
+	// ShutdownTimeout is how long sessions and deliveries in hand may take when
+	// the gateway is stopped.
+	ShutdownTimeout time.Duration
 }
 
 // Pickup is about the directories from which messages are taken (reference

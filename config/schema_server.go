@@ -41,6 +41,11 @@ func serverTable() *table {
 				Doc:   "Whom delivery status notifications come from, and who gets copies of them.",
 				Field: in(func(s *Server) any { return &s.PostmasterAddress }),
 			},
+			{
+				Name: "shutdown_timeout", Type: duration(time.Second, time.Hour), Default: "30s",
+				Doc:   "How long messages under way and deliveries in hand may take to finish when the gateway is stopped; then they are cut off. The service manager must allow somewhat more.",
+				Field: in(func(s *Server) any { return &s.ShutdownTimeout }),
+			},
 		},
 	}, func(c *Config) *Server { return &c.Server })
 }

@@ -22,16 +22,13 @@ import (
 	"postern/receive"
 )
 
-// stopTimeout is how long sessions and deliveries in hand may take to finish
-// after SIGTERM.
-const stopTimeout = 30 * time.Second
-
 func (a *app) serve() *cobra.Command {
 	return &cobra.Command{
 		Use:   "serve",
 		Short: "Run the gateway",
 		Long: `Serve runs the gateway until SIGTERM or SIGINT, which let sessions and
-deliveries in hand finish; what is queued stays in the spool for the next start.
+deliveries in hand finish, for server.shutdown_timeout at most; what is queued
+stays in the spool for the next start. A second signal ends it at once.
 SIGHUP makes it read its file again, as "postern reload" does.
 
 Without a file it runs the embedded default: it listens on 127.0.0.1:2525, takes
@@ -87,7 +84,7 @@ func (a *app) runGateway(ctx context.Context, cfg *config.Config, findings []con
 			_, _, _, _ = g.Reload(ctx) // it tells the event log how it went
 		case <-ctx.Done():
 			stopNotify() // a second signal ends the program at once
-			logger.Info("stopping; sessions and deliveries in hand may finish", "at_most", stopTimeout)
+			logger.Info("stopping; sessions and deliveries in hand may finish", "at_most", g.ShutdownTimeout())
 			admin.close(logger)
 			return stop(g, logger)
 		}
@@ -106,7 +103,7 @@ func started(cfg *config.Config, g *server.Server, logger *slog.Logger) {
 }
 
 func stop(g *server.Server, logger *slog.Logger) error {
-	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), g.ShutdownTimeout())
 	defer cancel()
 	if err := g.Stop(ctx); err != nil {
 		return fmt.Errorf("stop: %w", err)

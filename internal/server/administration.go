@@ -29,6 +29,13 @@ func (s *Server) MaxMessageSize() int64 {
 	return s.config.Server.MaxMessageSize
 }
 
+// ShutdownTimeout is server.shutdown_timeout of the configuration in force.
+func (s *Server) ShutdownTimeout() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.config.Server.ShutdownTimeout
+}
+
 // Started is when the gateway was built.
 func (s *Server) Started() time.Time { return s.started }
 

@@ -183,7 +183,9 @@ func (s *Server) File() string { return s.options.File }
 
 // Stop ends the gateway: listeners close, idle sessions get 421, sessions in
 // the midst of a message and deliveries in flight may finish until ctx ends.
-// What is queued stays in the spool.
+// Then they are cut off, which is no error but reported to the logger: the
+// clients keep their messages, and the spool those whose delivery was cut. What
+// is queued stays in the spool.
 func (s *Server) Stop(ctx context.Context) error { return s.close(ctx) }
 
 // close ends the parts in the order in which mail flows, so that none meets
@@ -195,21 +197,28 @@ func (s *Server) close(ctx context.Context) error {
 			errs = append(errs, fmt.Errorf("%s: %w", what, err))
 		}
 	}
+	cut := func(what string, err error) {
+		if err != nil && ctx.Err() == nil && !errors.Is(err, context.DeadlineExceeded) {
+			add(what, err)
+		} else if err != nil {
+			s.logger.Warn("cut off at the stop, since shutdown_timeout was over: " + what)
+		}
+	}
 	if s.receive != nil {
 		// A client that takes all the time there is to finish its message must
 		// not take that of the deliveries.
 		ctx, cancel := share(ctx)
-		add("receive", s.receive.Shutdown(ctx))
+		cut("sessions in the midst of a message; their clients will try again", s.receive.Shutdown(ctx))
 		cancel()
 	}
 	if s.pickup != nil {
 		s.pickup.Stop()
 	}
 	if s.queue != nil {
-		add("queue", s.queue.Stop(ctx))
+		cut("deliveries; they are tried again at the next start", s.queue.Stop(ctx))
 	}
 	if s.sender != nil {
-		add("send", s.sender.Close(ctx))
+		cut("connections to next hops", s.sender.Close(ctx))
 	}
 	// Where no time is left, what was cut off has just been logged: that is
 	// worth a moment more.
