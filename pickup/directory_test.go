@@ -583,6 +583,49 @@ func TestTrouble(t *testing.T) {
 	})
 }
 
+// TestCannotTake: a file that can't be opened or renamed stays, is told of once,
+// and is in nobody's way.
+func TestCannotTake(t *testing.T) {
+	b := newBench(t)
+	b.files = denying{osFiles{}}
+	b.start()
+	for _, name := range []string{"a-closed.eml", "b.eml", "c-fixed.eml"} {
+		b.put(name, plainFile)
+	}
+	for range 3 {
+		b.poll()
+	}
+	b.want("a-closed.eml c-fixed.eml", 1)
+	if n := strings.Count(b.events.String(), "level=WARN"); n != 2 {
+		t.Errorf("%d events:\n%s", n, b.events.String())
+	}
+}
+
+type denying struct{ osFiles }
+
+func (d denying) open(path string) (*os.File, error) {
+	if strings.Contains(path, "closed") {
+		return nil, fs.ErrPermission
+	}
+	return d.osFiles.open(path)
+}
+
+func (d denying) rename(from, to string) error {
+	if strings.Contains(from, "fixed") {
+		return fs.ErrPermission
+	}
+	return d.osFiles.rename(from, to)
+}
+
+// TestPanic: a file on which the reader stumbles is set aside.
+func TestPanic(t *testing.T) {
+	e, err := contain(func() (*message.Envelope, error) { panic("no such case") })
+	var ref *refusal
+	if e != nil || !errors.As(err, &ref) || ref.about != nil || !strings.Contains(ref.reply.Text, "no such case") {
+		t.Errorf("%v %v", e, err)
+	}
+}
+
 // TestStoredUnknown: while nobody knows whether a file left in hand is in the
 // queue, it stays.
 func TestStoredUnknown(t *testing.T) {
