@@ -3,6 +3,7 @@
 package main_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -134,5 +135,47 @@ func TestPickupAfterCrash(t *testing.T) {
 	g.stop(t)
 	if s.count() != 2 {
 		t.Errorf("%d deliveries, want 2", s.count())
+	}
+}
+
+// TestPickupKilled kills the gateway again and again while it takes files for a
+// next hop that is down. When it is back, every message arrives once.
+func TestPickupKilled(t *testing.T) {
+	t.Parallel()
+	const files, kills = 120, 6
+	s := newSink(t, sinkOptions{})
+	s.close()
+	e := newEdge(t)
+	e.top = impatient
+	pickup := filepath.Join(e.dir, "pickup")
+	e.route("out", "*", s.addr, "")
+	e.more = "\n[pickup]\npickup_directory_path = \"" + pickup + "\"\npickup_directory_max_messages_per_minute = 20000\n"
+	if err := os.Mkdir(pickup, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for i := range files {
+		drop(t, pickup, fmt.Sprintf("%d.eml", i), fmt.Sprintf("From: kim@contoso.example\nTo: r%d@y.example\n\nonce\n", i))
+	}
+	cut := 0
+	for i := range kills {
+		g := e.serve(t)
+		until(t, "the gateway to be in the midst of it", func() bool {
+			return strings.Count(filesIn(t, pickup), ".eml") <= files-(i+1)*files/(2*kills)
+		})
+		g.kill()
+		cut += strings.Count(filesIn(t, pickup), ".tmp")
+	}
+	t.Logf("%d files were in hand when the gateway was killed", cut)
+	g := e.serve(t)
+	until(t, "the files to go", func() bool { return filesIn(t, pickup) == "" })
+	g.stop(t)
+	s.listen(t)
+	e.serve(t)
+	copies := map[string]int{}
+	for _, d := range s.awaitWithin(t, time.Minute, files) {
+		copies[d.Rcpt[0]]++
+	}
+	if len(copies) != files || s.count() != files {
+		t.Errorf("%d messages for %d recipients, want %d", s.count(), len(copies), files)
 	}
 }
