@@ -141,6 +141,8 @@ func (s *fakeStore) Update(id message.ID, u *message.Update) error {
 	return nil
 }
 
+func (s *fakeStore) Flush(context.Context) error { return nil }
+
 // get returns a message as it is now, finished or not.
 func (s *fakeStore) get(id message.ID) *stored {
 	s.mu.Lock()

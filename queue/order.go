@@ -28,6 +28,8 @@ var (
 	// ErrBadOrder: the order or its filter can't be understood; the text says
 	// what is wrong.
 	ErrBadOrder = errors.New("queue: bad order")
+	// ErrNotKept: the order holds, but is not on stable storage.
+	ErrNotKept = errors.New("queue: done, but not on the disk yet: if the gateway ends before it can be written, it is lost")
 )
 
 // MessageStatus is what is happening with a message (Exchange's message status).

@@ -28,15 +28,15 @@ const (
 // Carry carries an order out on the messages that its filter chooses, in the
 // order of their ids. One call looks at a few thousand messages at most and
 // takes a fraction of a second; the caller goes on with Order.After set to the
-// Tally's Next until that is zero. What it reports as changed has been handed to
-// the store.
+// Tally's Next until that is zero. What it reports as changed or pending is on
+// stable storage.
 //
 // An order never races a delivery: of a message in flight, what is not delivered
 // when the attempt ends meets the order then.
 //
 // The error is ErrBadOrder when the order can't be understood, ErrNoQueue when
-// the filter names a queue that does not exist, ErrNotRunning, or ctx's; the
-// Tally counts what was done before.
+// the filter names a queue that does not exist, ErrNotRunning, ErrNotKept, or
+// ctx's; the Tally counts what was done before.
 func (q *Queue) Carry(ctx context.Context, o Order) (Tally, error) {
 	redirect := ""
 	switch o.Verb {
@@ -72,7 +72,26 @@ func (q *Queue) Carry(ctx context.Context, o Order) (Tally, error) {
 		return true
 	})
 	run.carry()
+	if err == nil {
+		err = run.keep(ctx)
+	}
 	return run.Tally, err
+}
+
+// keep waits until what was done is on stable storage.
+func (c *carrying) keep(ctx context.Context) error {
+	if c.o.DryRun || c.o.Verb == RetryNow || c.Changed+c.Pending == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, keepTime)
+	defer cancel()
+	if err := c.q.store.Flush(ctx); err != nil {
+		return fmt.Errorf("%w: %w", ErrNotKept, err)
+	}
+	if c.unsaved {
+		return ErrNotKept
+	}
+	return nil
 }
 
 // carrying is one call of Carry under way.
@@ -82,6 +101,7 @@ type carrying struct {
 	o        *Order
 	redirect string
 	ids      []message.ID // of the messages that matched, in order
+	unsaved  bool         // the store did not take something
 }
 
 // judge returns the reason for which the order passes over a message, and
@@ -196,6 +216,7 @@ func (c *carrying) message(id message.ID, items []pulled) (elsewhere bool) {
 	wasPoison := f.state.Standing.Poison
 	s, kind := c.standing(f.state.Standing)
 	events := c.q.order(f, s, kind, c.o.By)
+	c.unsaved = c.unsaved || len(f.unsaved) > 0
 	if c.o.Verb == Resubmit || c.o.Verb == Redirect {
 		f.orders++ // for what is in flight
 	}

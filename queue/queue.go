@@ -17,12 +17,14 @@ import (
 
 // Store is what the queue needs of the spool. Load and Each must reflect every
 // update that was handed in, durable or not; Update must not wait for the disk.
+// Flush waits until all of them are durable, or ctx ends.
 type Store interface {
 	Create() (*spool.Draft, error)
 	Each(fn func(spool.Entry) error) error
 	Load(id message.ID) (spool.Entry, error)
 	Content(id message.ID) (message.Content, error)
 	Update(id message.ID, u *message.Update) error
+	Flush(ctx context.Context) error
 }
 
 // Router chooses the next hop of a recipient. It must be pure: the same query

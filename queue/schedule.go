@@ -26,6 +26,7 @@ const (
 	workerMaxIdle     = 10 * time.Second // how long idle workers are kept at least
 	mergeFailures     = 10 * time.Second
 	maxClerks         = 8
+	keepTime          = 10 * time.Second // for what an order changed to be durable
 	maxUnsaved        = 1000
 	sweepCost         = 5 * time.Microsecond // for each item: a sweep takes about a thousandth of the time
 	sweepBatch        = 4096
