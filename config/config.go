@@ -128,6 +128,7 @@ type ReceiveConnector struct {
 	ConnectionInactivityTimeout time.Duration
 	MaxProtocolErrors           int64
 	MaxLogonFailures            int64
+	MaxIdleCommands             int64
 	TarpitInterval              time.Duration
 	AuthTarpitInterval          time.Duration
 

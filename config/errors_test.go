@@ -295,10 +295,10 @@ func TestFindings(t *testing.T) {
 			`edge.toml:6:1: data_dir: the path is empty; write one`}},
 
 		// Read but not acted on.
-		{"pending", receiveHead + "tarpit_interval = \"10s\"", []string{
-			`edge.toml:4:1: warning: tarpit_interval is read but this version does not act on it yet`}},
-		{"pending at its default", receiveHead + "tarpit_interval = 5\nmessage_rate_limit = 600\nlong_lines = \"pass\"", nil},
-		{"pending but off", receiveHead + "tarpit_interval = 0\nmessage_rate_limit = \"unlimited\"\nmessage_rate_source = \"none\"\nmax_local_hop_count = 0\n[back_pressure]\nenabled = false", nil},
+		{"pending", receiveHead + "[back_pressure]\ninterval = \"10s\"", []string{
+			`edge.toml:5:1: warning: interval is read but this version does not act on it yet`}},
+		{"pending at its default", receiveHead + "message_rate_limit = 600\nlong_lines = \"pass\"\n[back_pressure]\ninterval = 2", nil},
+		{"pending but off", receiveHead + "message_rate_limit = \"unlimited\"\nmessage_rate_source = \"none\"\nmax_local_hop_count = 0\n[back_pressure]\nenabled = false", nil},
 		{"pending words", receiveHead + "auth_mechanism = [\"tls\", \"basic\", \"basic_require_tls\"]\nlong_lines = \"fold\"", []string{
 			`edge.toml:4:26: warning: auth_mechanism: "basic" is read but this version does not act on it yet`,
 			`edge.toml:4:35: warning: auth_mechanism: "basic_require_tls" is read but this version does not act on it yet`,

@@ -45,7 +45,7 @@ password_hash = "$2b$secret"
 		{"receive_connector[0]", "max_inbound_connection", `"unlimited"`, `"unlimited"`, false, false, ""},
 		{"receive_connector[0]", "bindings", `["0.0.0.0:25"]`, `["0.0.0.0:25"]`, false, false, ""},
 		{"receive_connector[0]", "remote_ip_ranges", `["0.0.0.0/0","::/0"]`, `["0.0.0.0/0", "::/0"]`, true, false, ""},
-		{"receive_connector[0]", "tarpit_interval", `5`, `"5s"`, true, true, "seconds"},
+		{"receive_connector[0]", "tarpit_interval", `5`, `"5s"`, true, false, "seconds"},
 		{"receive_connector[0]", "auth_mechanism", `["tls","basic"]`, `["tls", "basic"]`, false, true, ""},
 		{"receive_connector[0]", "enabled", `true`, `true`, true, false, ""},
 		{"send_connector[0]", "smart_hosts", `["hub1","[2001:db8::1]:26"]`, `["hub1", "[2001:db8::1]:26"]`, false, false, ""},

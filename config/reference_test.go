@@ -46,7 +46,7 @@ func TestReferenceSaysWhatIsNotInEffect(t *testing.T) {
 		heading, key string
 		contains     []string
 	}{
-		{"[[receive_connector]]", "tarpit_interval", []string{"| `\"5s\"` |", "0s to 10m", "**not in effect yet**"}},
+		{"[[receive_connector]]", "tarpit_interval", []string{"| `\"5s\"` |", "0s to 10m"}},
 		{"[[receive_connector]]", "auth_mechanism", []string{"**not in effect yet**: `basic`, `basic_require_tls`, `scram`, `client_certificate`"}},
 		{"[[receive_connector]]", "max_hop_count", []string{"| number | `30` | 1 to 500 |"}},
 		{"[[receive_connector]]", "fqdn", []string{"| `server.fqdn` |"}},

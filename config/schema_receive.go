@@ -121,12 +121,12 @@ func receiveSecurity() []key {
 			Field: in(func(c *ReceiveConnector) any { return &c.ImplicitTLS }),
 		},
 		{
-			Name: "tarpit_interval", Type: duration(0, 10*time.Minute), Default: "5s", Pending: true,
-			Doc:   "How long replies that refuse something are held back; 0 for not at all.",
+			Name: "tarpit_interval", Type: duration(0, 10*time.Minute), Default: "5s",
+			Doc:   "How long replies that refuse something (5yz) are held back in sessions that have neither authenticated nor the right `accept_any_recipient`; 0 for not at all. Many refused recipients from one address (IPv6: from one /64) lengthen it step by step, by 5 s for each 10 of them, up to 55 s; one is forgotten a minute.",
 			Field: in(func(c *ReceiveConnector) any { return &c.TarpitInterval }),
 		},
 		{
-			Name: "auth_tarpit_interval", Type: duration(0, 10*time.Minute), Default: "5s", Pending: true,
+			Name: "auth_tarpit_interval", Type: duration(0, 10*time.Minute), Default: "5s",
 			Doc:   "How long the reply to a failed AUTH is held back; 0 for not at all.",
 			Field: in(func(c *ReceiveConnector) any { return &c.AuthTarpitInterval }),
 		},
@@ -290,6 +290,11 @@ func receiveSessionLimits() []key {
 			Name: "max_logon_failures", Type: count(0, 10), Default: int64(3),
 			Doc:   "After this many failed AUTH commands the session is closed; 0 for never.",
 			Field: in(func(c *ReceiveConnector) any { return &c.MaxLogonFailures }),
+		},
+		{
+			Name: "max_idle_commands", Type: limit(1, maxCount), Default: int64(500),
+			Doc:   "After this many commands in a row that bring no mail forward the session is closed (421 4.7.0): those that are refused, HELO, EHLO, RSET, NOOP, VRFY, HELP, a recipient given again, a chunk of less than 1 KB before the last. A message that is accepted begins the count anew.",
+			Field: in(func(c *ReceiveConnector) any { return &c.MaxIdleCommands }),
 		},
 	}
 }

@@ -35,6 +35,7 @@ func (s *session) bdat(arg string) {
 		s.reply(b.refusal)
 		b.refusal = repeated(b.refusal)
 	default:
+		s.idles = size < minChunk
 		s.reply(replyChunk(size))
 	}
 }
@@ -108,9 +109,14 @@ func (b *body) receiveChunk(size uint64, last bool) error {
 	return err
 }
 
-// repeated is a reply whose reason was logged and counted before.
+// minChunk is how many octets a chunk has at least, the last one aside, that
+// brings a message forward.
+const minChunk = 1 << 10
+
+// repeated is a reply whose reason was logged and counted before, and that was
+// held back once: clients that send one chunk behind another would time out.
 func repeated(r *wire.Reply) *wire.Reply {
 	c := *r
-	c.Limit, c.Log = "", ""
+	c.Limit, c.Log, c.Prompt = "", "", true
 	return &c
 }

@@ -18,6 +18,8 @@ type command struct {
 	// tls: only under TLS where the connector requires it: all but EHLO,
 	// STARTTLS, NOOP and QUIT (RFC 3207 4).
 	tls bool
+	// idle: it brings no mail forward, even if it succeeds.
+	idle bool
 	// unknown: a verb of no command.
 	unknown bool
 }
@@ -26,9 +28,9 @@ type command struct {
 func commandOf(verb string) command {
 	switch verb {
 	case "EHLO":
-		return command{run: (*session).ehlo}
+		return command{run: (*session).ehlo, idle: true}
 	case "HELO":
-		return command{run: (*session).hello, tls: true}
+		return command{run: (*session).hello, tls: true, idle: true}
 	case "STARTTLS":
 		return command{run: (*session).startTLS, bare: true, hello: true}
 	case "AUTH": // what else stands against it is its own affair
@@ -42,13 +44,13 @@ func commandOf(verb string) command {
 	case "BDAT": // whatever stands against it, its chunk must be read
 		return command{run: (*session).bdat}
 	case "RSET":
-		return command{run: (*session).rset, bare: true, tls: true}
+		return command{run: (*session).rset, bare: true, tls: true, idle: true}
 	case "NOOP":
-		return command{run: (*session).noop}
+		return command{run: (*session).noop, idle: true}
 	case "VRFY":
-		return command{run: (*session).vrfy, tls: true}
+		return command{run: (*session).vrfy, tls: true, idle: true}
 	case "HELP":
-		return command{run: (*session).help, tls: true}
+		return command{run: (*session).help, tls: true, idle: true}
 	case "QUIT":
 		return command{run: (*session).quit, bare: true}
 	case "EXPN", "SEND", "SOML", "SAML", "TURN": // known and not there (RFC 5321 4.2.4)
@@ -62,6 +64,7 @@ func (s *session) command(line []byte) {
 	cmd, err := wire.ParseCommand(line)
 	c := commandOf(cmd.Verb)
 	s.logReceived(line, c)
+	s.idles = c.idle
 	if err != nil {
 		s.replyLine(line, err)
 		return

@@ -124,6 +124,22 @@ func (s *stream) read(b []byte) (int, error) {
 	}
 }
 
+// AwaitHangup is as hangupWaiter has it.
+func (p *pipe) AwaitHangup() error {
+	s := p.in
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for {
+		switch {
+		case s.end != nil:
+			return s.end
+		case s.readBy.passed:
+			return os.ErrDeadlineExceeded
+		}
+		s.changed.Wait()
+	}
+}
+
 func (s *stream) write(b []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

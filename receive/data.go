@@ -79,6 +79,7 @@ func (s *session) finish(b *body) {
 	}
 	s.connector.messages.Inc()
 	s.connector.octets.Add(b.size)
+	s.idleCommands = 0
 	s.reply(replyQueued(messageID, id, s.connector.FQDN))
 }
 

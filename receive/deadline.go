@@ -75,6 +75,8 @@ type deadlines struct {
 	stopped bool
 	aborted bool
 	busy    bool // in DATA: stop does not interrupt
+	// holding: a reply is held back; released: it shall be no longer.
+	holding, released bool
 }
 
 func (d *deadlines) start(conn net.Conn) { d.conn = conn }

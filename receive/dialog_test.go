@@ -148,7 +148,8 @@ var testDomains = domains{
 	"external.example": config.ExternalRelay,
 }
 
-// testConnector is a connector with the defaults, open to strangers.
+// testConnector is a connector with the defaults, open to strangers, but that
+// refusals are not held back and commands may idle.
 func testConnector(change ...func(*config.ReceiveConnector)) config.ReceiveConnector {
 	c := config.ReceiveConnector{
 		Name: "From Internet", Enabled: true, FQDN: "edge.contoso.example",
@@ -161,6 +162,7 @@ func testConnector(change ...func(*config.ReceiveConnector)) config.ReceiveConne
 		ConnectionTimeout: 5 * time.Minute, ConnectionInactivityTimeout: time.Minute, MaxProtocolErrors: 5,
 		SizeEnabled: "enabled", PipeliningEnabled: true, EnhancedStatusCodesEnabled: true, EightBitMIMEEnabled: true,
 		ChunkingEnabled: true, BinaryMIMEEnabled: true, SMTPUTF8Enabled: true, DeliveryStatusNotificationEnabled: true, RequireTLSExtensionEnabled: true, LimitsEnabled: true,
+		MaxIdleCommands: config.Unlimited,
 		ProtocolLogging: "verbose",
 	}
 	for _, f := range change {

@@ -21,6 +21,8 @@ const (
 	limitLine         = "max_command_line"
 	limitWrite        = "write_timeout"
 	limitStorage      = "storage"
+	limitTarpitted    = "max_tarpitted_sessions"
+	limitIdleCommands = "max_idle_commands"
 )
 
 // maxCommandLine is how long a command line may be, CRLF included: the 512

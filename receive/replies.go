@@ -82,6 +82,7 @@ var (
 	replyNotHTTP            = closing(wire.NewReply(421, code(4, 7, 0), "This is SMTP, closing transmission channel"))
 	replyStopping           = closing(wire.NewReply(421, code(4, 3, 2), "Service not available, closing transmission channel"))
 	replyTooManyConnections = closing(limited(wire.NewReply(421, code(4, 3, 2), "The maximum number of concurrent connections has exceeded a limit, closing transmission channel"), limitConnections))
+	replyTooManyIdle        = closing(limited(wire.NewReply(421, code(4, 7, 0), "Too many commands without a message on this connection, closing transmission channel"), limitIdleCommands))
 	replyTooManyErrors      = closing(limited(wire.NewReply(421, code(4, 7, 0), "Too many errors on this connection, closing transmission channel"), limitErrors))
 )
 

@@ -10,18 +10,17 @@ import (
 	"postern/logs"
 )
 
-// reply is the one place where replies pass: it counts limits and errors, logs,
-// and puts the reply to those that wait for the next write. They are written
-// when the session must wait for more input, so that pipelined commands are
-// answered together (RFC 2920 3.2).
+// reply is the one place where replies pass: it counts limits and errors, holds
+// refusals back, logs, and puts the reply to those that wait for the next write.
+// They are written when the session must wait for more input, so that pipelined
+// commands are answered together (RFC 2920 3.2).
 func (s *session) reply(r *wire.Reply) {
 	s.note(r)
-	if protocolError(r.Code) {
-		if s.errors++; s.errors > s.connector.MaxProtocolErrors {
-			r = atLimit(replyTooManyErrors, s.errors, s.connector.MaxProtocolErrors)
-			s.note(r)
-		}
+	if over := s.count(r); over != nil {
+		r = over
+		s.note(r)
 	}
+	ended := s.hold(r)
 	if r.Close {
 		s.closing = true
 		s.hangsUp = r.Code != 221
@@ -35,6 +34,28 @@ func (s *session) reply(r *wire.Reply) {
 	if len(*out) >= batchSize {
 		s.flush()
 	}
+	if ended != nil && !s.closing { // while the reply was held back
+		s.readFailed(ended)
+	}
+}
+
+// count counts a reply to the client's disadvantage, and returns the one in its
+// place when that was too much.
+func (s *session) count(r *wire.Reply) *wire.Reply {
+	if r.Code == 421 {
+		return nil
+	}
+	if protocolError(r.Code) {
+		if s.errors++; s.errors > s.connector.MaxProtocolErrors {
+			return atLimit(replyTooManyErrors, s.errors, s.connector.MaxProtocolErrors)
+		}
+	}
+	if r.Code >= 400 || s.idles {
+		if s.idleCommands++; s.idleCommands > s.connector.MaxIdleCommands {
+			return atLimit(replyTooManyIdle, s.idleCommands, s.connector.MaxIdleCommands)
+		}
+	}
+	return nil
 }
 
 // pending is where replies wait for the next write.

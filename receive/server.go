@@ -19,6 +19,7 @@ import (
 	"postern/internal/wire"
 	"postern/logs"
 	"postern/queue/spool"
+	"postern/tarpit"
 )
 
 // Queue is where accepted messages go. A draft that was created is either
@@ -113,6 +114,8 @@ type Server struct {
 	snapshot    atomic.Pointer[snapshot]
 	configuring sync.Mutex
 	unmatched   *metrics.Counter
+	harvest     *tarpit.Harvest
+	tarpitted   *tarpit.Queue // sessions whose replies are held back
 	trouble     trouble
 	proxies     trouble // with PROXY headers
 	strangers   trouble // for whom there is no connector
@@ -139,6 +142,7 @@ func New(o Options) *Server {
 		sessions:  make(map[*deadlines]struct{}),
 		listeners: make(map[socket]*listener),
 		active:    make(map[string]*atomic.Int64),
+		harvest:   tarpit.NewHarvest(), tarpitted: tarpit.NewQueue(maxTarpitted),
 	}
 	s.readers.New = func() any {
 		r := wire.NewReader(nil, readBuffer)

@@ -47,6 +47,8 @@ type session struct {
 	helo          string
 	errors        int64
 	logonFailures int64 // AUTH that failed
+	idleCommands  int64 // since the last message
+	idles         bool  // the command brings no mail forward, even if it succeeds
 	messages      int   // in this session
 	secrets       bool  // AUTH came last: what is no command may be a secret
 	tx            *transaction
@@ -139,6 +141,8 @@ func (s *session) readFailed(err error) {
 	case errors.Is(err, errStopped):
 		s.lastWords(replyStopping)
 	case errors.Is(err, errAborted):
+	case errors.Is(err, errHangup):
+		s.remoteClosed = true
 	default:
 		s.remoteClosed = true
 		if !errors.Is(err, io.EOF) {

@@ -30,7 +30,8 @@ type connector struct {
 
 	connections, messages, octets *metrics.Counter
 	logons, logonFailures         *metrics.Counter
-	sessions                      *metrics.Gauge
+	tarpits                       *metrics.Counter
+	sessions, tarpitted           *metrics.Gauge
 }
 
 // enter counts a session in, unless the connector has as many as it may.
@@ -77,7 +78,9 @@ func (s *Server) compile(next Snapshot) *snapshot {
 			octets:           s.metrics.Counter("receive_octets", label),
 			logons:           s.metrics.Counter("receive_logons", label),
 			logonFailures:    s.metrics.Counter("receive_logon_failures", label),
+			tarpits:          s.metrics.Counter("receive_tarpits", label),
 			sessions:         s.metrics.Gauge("receive_sessions", label),
+			tarpitted:        s.metrics.Gauge("receive_tarpitted_sessions", label),
 		}
 		if hasMechanism(c, "tls") || c.ImplicitTLS {
 			out.tls = s.tls(c.FQDN)

@@ -123,10 +123,13 @@ func (s *session) rcpt(arg string) {
 	}
 	rcpt, r := s.recipient(p)
 	if r != nil {
+		if r.Code >= 500 {
+			s.refusedRecipient()
+		}
 		s.reply(r)
 		return
 	}
-	if !s.tx.has(rcpt.Address) {
+	if s.idles = s.tx.has(rcpt.Address); !s.idles {
 		e := s.tx.envelope
 		if n := int64(len(e.Recipients)); n >= s.connector.MaxRecipientsPerMessage {
 			s.reply(atLimit(replyTooManyRecipients, n+1, s.connector.MaxRecipientsPerMessage))

@@ -75,6 +75,7 @@ max_inbound_connection = "unlimited"
 max_inbound_connection_per_source = "unlimited"
 max_inbound_connection_percentage_per_source = "unlimited"
 message_rate_limit = "unlimited"
+max_idle_commands = "unlimited"
 protocol_logging = %[5]q
 
 [[send_connector]]

@@ -46,6 +46,7 @@ max_inbound_connection_percentage_per_source = "unlimited"
 message_rate_limit = "unlimited"
 tarpit_interval = "0s"
 auth_tarpit_interval = "0s"
+max_idle_commands = "unlimited"
 `
 
 // route adds a Send connector to a smart host.

@@ -24,6 +24,7 @@ domain = "contoso.example"
 domain = "late.example"
 [[receive_connector]]
 name = "From Internet"
+tarpit_interval = "0s"
 bindings = ["127.0.0.1:%d"]
 permission_groups = ["anonymous"]
 [[send_connector]]

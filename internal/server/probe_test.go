@@ -127,6 +127,7 @@ max_inbound_connection_per_source = "unlimited"
 max_inbound_connection_percentage_per_source = "unlimited"
 message_rate_limit = "unlimited"
 tarpit_interval = "0s"
+max_idle_commands = "unlimited"
 implicit_tls = %t
 `, name, listener, port, strings.Contains(listener, "implicit"))
 			if strings.Contains(listener, "proxy") {

@@ -111,6 +111,7 @@ data_dir = %q
 domain = "contoso.example"
 [[receive_connector]]
 name = "From Internet"
+tarpit_interval = "0s"
 bindings = ["127.0.0.1:%d"]
 permission_groups = ["anonymous"]
 %s

@@ -29,8 +29,8 @@ type Reply struct {
 	Limit string
 	// Log is text for our log only.
 	Log string
-	// Tarpit says that the reply may be held back.
-	Tarpit bool
+	// Prompt says that the reply is never held back by a tarpit.
+	Prompt bool
 	// Close says that the connection ends after the reply.
 	Close bool
 }

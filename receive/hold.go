@@ -1,0 +1,162 @@
+package receive
+
+import (
+	"errors"
+	"io"
+	"os"
+	"time"
+
+	"postern/internal/wire"
+	"postern/tarpit"
+)
+
+// maxTarpitted bounds the sessions whose replies are held back at one time. A
+// further one lets the one go that has waited longest.
+const maxTarpitted = 1000
+
+// blindInterval is how often a session that is held back looks up, where the
+// connection can't say by itself that the client is gone.
+const blindInterval = 100 * time.Millisecond
+
+// errHangup is why a session reads no more whose client hung up while a reply
+// was held back.
+var errHangup = errors.New("receive: the client hung up while it was held back")
+
+// refusedRecipient notes a recipient that was refused for good, which shows
+// whoever tries out addresses.
+func (s *session) refusedRecipient() {
+	if !s.known() {
+		s.server.harvest.Add(source(s.remote.Addr()), time.Now())
+	}
+}
+
+// known reports whether the client is nobody's stranger: it has authenticated,
+// or may send to any recipient as our own hosts may.
+func (s *session) known() bool { return s.user != "" || s.rights.Has(AcceptAnyRecipient) }
+
+// delay is how long a reply is held back, and why longer than others.
+func (s *session) delay(r *wire.Reply) (d time.Duration, why string) {
+	kind := tarpit.Other
+	switch {
+	case r.Prompt:
+		return 0, ""
+	case r.Code == replyAuthFailed.Code, r.Limit == limitLogons:
+		kind = tarpit.FailedLogon
+	case r.Code >= 500:
+		kind = tarpit.Refusal
+	default:
+		return 0, ""
+	}
+	c := tarpit.Client{Authenticated: s.user != "", Trusted: s.rights.Has(AcceptAnyRecipient)}
+	p := tarpit.Policy{Interval: s.connector.TarpitInterval, AuthInterval: s.connector.AuthTarpitInterval}
+	usual := p.Delay(kind, c)
+	if usual == 0 {
+		return 0, ""
+	}
+	c.Refused = s.server.harvest.Refused(source(s.remote.Addr()), time.Now())
+	if d = p.Delay(kind, c); d > usual {
+		return d, " due to 'DirectoryHarvest'"
+	}
+	return usual, ""
+}
+
+// hold holds a reply back. What was answered before is sent first; nothing is
+// read meanwhile, and the time is not the client's idle time. The error is why
+// nothing more will be read: the client is gone, a deadline has passed, the
+// server stops.
+func (s *session) hold(r *wire.Reply) error {
+	d, why := s.delay(r)
+	if d == 0 || s.readErr != nil {
+		return nil
+	}
+	if err := s.flush(); err != nil {
+		s.readErr = err
+		return err
+	}
+	if s.log != nil {
+		s.log.Info("Tarpit for '"+tarpit.Text(d)+"'"+why, r.WithLog("").Error())
+	}
+	s.connector.tarpits.Inc()
+	s.connector.tarpitted.Add(1)
+	place := s.server.tarpitted.Enter(s.deadlines.letGo)
+	err := s.deadlines.hold(time.Now().Add(d))
+	s.connector.tarpitted.Add(-1)
+	if !s.server.tarpitted.Leave(place) {
+		s.note(limited(&wire.Reply{Log: itoa(maxTarpitted+1) + " of " + itoa(maxTarpitted)}, limitTarpitted))
+	}
+	s.readErr = err
+	return err
+}
+
+// letGo ends a wait in hold early. It may be called from any goroutine, and
+// before the wait has begun.
+func (d *deadlines) letGo() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.released = true
+	if d.holding {
+		d.conn.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// hold waits until then, unless the session ends or is let go. It reads
+// nothing.
+func (d *deadlines) hold(until time.Time) error {
+	due := ""
+	if d.phase != phaseData && !d.end.IsZero() && d.end.Before(until) {
+		until, due = d.end, limitTimeout
+	}
+	d.mu.Lock()
+	err := d.interrupted()
+	if err == nil && !d.released {
+		d.holding = true
+		err = d.conn.SetReadDeadline(until)
+	}
+	holding := d.holding
+	d.mu.Unlock()
+	if err == nil && holding {
+		err = d.awaitHangup(until)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	released := d.released
+	d.holding, d.released = false, false
+	if e := d.interrupted(); e != nil {
+		return e
+	}
+	switch {
+	case errors.Is(err, io.EOF):
+		return errHangup
+	case errors.Is(err, os.ErrDeadlineExceeded) && due != "" && !released:
+		return &timeoutError{limit: due}
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil
+	}
+	return err
+}
+
+// hangupWaiter is a connection that can wait without reading: until its read
+// deadline has passed (os.ErrDeadlineExceeded) or the other side has closed it
+// (io.EOF).
+type hangupWaiter interface{ AwaitHangup() error }
+
+// awaitHangup waits until then, for the read deadline or for the client to hang
+// up. Its error is nil only when it was interrupted.
+func (d *deadlines) awaitHangup(until time.Time) error {
+	if w, ok := d.conn.(hangupWaiter); ok { // a network in memory knows by itself
+		return w.AwaitHangup()
+	}
+	if err, ok := awaitSocketHangup(d.conn); ok {
+		return err
+	}
+	for time.Now().Before(until) {
+		d.mu.Lock()
+		over := d.released || d.interrupted() != nil
+		d.mu.Unlock()
+		if over {
+			return nil
+		}
+		time.Sleep(min(blindInterval, time.Until(until)))
+	}
+	return os.ErrDeadlineExceeded
+}
