@@ -165,6 +165,10 @@ func TestCredentialsAreNotLogged(t *testing.T) {
 		S: 500 .*
 		C> "AUTH PLAIN AGEAc2VjcmV0\x01\r\n"
 		S: 501 .*
+		C> "\x00AUTH PLAIN AGEAc2VjcmV0\r\n"
+		S: 500 .*
+		C: XAUTH PLAIN AGEAc2VjcmV0
+		S: 500 .*
 		C: AUTH LOGIN
 		S: 502 .*
 		C: YWRtaW4=
@@ -182,7 +186,7 @@ func TestCredentialsAreNotLogged(t *testing.T) {
 		}
 	}
 	for want, n := range map[string]int{
-		"< AUTH <redacted> | \n": 7, "< <redacted> | \n": 2,
+		"< AUTH <redacted> | \n": 9, "< <redacted> | \n": 2,
 		"< MAIL FROM:<a@b.example> | \n": 1, "< XUNKNOWN of no secret | \n": 1,
 	} {
 		if strings.Count(got, want) != n {

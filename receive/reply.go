@@ -97,7 +97,8 @@ func (s *session) countLimit(limit string) {
 // send AUTH although it was not offered, and one that reads no replies goes on
 // with name and password: what follows AUTH and is no command is left out too.
 func (s *session) logReceived(line []byte, c command) {
-	auth := hasVerb(line, "AUTH")
+	// Of what is no command the word may stand anywhere: behind a NUL, say.
+	auth := hasVerb(line, "AUTH") || c.unknown && bytes.Contains(bytes.ToUpper(line), []byte("AUTH"))
 	s.secrets = auth || s.secrets && c.unknown
 	switch {
 	case s.log == nil:
