@@ -15,7 +15,7 @@ func (d *decoder) check() {
 	d.checkAcceptedDomains(c.AcceptedDomains)
 	d.checkNames("receive_connector", len(c.ReceiveConnectors), func(i int) string { return c.ReceiveConnectors[i].Name })
 	d.checkNames("send_connector", len(c.SendConnectors), func(i int) string { return c.SendConnectors[i].Name })
-	d.checkNames("user", len(c.Users), func(i int) string { return c.Users[i].Name })
+	d.checkUsers(c.Users)
 	for i := range c.ReceiveConnectors {
 		d.checkReceive(&c.ReceiveConnectors[i], d.rowPath("receive_connector", i))
 	}
@@ -234,6 +234,11 @@ func (d *decoder) checkMechanisms(c *ReceiveConnector, row string) {
 	}
 	if has("basic_require_tls") && !(has("basic") && withTLS) {
 		d.fail(at, `auth_mechanism: "basic_require_tls" needs "basic" and "tls" beside it`, `write ["tls", "basic", "basic_require_tls"]`)
+	}
+	for k, set := range map[string]bool{"client_ca_file": c.ClientCAFile != "", "tls_receive_domain_secure_list": len(c.TLSReceiveDomainSecureList) > 0} {
+		if set && !has("client_certificate") {
+			d.fail(joinPath(row, k), k+` has no effect without "client_certificate" in auth_mechanism`, `write auth_mechanism = ["tls", "client_certificate"], or take `+k+` out`)
+		}
 	}
 	if has("client_certificate") && !withTLS {
 		d.fail(at, `auth_mechanism: "client_certificate" needs "tls" beside it`, `write ["tls", "client_certificate"]`)

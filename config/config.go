@@ -44,6 +44,8 @@ type Server struct {
 	// ShutdownTimeout is how long sessions and deliveries in hand may take when
 	// the gateway is stopped.
 	ShutdownTimeout time.Duration
+	// UsersFile holds further users; empty for none.
+	UsersFile string
 }
 
 // Pickup is about the directories from which messages are taken (reference
@@ -103,8 +105,14 @@ type ReceiveConnector struct {
 	Grant             []string
 	Deny              []string
 	AuthMechanism     []string
-	RequireTLS        bool
-	ImplicitTLS       bool
+	// ClientCAFile holds the authorities of client certificates; empty: the
+	// system's.
+	ClientCAFile string
+	// TLSReceiveDomainSecureList are the domains whose client certificates make
+	// a session one of a partner.
+	TLSReceiveDomainSecureList []string
+	RequireTLS                 bool
+	ImplicitTLS                bool
 
 	RequireEHLODomain    bool
 	EHLODomainValidation string // strict | lenient | off
@@ -129,6 +137,7 @@ type ReceiveConnector struct {
 	MaxProtocolErrors           int64
 	MaxLogonFailures            int64
 	MaxIdleCommands             int64
+	MaxLogonFailuresPerSource   int64
 	TarpitInterval              time.Duration
 	AuthTarpitInterval          time.Duration
 
@@ -149,8 +158,12 @@ type ReceiveConnector struct {
 
 // User is one [[user]], an SMTP AUTH account.
 type User struct {
-	Name         string
-	PasswordHash string
+	Name                  string
+	Enabled               bool
+	PasswordHash          string   // empty: no password
+	CertificateThumbprint []string // in upper-case hexadecimal
+	CertificateSubject    []string
+	AllowedSenders        []string
 }
 
 // SmartHost is a next hop given by name or address.

@@ -203,15 +203,12 @@ func TestFindings(t *testing.T) {
 		{"external_authoritative without servers", receiveHead + `auth_mechanism = ["external_authoritative"]`, []string{
 			`edge.toml:4:1: auth_mechanism: "external_authoritative" trusts clients as servers, which permission_groups does not name; write permission_groups = ["servers"]`}},
 		{"external_authoritative with scram", receiveHead + "permission_groups = [\"servers\"]\nauth_mechanism = [\"external_authoritative\", \"tls\", \"scram\"]", []string{
-			`edge.toml:5:1: auth_mechanism: "external_authoritative" does not go together with "scram"; write ["external_authoritative"] or ["tls", "external_authoritative"]`,
-			`edge.toml:5:52: warning: auth_mechanism: "scram" is read but this version does not act on it yet`}},
+			`edge.toml:5:1: auth_mechanism: "external_authoritative" does not go together with "scram"; write ["external_authoritative"] or ["tls", "external_authoritative"]`}},
 		{"external_authoritative", receiveHead + "permission_groups = [\"servers\"]\nauth_mechanism = [\"tls\", \"external_authoritative\"]", nil},
 		{"basic_require_tls alone", receiveHead + `auth_mechanism = ["tls", "basic_require_tls"]`, []string{
-			`edge.toml:4:1: auth_mechanism: "basic_require_tls" needs "basic" and "tls" beside it; write ["tls", "basic", "basic_require_tls"]`,
-			`edge.toml:4:26: warning: auth_mechanism: "basic_require_tls" is read but this version does not act on it yet`}},
+			`edge.toml:4:1: auth_mechanism: "basic_require_tls" needs "basic" and "tls" beside it; write ["tls", "basic", "basic_require_tls"]`}},
 		{"client_certificate without tls", receiveHead + `auth_mechanism = ["client_certificate"]`, []string{
-			`edge.toml:4:1: auth_mechanism: "client_certificate" needs "tls" beside it; write ["tls", "client_certificate"]`,
-			`edge.toml:4:19: warning: auth_mechanism: "client_certificate" is read but this version does not act on it yet`}},
+			`edge.toml:4:1: auth_mechanism: "client_certificate" needs "tls" beside it; write ["tls", "client_certificate"]`}},
 		{"grant and deny", receiveHead + "grant = [\"submit\"]\ndeny = [\"accept_any_sender\", \"submit\"]", []string{
 			`edge.toml:5:30: warning: deny: "submit" stands in grant too, and deny wins; take it out of one of them`}},
 
@@ -300,16 +297,17 @@ func TestFindings(t *testing.T) {
 		{"pending at its default", receiveHead + "message_rate_limit = 600\nlong_lines = \"pass\"\n[back_pressure]\ninterval = 2", nil},
 		{"pending but off", receiveHead + "message_rate_limit = \"unlimited\"\nmessage_rate_source = \"none\"\nmax_local_hop_count = 0\n[back_pressure]\nenabled = false", nil},
 		{"pending words", receiveHead + "auth_mechanism = [\"tls\", \"basic\", \"basic_require_tls\"]\nlong_lines = \"fold\"", []string{
-			`edge.toml:4:26: warning: auth_mechanism: "basic" is read but this version does not act on it yet`,
-			`edge.toml:4:35: warning: auth_mechanism: "basic_require_tls" is read but this version does not act on it yet`,
 			`edge.toml:5:1: warning: long_lines: "fold" is read but this version does not act on it yet`}},
-		{"pending table", receiveHead + "[[user]]\nname = \"u\"\npassword_hash = \"$argon2id$v=19$x\"", []string{
-			`edge.toml:4:1: warning: [[user]] is read but this version does not act on it yet`}},
+		{"user", receiveHead + "[[user]]\nname = \"u\"\npassword_hash = \"$argon2id$v=19$x\"", nil},
+		{"user who can't prove it", receiveHead + "[[user]]\nname = \"u\"", []string{
+			`edge.toml:4:1: password_hash: user "u" has neither a password nor a certificate; write password_hash with what ` + "`postern user hash` prints"}},
+		{"thumbprint", receiveHead + "[[user]]\nname = \"u\"\ncertificate_thumbprint = [\"AB:CD\"]", []string{
+			`edge.toml:6:27: certificate_thumbprint: "AB:CD" is not the SHA-256 digest of a certificate; write the 64 digits that ` + "`openssl x509 -noout -fingerprint -sha256` prints"}},
+		{"authorities nobody is held against", receiveHead + "client_ca_file = \"ca.pem\"", []string{
+			`edge.toml:4:1: client_ca_file has no effect without "client_certificate" in auth_mechanism; write auth_mechanism = ["tls", "client_certificate"], or take client_ca_file out`}},
 		{"password for a hash", receiveHead + "[[user]]\nname = \"u\"\npassword_hash = \"hunter2\"", []string{
-			`edge.toml:4:1: warning: [[user]] is read but this version does not act on it yet`,
 			`edge.toml:6:1: password_hash: this is not the hash of a password; write $argon2id$, $2a$, $2b$, $2y$ or SCRAM-SHA-256$ and what follows it`}},
 		{"number for a hash", receiveHead + "[[user]]\nname = \"u\"\npassword_hash = 4711", []string{
-			`edge.toml:4:1: warning: [[user]] is read but this version does not act on it yet`,
 			`edge.toml:6:1: password_hash: this is not the hash of a password; write a string in quotes`}},
 
 		{"one directory for two things", receiveHead + "[pickup]\npickup_directory_path = \"drop\"\nreplay_directory_path = \"./drop\"", []string{

@@ -46,7 +46,7 @@ password_hash = "$2b$secret"
 		{"receive_connector[0]", "bindings", `["0.0.0.0:25"]`, `["0.0.0.0:25"]`, false, false, ""},
 		{"receive_connector[0]", "remote_ip_ranges", `["0.0.0.0/0","::/0"]`, `["0.0.0.0/0", "::/0"]`, true, false, ""},
 		{"receive_connector[0]", "tarpit_interval", `5`, `"5s"`, true, false, "seconds"},
-		{"receive_connector[0]", "auth_mechanism", `["tls","basic"]`, `["tls", "basic"]`, false, true, ""},
+		{"receive_connector[0]", "auth_mechanism", `["tls","basic"]`, `["tls", "basic"]`, false, false, ""},
 		{"receive_connector[0]", "enabled", `true`, `true`, true, false, ""},
 		{"send_connector[0]", "smart_hosts", `["hub1","[2001:db8::1]:26"]`, `["hub1", "[2001:db8::1]:26"]`, false, false, ""},
 		{"send_connector[0]", "smart_host_auth.mechanism", `"basic"`, `"basic"`, false, false, ""},
@@ -57,7 +57,7 @@ password_hash = "$2b$secret"
 		{"back_pressure", "disk.high", `"500MB free"`, `"500MB free"`, true, true, ""},
 		{"dns", "hosts", `{}`, `{}`, true, false, ""},
 		{"server", "fqdn", `"edge.contoso.example"`, `"edge.contoso.example"`, true, false, ""},
-		{"user[0]", "password_hash", `null`, `(hidden)`, false, true, ""},
+		{"user[0]", "password_hash", `null`, `(hidden)`, false, false, ""},
 	} {
 		s := find(tt.path, tt.key)
 		value, err := json.Marshal(s.Value)

@@ -127,8 +127,10 @@ func acceptedDomain() typed[string] {
 }
 
 // connectorName is a name that stands in logs, file and queue names.
-func connectorName() typed[string] {
-	const most = 64
+func connectorName() typed[string] { return nameUpTo(64) }
+
+// nameUpTo is a name of at most so many characters.
+func nameUpTo(most int) typed[string] {
 	t := text[string]("name", func(s string) (string, []fault) {
 		remedy := fmt.Sprintf("write a name of 1 to %d characters", most)
 		switch {

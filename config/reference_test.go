@@ -47,11 +47,10 @@ func TestReferenceSaysWhatIsNotInEffect(t *testing.T) {
 		contains     []string
 	}{
 		{"[[receive_connector]]", "tarpit_interval", []string{"| `\"5s\"` |", "0s to 10m"}},
-		{"[[receive_connector]]", "auth_mechanism", []string{"**not in effect yet**: `basic`, `basic_require_tls`, `scram`, `client_certificate`"}},
 		{"[[receive_connector]]", "max_hop_count", []string{"| number | `30` | 1 to 500 |"}},
 		{"[[receive_connector]]", "fqdn", []string{"| `server.fqdn` |"}},
 		{"[[receive_connector]]", "max_connection_rate_per_minute", []string{"| `\"unlimited\"` |", `or "unlimited"`}},
-		{"[[user]]", "password_hash", []string{"required", "**not in effect yet**"}},
+		{"[[user]]", "name", []string{"required"}},
 		{"[back_pressure.disk]", "high", []string{"| `\"500MB free\"` |", "**not in effect yet**"}},
 		{"[queue]", "directory", []string{"`server.data_dir`/spool", "needs a restart"}},
 		{"[queue]", "retry", []string{"`[\"1m x4\", \"10m x6\", \"30m\"]`"}},

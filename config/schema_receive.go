@@ -106,9 +106,18 @@ func receiveSecurity() []key {
 		},
 		{
 			Name: "auth_mechanism", Type: list(choice(AuthMechanisms()...), 1, once[string]), Default: []any{"tls"},
-			PendingValues: []string{"basic", "basic_require_tls", "scram", "client_certificate"},
-			Doc:           "What is offered: STARTTLS (`tls`), AUTH PLAIN and LOGIN (`basic`, with `basic_require_tls` only within TLS), AUTH SCRAM-SHA-256, AUTH EXTERNAL. `external_authoritative` trusts every client as if it had authenticated; `none` stands alone.",
-			Field:         in(func(c *ReceiveConnector) any { return &c.AuthMechanism }),
+			Doc:   "What is offered: STARTTLS (`tls`), AUTH PLAIN and LOGIN (`basic`, with `basic_require_tls` only within TLS), AUTH SCRAM-SHA-256 and, within TLS, SCRAM-SHA-256-PLUS (`scram`), AUTH EXTERNAL (`client_certificate`, which asks clients for a certificate). `external_authoritative` trusts every client as if it had authenticated; `none` stands alone.",
+			Field: in(func(c *ReceiveConnector) any { return &c.AuthMechanism }),
+		},
+		{
+			Name: "client_ca_file", Type: optionalPath(), Default: "",
+			Doc:   "A PEM file with the authorities whose client certificates are trusted, with `client_certificate`. When empty, the system's.",
+			Field: in(func(c *ReceiveConnector) any { return &c.ClientCAFile }),
+		},
+		{
+			Name: "tls_receive_domain_secure_list", Type: list(fqdn(), 0, once[string]), Default: []any{},
+			Doc:   "Domains of partners, with `client_certificate`: a session whose certificate comes from a trusted authority and names one of them, or a host below it, belongs to `partners`, and may send as that domain.",
+			Field: in(func(c *ReceiveConnector) any { return &c.TLSReceiveDomainSecureList }),
 		},
 		{
 			Name: "require_tls", Type: boolean(), Default: false,
@@ -295,6 +304,11 @@ func receiveSessionLimits() []key {
 			Name: "max_idle_commands", Type: limit(1, maxCount), Default: int64(500),
 			Doc:   "After this many commands in a row that bring no mail forward the session is closed (421 4.7.0): those that are refused, HELO, EHLO, RSET, NOOP, VRFY, HELP, a recipient given again, a chunk of less than 1 KB before the last. A message that is accepted begins the count anew.",
 			Field: in(func(c *ReceiveConnector) any { return &c.MaxIdleCommands }),
+		},
+		{
+			Name: "max_logon_failures_per_source", Type: limit(1, 10000), Default: int64(30),
+			Doc:   "After this many failed AUTH commands from one address (a /64 of IPv6) within ten minutes, over all sessions and connectors, further ones are refused (421 4.7.0).",
+			Field: in(func(c *ReceiveConnector) any { return &c.MaxLogonFailuresPerSource }),
 		},
 	}
 }

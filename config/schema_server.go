@@ -46,6 +46,11 @@ func serverTable() *table {
 				Doc:   "How long messages under way and deliveries in hand may take to finish when the gateway is stopped; then they are cut off. The service manager must allow somewhat more.",
 				Field: in(func(s *Server) any { return &s.ShutdownTimeout }),
 			},
+			{
+				Name: "users_file", Type: optionalPath(), Default: "",
+				Doc:   "A file of further `[[user]]` tables, which is read again whenever it changes.",
+				Field: in(func(s *Server) any { return &s.UsersFile }),
+			},
 		},
 	}, func(c *Config) *Server { return &c.Server })
 }
@@ -95,18 +100,38 @@ func acceptedDomainTable() *table {
 
 func userTable() *table {
 	return repeated(table{
-		name: "user", identity: "name", pending: true,
-		doc: "An account for SMTP AUTH.",
+		name: "user", identity: "name", fold: true,
+		doc: "An account for SMTP AUTH. It needs a password or a certificate.",
 		keys: []key{
 			{
-				Name: "name", Type: connectorName(), Required: true,
-				Doc:   "The user name.",
+				Name: "name", Type: nameUpTo(255), Required: true,
+				Doc:   "The user name, in any case: `scanner`, or an address.",
 				Field: in(func(u *User) any { return &u.Name }),
 			},
 			{
-				Name: "password_hash", Type: passwordHash(), Required: true, Secret: true,
+				Name: "enabled", Type: boolean(), Default: true,
+				Doc:   "Whether the account may be used.",
+				Field: in(func(u *User) any { return &u.Enabled }),
+			},
+			{
+				Name: "password_hash", Type: optional(passwordHash()), Default: "", Secret: true,
 				Doc:   "The Argon2id or bcrypt hash of the password, or its SCRAM-SHA-256 verifier; it begins with `$argon2id$`, `$2a$`, `$2b$`, `$2y$` or `SCRAM-SHA-256$`.",
 				Field: in(func(u *User) any { return &u.PasswordHash }),
+			},
+			{
+				Name: "certificate_thumbprint", Type: list(thumbprint(), 0, once[string]), Default: []any{},
+				Doc:   "SHA-256 digests of client certificates that prove the user by AUTH EXTERNAL, in hexadecimal, whoever issued them.",
+				Field: in(func(u *User) any { return &u.CertificateThumbprint }),
+			},
+			{
+				Name: "certificate_subject", Type: list(someText("subject"), 0, once[string]), Default: []any{},
+				Doc:   "Subjects of client certificates from a trusted authority that prove the user by AUTH EXTERNAL, as `<S>CN=scanner,O=Contoso`, with `<I>` and the issuer in front where it matters.",
+				Field: in(func(u *User) any { return &u.CertificateSubject }),
+			},
+			{
+				Name: "allowed_senders", Type: list(someText("sender"), 0, once[string]), Default: []any{},
+				Doc:   "The senders that the user may use: addresses, domains, `*.contoso.example` for a domain and its subdomains. When empty, the address that is the user's name, or the name in the default domain.",
+				Field: in(func(u *User) any { return &u.AllowedSenders }),
 			},
 		},
 	}, func(c *Config) *[]User { return &c.Users })

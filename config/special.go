@@ -1,6 +1,8 @@
 package config
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -175,4 +177,17 @@ func passwordHash() typed[string] {
 		return hash, faults
 	}
 	return t
+}
+
+// thumbprint is the SHA-256 digest of a certificate, as openssl and Windows
+// write it: colons, spaces and case don't matter.
+func thumbprint() typed[string] {
+	return text[string]("thumbprint", func(s string) (string, []fault) {
+		b, err := hex.DecodeString(strings.NewReplacer(":", "", " ", "").Replace(s))
+		if err != nil || len(b) != sha256.Size {
+			return "", []fault{{message: quote(s) + " is not the SHA-256 digest of a certificate",
+				remedy: "write the 64 digits that `openssl x509 -noout -fingerprint -sha256` prints"}}
+		}
+		return strings.ToUpper(hex.EncodeToString(b)), nil
+	})
 }

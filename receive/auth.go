@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"postern/internal/message"
 	"postern/internal/wire"
 	"postern/logs"
 )
@@ -19,7 +20,7 @@ import (
 // called concurrently.
 type Authenticator interface {
 	// Mechanisms lists the SASL mechanisms in the order in which they are
-	// offered. It is asked often and gives the same list each time.
+	// offered. It is asked often; the list changes when the accounts do.
 	Mechanisms() []Mechanism
 	// Start begins an exchange with one of them. Its errors are those of
 	// Exchange.Next.
@@ -35,6 +36,8 @@ type Mechanism struct {
 	// "basic_require_tls" stands beside it; those of client_certificate need
 	// TLS with a certificate.
 	Value string
+	// Binds says that it binds to TLS and is not offered without.
+	Binds bool
 }
 
 // Peer is what is known of a client before it authenticates.
@@ -45,6 +48,8 @@ type Peer struct {
 	// TLS is nil in clear text. It has the client's certificate and the means
 	// for channel bindings.
 	TLS *tls.ConnectionState
+	// Certificate is what we presented within TLS, in DER.
+	Certificate []byte
 }
 
 // Exchange is the server's side of one SASL exchange. It belongs to one
@@ -77,6 +82,14 @@ type Identity struct {
 	Name string
 	// Principals are what it proved; the zero value stands for Users.
 	Principals Principals
+	// Senders are the client's own; nil: it has none.
+	Senders Senders
+}
+
+// Senders are the senders that somebody may use who has not the right to use
+// any. It may be asked concurrently.
+type Senders interface {
+	MaySendAs(from message.Address) bool
 }
 
 // What an exchange may fail of besides the client's being nobody we know.
@@ -106,7 +119,7 @@ func (s *session) availability(m Mechanism) availability {
 	if !hasMechanism(s.connector.ReceiveConnector, m.Value) {
 		return mechanismNone
 	}
-	wantsTLS := s.connector.RequireTLS || m.Value == mechanismCertificate ||
+	wantsTLS := s.connector.RequireTLS || m.Binds || m.Value == mechanismCertificate ||
 		m.Value == mechanismBasic && hasMechanism(s.connector.ReceiveConnector, mechanismBasicTLS)
 	switch {
 	case s.tls == "" && wantsTLS:
@@ -179,14 +192,22 @@ func (s *session) auth(arg string) {
 		s.reply(replyAuthNeedsTLS)
 		return
 	}
-	x, err := s.snapshot.auth.Start(a.Mechanism, Peer{
-		Connector: s.connector.Name, Client: s.remote, Local: s.local, Helo: s.helo, TLS: s.tlsState(),
-	})
+	if r := s.throttled(); r != nil {
+		s.reply(r)
+		return
+	}
+	x, err := s.snapshot.auth.Start(a.Mechanism, s.peer())
 	if err != nil {
 		s.authFailed(a.Mechanism, err)
 		return
 	}
 	s.authenticate(a.Mechanism, x, a.Initial)
+}
+
+func (s *session) peer() Peer {
+	return Peer{
+		Connector: s.connector.Name, Client: s.remote, Local: s.local, Helo: s.helo, TLS: s.tlsState(), Certificate: s.certificate,
+	}
 }
 
 // strayAuth says why AUTH has no place now. A connector on which nothing could
@@ -306,7 +327,7 @@ func (s *session) response() ([]byte, bool) {
 
 // authenticated gives the session the rights of who it is.
 func (s *session) authenticated(mechanism string, who Identity) {
-	s.user = who.Name
+	s.user, s.senders = who.Name, who.Senders
 	if s.log != nil {
 		s.log.Info(who.Name, "authenticated by "+mechanism)
 	}
@@ -314,7 +335,7 @@ func (s *session) authenticated(mechanism string, who Identity) {
 	if proven == 0 {
 		proven = Users
 	}
-	s.permit(proven)
+	s.permit(s.proven | proven)
 	s.connector.logons.Inc()
 	s.reply(replyAuthenticated)
 }
@@ -333,6 +354,7 @@ func (s *session) authFailed(mechanism string, err error) {
 	}
 	s.logonFailures++
 	s.connector.logonFailures.Inc()
+	s.countFailure()
 	limit := s.connector.MaxLogonFailures
 	if limit > 0 && s.logonFailures >= limit {
 		s.note(replyAuthFailed.WithLog(reason))
@@ -344,7 +366,7 @@ func (s *session) authFailed(mechanism string, err error) {
 
 // forget drops what was proven before TLS (RFC 3207 4.2).
 func (s *session) forget() {
-	s.greeted, s.extended, s.helo, s.user = false, false, "", ""
+	s.greeted, s.extended, s.helo, s.user, s.senders = false, false, "", "", nil
 	if s.proven != 0 {
 		s.permit(0)
 	}

@@ -20,7 +20,8 @@ type fakes struct {
 }
 
 var fakeMechanisms = []Mechanism{
-	{"PLAIN", "basic"}, {"LOGIN", "basic"}, {"SCRAM-SHA-256", "scram"}, {"X-ENDLESS", "scram"}, {"X-BROKEN", "scram"}, {"EXTERNAL", "client_certificate"},
+	{Name: "PLAIN", Value: "basic"}, {Name: "LOGIN", Value: "basic"}, {Name: "SCRAM-SHA-256", Value: "scram"}, {Name: "X-ENDLESS", Value: "scram"},
+	{Name: "X-BROKEN", Value: "scram"}, {Name: "EXTERNAL", Value: "client_certificate"},
 }
 
 func (f fakes) Mechanisms() []Mechanism { return fakeMechanisms }
@@ -42,7 +43,7 @@ func (f fakes) Start(name string, peer Peer) (Exchange, error) {
 		return exchange(broken), nil
 	case "EXTERNAL":
 		return exchange(func(context.Context, []byte) (Step, error) {
-			return Step{Done: true, Identity: Identity{peer.TLS.PeerCertificates[0].Subject.CommonName, Partners}}, nil
+			return Step{Done: true, Identity: Identity{Name: peer.TLS.PeerCertificates[0].Subject.CommonName, Principals: Partners}}, nil
 		}), nil
 	}
 	return nil, errors.New("started a mechanism that is not there")
@@ -79,7 +80,7 @@ func judge(user, password string) (Step, error) {
 	case user != password:
 		return Step{}, errors.New("the password of " + user + " is wrong")
 	case user == "hub":
-		return Step{Done: true, Identity: Identity{user, Servers}}, nil
+		return Step{Done: true, Identity: Identity{Name: user, Principals: Servers}}, nil
 	}
 	return Step{Done: true, Identity: Identity{Name: user}}, nil
 }

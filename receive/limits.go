@@ -12,6 +12,7 @@ const (
 	limitProxyTimeout = "proxy_header_timeout"
 	limitConnections  = "max_inbound_connection"
 	limitLogons       = "max_logon_failures"
+	limitSourceLogons = "max_logon_failures_per_source"
 	limitAuthRounds   = "auth_rounds"
 	limitErrors       = "max_protocol_errors"
 	limitMessageSize  = "max_message_size"

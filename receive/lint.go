@@ -52,9 +52,17 @@ func lintSubmit(c *config.ReceiveConnector, path string) []config.Finding {
 		return []config.Finding{warning(path+".permission_groups", message+": it has no permission_groups",
 			`write permission_groups = ["anonymous"] to take mail for accepted domains from strangers, or ["servers"] with "external_authoritative" in auth_mechanism to trust the hosts in remote_ip_ranges`)}
 	}
+	if offersLogon(c) {
+		return nil
+	}
 	return []config.Finding{warning(path+".permission_groups",
-		fmt.Sprintf("%s: its permission groups (%s) are for clients that authenticate, which this version does not offer", message, strings.Join(c.PermissionGroups, ", ")),
-		`add "anonymous", or "servers" with "external_authoritative" in auth_mechanism to trust the hosts in remote_ip_ranges`)}
+		fmt.Sprintf("%s: its permission groups (%s) are for clients that authenticate, which auth_mechanism does not offer", message, strings.Join(c.PermissionGroups, ", ")),
+		`add "basic" and "basic_require_tls", "scram" or "client_certificate" to auth_mechanism; or "anonymous" to permission_groups`)}
+}
+
+// offersLogon reports whether clients can show who they are.
+func offersLogon(c *config.ReceiveConnector) bool {
+	return hasMechanism(c, mechanismBasic) || hasMechanism(c, "scram") || hasMechanism(c, mechanismCertificate)
 }
 
 // lintRelay names the way in which strangers from a public range may relay.

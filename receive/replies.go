@@ -57,6 +57,7 @@ var (
 	replyAuthLineTooLong = wire.NewReply(500, code(5, 5, 6), "Authentication exchange line is too long")
 	replyAuthFailed      = wire.NewReply(535, code(5, 7, 8), "Authentication unsuccessful")
 	replyAuthTemporary   = wire.NewReply(454, code(4, 7, 0), "Temporary authentication failure")
+	replySourceLogons    = closing(limited(wire.NewReply(421, code(4, 7, 0), "Too many failed logons from your address, closing transmission channel"), limitSourceLogons))
 	replyTooManyLogons   = closing(limited(wire.NewReply(421, code(4, 7, 0), "Too many failed logons, closing transmission channel"), limitLogons))
 )
 

@@ -74,6 +74,11 @@ type Snapshot struct {
 	// Auth has the mechanisms of AUTH; without it AUTH is not offered, whatever
 	// the connectors allow.
 	Auth Authenticator
+	// Partner finds out whether the certificate of a client proves that it is
+	// one of the domains' (mutual TLS). It returns an Identity without a Name
+	// when it is nobody's, and an error when it is not to be trusted. Nil knows
+	// no partners.
+	Partner func(peer Peer, domains []string) (Identity, error)
 }
 
 // Options are what a Server is made of. Queue is needed; the rest has working
@@ -119,6 +124,8 @@ type Server struct {
 	trouble     trouble
 	proxies     trouble // with PROXY headers
 	strangers   trouble // for whom there is no connector
+	guessers    trouble // who try passwords
+	failures    failures
 
 	work sync.WaitGroup // every goroutine
 

@@ -40,10 +40,12 @@ type session struct {
 
 	proven        Principals
 	rights        Rights
-	user          string // who authenticated; empty: nobody
-	tls           string // what was negotiated; empty: clear text
-	greeted       bool   // HELO or EHLO was taken
-	extended      bool   // it was EHLO
+	user          string  // who authenticated; empty: nobody
+	senders       Senders // the client's own; nil: none
+	certificate   []byte  // what we presented, in DER; nil in clear text
+	tls           string  // what was negotiated; empty: clear text
+	greeted       bool    // HELO or EHLO was taken
+	extended      bool    // it was EHLO
 	helo          string
 	errors        int64
 	logonFailures int64 // AUTH that failed
@@ -70,8 +72,11 @@ func (s *session) run(overfull bool) {
 		s.refuse(atLimit(replyTooManyConnections, c.MaxInboundConnection+1, c.MaxInboundConnection))
 		return
 	}
-	if c.ImplicitTLS && s.handshake() != nil {
-		return
+	if c.ImplicitTLS {
+		if s.handshake() != nil {
+			return
+		}
+		s.recognise()
 	}
 	s.reply(s.banner())
 	for !s.closing {

@@ -17,7 +17,8 @@ type snapshot struct {
 	connectors []connector // one for each of configs
 	domains    Domains
 	auth       Authenticator // nil: there are no mechanisms
-	addresses  []netip.Addr  // the specific addresses that we are bound to
+	partner    func(Peer, []string) (Identity, error)
+	addresses  []netip.Addr // the specific addresses that we are bound to
 }
 
 // connector is a Receive connector made ready for sessions.
@@ -58,6 +59,7 @@ func (s *Server) compile(next Snapshot) *snapshot {
 		connectors: make([]connector, len(next.Connectors)),
 		domains:    next.Domains,
 		auth:       next.Auth,
+		partner:    next.Partner,
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -83,7 +85,7 @@ func (s *Server) compile(next Snapshot) *snapshot {
 			tarpitted:        s.metrics.Gauge("receive_tarpitted_sessions", label),
 		}
 		if hasMechanism(c, "tls") || c.ImplicitTLS {
-			out.tls = s.tls(c.FQDN)
+			out.tls = askingConfig(c, s.tls(c.FQDN))
 		}
 		if out.active == nil {
 			out.active = new(atomic.Int64)
@@ -91,6 +93,18 @@ func (s *Server) compile(next Snapshot) *snapshot {
 		}
 	}
 	return snap
+}
+
+// askingConfig asks clients for a certificate where the connector has a use for
+// it. Whether it is trusted is judged where it is used: many mail hosts present
+// one that nobody could verify, and must not lose the connection for that.
+func askingConfig(c *config.ReceiveConnector, cfg *tls.Config) *tls.Config {
+	if cfg == nil || !hasMechanism(c, mechanismCertificate) {
+		return cfg
+	}
+	cfg = cfg.Clone()
+	cfg.ClientAuth = tls.RequestClientCert
+	return cfg
 }
 
 // ours reports whether a domain is an address literal of one of our bindings or

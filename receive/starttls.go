@@ -38,6 +38,24 @@ func (s *session) startTLS(string) {
 	// Nothing that was learnt before counts any more.
 	s.abandon()
 	s.forget()
+	s.recognise()
+}
+
+// recognise gives a partner that its certificate proves (mutual TLS) its
+// rights.
+func (s *session) recognise() {
+	if s.snapshot.partner == nil || len(s.connector.TLSReceiveDomainSecureList) == 0 {
+		return
+	}
+	who, err := s.snapshot.partner(s.peer(), s.connector.TLSReceiveDomainSecureList)
+	switch {
+	case err != nil:
+		s.log.Info(err.Error(), "client certificate")
+	case who.Name != "":
+		s.log.Info(who.Name, "partner recognised by its certificate")
+		s.senders = who.Senders
+		s.permit(Partners)
+	}
 }
 
 // handshake puts TLS over the connection. When it fails nothing more is said:
@@ -46,9 +64,7 @@ func (s *session) handshake() error {
 	cfg := s.connector.tls
 	err := errNoCertificate
 	if cfg != nil {
-		if s.log != nil {
-			cfg = s.loggingConfig(cfg)
-		}
+		cfg = s.watchedConfig(cfg)
 		if err = s.deadlines.handshake(); err == nil {
 			conn := tls.Server(s.conn, cfg)
 			if err = s.deadlines.afterHandshake(conn.Handshake()); err == nil {
@@ -69,8 +85,8 @@ func (s *session) handshake() error {
 	return err
 }
 
-// loggingConfig notes which certificate is sent.
-func (s *session) loggingConfig(base *tls.Config) *tls.Config {
+// watchedConfig notes which certificate is sent.
+func (s *session) watchedConfig(base *tls.Config) *tls.Config {
 	cfg := base.Clone()
 	cfg.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 		cert, err := (*tls.Certificate)(nil), errNoCertificate
@@ -81,7 +97,12 @@ func (s *session) loggingConfig(base *tls.Config) *tls.Config {
 			cert, err = &base.Certificates[0], nil
 		}
 		if err == nil && cert != nil {
-			s.logCertificate(cert)
+			if len(cert.Certificate) > 0 {
+				s.certificate = cert.Certificate[0]
+			}
+			if s.log != nil {
+				s.logCertificate(cert)
+			}
 		}
 		return cert, err
 	}

@@ -62,7 +62,7 @@ func (s *session) mail(arg string) {
 // unlessUser is the reply for a client that has not authenticated, or the one
 // for a client that has.
 func (s *session) unlessUser(anonymous, user *wire.Reply) *wire.Reply {
-	if s.user != "" {
+	if s.proven != 0 {
 		return user
 	}
 	return anonymous
@@ -88,11 +88,11 @@ func (s *session) checkDeclaredSize(m wire.Mail) *wire.Reply {
 // checkSender asks whether the session may send as from. The null reverse path
 // is everyone's (RFC 5321 4.5.5).
 func (s *session) checkSender(from message.Address) *wire.Reply {
-	if from.IsNull() {
+	if from.IsNull() || s.senders != nil && s.senders.MaySendAs(from) {
 		return nil
 	}
 	if !s.rights.Has(AcceptAnySender) {
-		return s.unlessUser(replySendAs, replySendAsUser).WithLog("accept_any_sender is missing, and no sender is proven to be the client's own")
+		return s.unlessUser(replySendAs, replySendAsUser).WithLog("accept_any_sender is missing, and the sender is not proven to be the client's own")
 	}
 	if !s.rights.Has(AcceptAuthoritativeDomainSender) {
 		domain := from.Domain

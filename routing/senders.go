@@ -100,3 +100,25 @@ func parent(domain string) string {
 	_, rest, _ := strings.Cut(domain, ".")
 	return rest
 }
+
+// Senders is a list of senders, written as in blocked_senders and
+// allowed_senders. The zero value lists nobody. It is never changed and may be
+// used concurrently.
+type Senders struct{ list senders }
+
+// ParseSenders reads the patterns of a list.
+func ParseSenders(patterns []string) (Senders, error) {
+	var s Senders
+	for _, p := range patterns {
+		if err := s.list.add(p); err != nil {
+			return Senders{}, err
+		}
+	}
+	return s, nil
+}
+
+// Match reports whether the sender is on the list.
+func (s *Senders) Match(from message.Address) bool {
+	_, ok := s.list.match(&sender{address: from})
+	return ok
+}

@@ -8,6 +8,7 @@ import (
 	"postern/config"
 	"postern/pickup"
 	"postern/receive"
+	"postern/receive/logon"
 	"postern/routing"
 	"postern/send"
 )
@@ -50,7 +51,7 @@ func load(path string) (*config.Config, []config.Finding, error) {
 	if err != nil || cfg == nil {
 		return nil, findings, err
 	}
-	for _, lint := range []func(*config.Config) []config.Finding{routing.Lint, receive.Lint, send.Lint, pickup.Lint} {
+	for _, lint := range []func(*config.Config) []config.Finding{routing.Lint, receive.Lint, logon.Lint, send.Lint, pickup.Lint} {
 		findings = append(findings, lint(cfg)...)
 	}
 	return cfg, findings, nil

@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"postern/config"
-	"postern/receive"
 	"postern/routing"
 )
 
@@ -53,12 +52,16 @@ func (s *Server) reload() ([]config.Change, []config.Finding, *config.Config, er
 	if err := s.certs.Cover(certificateNames(next)); err != nil {
 		return nil, findings, next, fmt.Errorf("certificates: %w", err)
 	}
+	intake, err := s.receiveSnapshot(next, table)
+	if err != nil {
+		return nil, findings, next, err
+	}
 	changes := s.changes(next)
 	s.names.configure(next.DNS)
 	s.table.Store(table)
 	s.sender.Configure(next)
 	s.queue.Reconfigure(queueSettings(next, table))
-	s.receive.Configure(receive.Snapshot{Connectors: next.ReceiveConnectors, Domains: table})
+	s.receive.Configure(intake)
 	s.pickup.Configure(pickupSettings(next, table))
 	s.config = next
 	return changes, findings, next, nil

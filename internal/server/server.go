@@ -21,6 +21,7 @@ import (
 	"postern/queue"
 	"postern/queue/spool"
 	"postern/receive"
+	"postern/receive/logon"
 	"postern/routing"
 	"postern/send"
 	ptls "postern/tls"
@@ -62,6 +63,8 @@ type Server struct {
 	queue    *queue.Queue
 	receive  *receive.Server
 	pickup   *pickup.Pickup
+	accounts *logon.Store     // those of the configuration in force
+	intake   receive.Snapshot // what Start gives to receive
 	started  time.Time
 
 	table  atomic.Pointer[routing.Table] // the routes in force
@@ -94,6 +97,9 @@ func Build(o Options) (s *Server, err error) {
 		Queue: s.queue, Log: s.received, SessionIDs: &s.sessions, Metrics: s.metrics, Logger: s.logger,
 		TLS: func(string) *tls.Config { return s.certs.ServerConfig() },
 	})
+	if s.intake, err = s.receiveSnapshot(o.Config, s.table.Load()); err != nil {
+		return s, err
+	}
 	return s, s.buildPickup()
 }
 
@@ -170,7 +176,7 @@ func (s *Server) Start(ctx context.Context) error {
 	if err := s.queue.Start(ctx); err != nil {
 		return fmt.Errorf("queue: %w", err)
 	}
-	s.receive.Configure(receive.Snapshot{Connectors: s.config.ReceiveConnectors, Domains: s.table.Load()})
+	s.receive.Configure(s.intake)
 	s.pickup.Start()
 	return nil
 }
