@@ -199,6 +199,15 @@ func workload(w world) {
 		w.update(id, deferral(0, i+1))
 	}
 	w.flush()
+	ordered := func(i int, s message.Standing) {
+		if i < len(ids) {
+			w.update(ids[i], &message.Update{At: time.Unix(1800000000, 0).UTC(), Standing: &s})
+		}
+	}
+	ordered(0, message.Standing{Suspended: true})
+	ordered(1, message.Standing{Redirect: "[192.0.2.9]:25,hub2.example:25"})
+	ordered(2, message.Standing{Panics: 2, Poison: true})
+	w.flush()
 	if len(ids) > 2 {
 		u := deferral(3, 2)
 		u.Outcomes[0].Recipients = []int{3, 69}
@@ -221,6 +230,8 @@ func workload(w world) {
 		}
 	}
 	add(90, 7000, 1)
+	ordered(0, message.Standing{})
+	ordered(1, message.Standing{Removal: message.RemovalTold})
 	w.flush()
 	for i := 3; i < len(ids); i += 2 { // cold segments lose messages
 		done(i)
