@@ -236,8 +236,8 @@ func receiveMessageLimits() []key {
 			Field: in(func(c *ReceiveConnector) any { return &c.MaxHopCount }),
 		},
 		{
-			Name: "max_local_hop_count", Type: count(0, 50), Default: int64(8), Pending: true,
-			Doc:   "The most Received fields of our own that a message may arrive with; 0 for no limit.",
+			Name: "max_local_hop_count", Type: count(0, 50), Default: int64(8),
+			Doc:   "The most Received fields of our own that a message may arrive with, those whose `by` names the `fqdn` or an address of a Receive connector; 0 for no limit.",
 			Field: in(func(c *ReceiveConnector) any { return &c.MaxLocalHopCount }),
 		},
 		{
@@ -246,13 +246,13 @@ func receiveMessageLimits() []key {
 			Field: in(func(c *ReceiveConnector) any { return &c.MaxRecipientsPerMessage }),
 		},
 		{
-			Name: "message_rate_limit", Type: limit(1, maxCount), Default: int64(600), Pending: true,
-			Doc:   "The most messages a minute from one source.",
+			Name: "message_rate_limit", Type: limit(1, maxCount), Default: int64(600),
+			Doc:   "The most messages a minute from one source. MAIL beyond it ends the session (421 4.4.2).",
 			Field: in(func(c *ReceiveConnector) any { return &c.MessageRateLimit }),
 		},
 		{
-			Name: "message_rate_source", Type: choice("none", "ip_address", "user", "all"), Default: "ip_address", Pending: true,
-			Doc:   "What a source is for `message_rate_limit`.",
+			Name: "message_rate_source", Type: choice("none", "ip_address", "user", "all"), Default: "ip_address",
+			Doc:   "What a source is for `message_rate_limit`: the client's address (of IPv6, its /64), the user who has authenticated (a client who has not counts by its address), or each of both.",
 			Field: in(func(c *ReceiveConnector) any { return &c.MessageRateSource }),
 		},
 	}
@@ -266,18 +266,18 @@ func receiveSessionLimits() []key {
 			Field: in(func(c *ReceiveConnector) any { return &c.MaxInboundConnection }),
 		},
 		{
-			Name: "max_inbound_connection_per_source", Type: limit(1, 10000), Default: int64(20), Pending: true,
-			Doc:   "The most sessions of one client address at one time.",
+			Name: "max_inbound_connection_per_source", Type: limit(1, 10000), Default: int64(20),
+			Doc:   "The most sessions of one client address (of IPv6, one /64) at one time.",
 			Field: in(func(c *ReceiveConnector) any { return &c.MaxInboundConnectionPerSource }),
 		},
 		{
-			Name: "max_inbound_connection_percentage_per_source", Type: limit(1, 100), Default: int64(2), Pending: true,
-			Doc:   "The part, in percent, of the connector's free sessions that one client address may hold.",
+			Name: "max_inbound_connection_percentage_per_source", Type: limit(1, 100), Default: int64(2),
+			Doc:   "The part, in percent, of the connector's free sessions that one client address (of IPv6, one /64) may hold, rounded up.",
 			Field: in(func(c *ReceiveConnector) any { return &c.MaxInboundConnectionPercentagePerSource }),
 		},
 		{
-			Name: "max_connection_rate_per_minute", Type: limit(1, maxCount), Default: "unlimited", Pending: true,
-			Doc:   "The most new connections a minute.",
+			Name: "max_connection_rate_per_minute", Type: limit(1, maxCount), Default: "unlimited",
+			Doc:   "The most new connections of the connector a minute.",
 			Field: in(func(c *ReceiveConnector) any { return &c.MaxConnectionRatePerMinute }),
 		},
 		{

@@ -137,6 +137,9 @@ func (s *session) newBody() (*body, error) {
 	}
 	s.messages++
 	b := &body{s: s, began: time.Now(), draft: d, holding: s.submission()}
+	if s.connector.MaxLocalHopCount > 0 {
+		b.scan.Local = s.ownName
+	}
 	if s.log != nil {
 		s.log.Info(d.ID().String()+";"+b.began.UTC().Format("2006-01-02T15:04:05.000Z")+";"+itoa(int64(s.messages)), "receiving message")
 	}
@@ -249,6 +252,9 @@ func (b *body) checkHeader() *wire.Reply {
 	}
 	if n := int64(b.scan.Received()); n > c.MaxHopCount { // RFC 5321 6.3
 		return atLimit(replyHopCount, n, c.MaxHopCount)
+	}
+	if n := int64(b.scan.LocalReceived()); c.MaxLocalHopCount > 0 && n > c.MaxLocalHopCount {
+		return atLimit(replyLocalHops, n, c.MaxLocalHopCount)
 	}
 	return nil
 }

@@ -149,7 +149,8 @@ var testDomains = domains{
 }
 
 // testConnector is a connector with the defaults, open to strangers, but that
-// refusals are not held back and commands may idle.
+// refusals are not held back, commands may idle and nothing is limited by
+// source.
 func testConnector(change ...func(*config.ReceiveConnector)) config.ReceiveConnector {
 	c := config.ReceiveConnector{
 		Name: "From Internet", Enabled: true, FQDN: "edge.contoso.example",
@@ -159,6 +160,8 @@ func testConnector(change ...func(*config.ReceiveConnector)) config.ReceiveConne
 		RequireEHLODomain: true, EHLODomainValidation: "strict", BareLineEnds: "reject", LongLines: "pass",
 		MaxMessageSize: 37748736, MaxHeaderSize: 262144, MaxHopCount: 30, MaxLocalHopCount: 8,
 		MaxRecipientsPerMessage: 200, MaxInboundConnection: 5000,
+		MaxInboundConnectionPerSource: config.Unlimited, MaxInboundConnectionPercentagePerSource: config.Unlimited,
+		MaxConnectionRatePerMinute: config.Unlimited, MessageRateLimit: config.Unlimited, MessageRateSource: "ip_address",
 		ConnectionTimeout: 5 * time.Minute, ConnectionInactivityTimeout: time.Minute, MaxProtocolErrors: 5,
 		SizeEnabled: "enabled", PipeliningEnabled: true, EnhancedStatusCodesEnabled: true, EightBitMIMEEnabled: true,
 		ChunkingEnabled: true, BinaryMIMEEnabled: true, SMTPUTF8Enabled: true, DeliveryStatusNotificationEnabled: true, RequireTLSExtensionEnabled: true, LimitsEnabled: true,

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"postern/config"
+	"postern/internal/bucket"
 	"postern/internal/message"
 	"postern/internal/metrics"
 	"postern/internal/wire"
@@ -121,11 +122,16 @@ type Server struct {
 	unmatched   *metrics.Counter
 	harvest     *tarpit.Harvest
 	tarpitted   *tarpit.Queue // sessions whose replies are held back
+	crowd       *crowd
 	trouble     trouble
 	proxies     trouble // with PROXY headers
 	strangers   trouble // for whom there is no connector
 	guessers    trouble // who try passwords
 	failures    failures
+	limited     trouble // connections beyond a limit
+
+	connectionRates *bucket.Table[string] // by connector
+	messageRates    *bucket.Table[rateKey]
 
 	work sync.WaitGroup // every goroutine
 
@@ -150,6 +156,8 @@ func New(o Options) *Server {
 		listeners: make(map[socket]*listener),
 		active:    make(map[string]*atomic.Int64),
 		harvest:   tarpit.NewHarvest(), tarpitted: tarpit.NewQueue(maxTarpitted),
+		crowd:           newCrowd(),
+		connectionRates: bucket.New[string](maxRateSources), messageRates: bucket.New[rateKey](maxRateSources),
 	}
 	s.readers.New = func() any {
 		r := wire.NewReader(nil, readBuffer)
@@ -251,7 +259,7 @@ func (s *Server) serve(conn net.Conn, port uint16) {
 		return
 	}
 	defer s.leave(&x.deadlines)
-	defer x.countOut()
+	defer x.dismiss()
 
 	bound := netip.AddrPortFrom(x.local.Addr(), port)
 	if !x.unwrap(bound) {
@@ -268,7 +276,7 @@ func (s *Server) serve(conn net.Conn, port uint16) {
 	x.connector = &x.snapshot.connectors[i]
 	x.connector.connections.Inc()
 	x.deadlines.limit(x.connector.ReceiveConnector, time.Now())
-	x.run(!x.countIn(x.connector))
+	x.run(x.admit())
 }
 
 func (s *Server) enrol(d *deadlines) bool {

@@ -29,6 +29,7 @@ type session struct {
 	id            string
 	log           *logs.Session // nil: not logged
 	counted       *connector    // whose sessions this is one of
+	crowded       crowdKey      // and of which source
 	reader        *wire.Reader
 	out           *[]byte // replies to come; nil when there are none
 	readErr       error   // why nothing more is read
@@ -56,8 +57,9 @@ type session struct {
 	tx            *transaction
 }
 
-// run carries the session from its first octet to its last.
-func (s *session) run(overfull bool) {
+// run carries the session from its first octet to its last. With a refusal it
+// says no more than that.
+func (s *session) run(refusal *wire.Reply) {
 	c := s.connector
 	if c.ProtocolLogging != "none" {
 		s.log = s.server.log.Session(c.Name, s.id, s.local, s.remote)
@@ -68,8 +70,10 @@ func (s *session) run(overfull bool) {
 	s.reader.Reset(s)
 	defer s.end()
 	s.permit(0)
-	if overfull {
-		s.refuse(atLimit(replyTooManyConnections, c.MaxInboundConnection+1, c.MaxInboundConnection))
+	if refusal != nil {
+		s.server.limited.tell(s.server.logger.Warn, "a connection is refused: "+refusal.Limit, nil,
+			"connector", c.Name, "figures", refusal.Log, "remote", s.remote.Addr().String())
+		s.refuse(refusal)
 		return
 	}
 	if c.ImplicitTLS {

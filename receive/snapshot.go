@@ -19,6 +19,7 @@ type snapshot struct {
 	auth       Authenticator // nil: there are no mechanisms
 	partner    func(Peer, []string) (Identity, error)
 	addresses  []netip.Addr // the specific addresses that we are bound to
+	names      []string     // what the connectors call themselves, as keys
 }
 
 // connector is a Receive connector made ready for sessions.
@@ -70,6 +71,9 @@ func (s *Server) compile(next Snapshot) *snapshot {
 				snap.addresses = append(snap.addresses, a)
 			}
 		}
+		if name := message.DomainKey(c.FQDN); !slices.Contains(snap.names, name) {
+			snap.names = append(snap.names, name)
+		}
 		label := metrics.Label{Name: "connector", Value: c.Name}
 		out := &snap.connectors[i]
 		*out = connector{
@@ -119,6 +123,12 @@ func (s *session) ours(domain string) bool {
 	}
 	a = plainAddr(a)
 	return a == plainAddr(s.local.Addr()) || slices.Contains(s.snapshot.addresses, a)
+}
+
+// ownName reports whether a domain or literal is what one of our connectors
+// calls itself.
+func (s *session) ownName(domain string) bool {
+	return s.ours(domain) || slices.Contains(s.snapshot.names, message.DomainKey(domain))
 }
 
 // accepted reports whether mail for the domain is taken from strangers.

@@ -52,6 +52,10 @@ func (s *session) mail(arg string) {
 		s.reply(r)
 		return
 	}
+	if r := s.checkMessageRate(); r != nil {
+		s.reply(r)
+		return
+	}
 	s.tx = &transaction{envelope: &message.Envelope{
 		From: m.Path, Body: m.Body, SMTPUTF8: m.SMTPUTF8, RequireTLS: m.RequireTLS,
 		Return: m.Ret, EnvID: m.EnvID, Auth: s.originator(m.Auth),

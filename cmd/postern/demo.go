@@ -68,6 +68,9 @@ bindings = ["127.0.0.1:%d"]
 permission_groups = ["anonymous"]
 deny = ["accept_authoritative_domain_sender"]   # no stranger sends as us
 tarpit_interval = "0s"
+max_inbound_connection_per_source = "unlimited"
+max_inbound_connection_percentage_per_source = "unlimited"
+message_rate_limit = "unlimited"
 protocol_logging = "verbose"
 
 [[receive_connector]]
@@ -76,6 +79,9 @@ bindings = ["127.0.0.1:%d"]
 remote_ip_ranges = ["127.0.0.1"]
 permission_groups = ["anonymous"]
 grant = ["accept_any_recipient"]                # these may relay
+max_inbound_connection_per_source = "unlimited"
+max_inbound_connection_percentage_per_source = "unlimited"
+message_rate_limit = "unlimited"
 protocol_logging = "verbose"
 
 [[send_connector]]

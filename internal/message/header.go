@@ -20,6 +20,10 @@ const maxRawSubject = 1000
 // field nor the continuation of one. The zero value is ready. It is not for
 // concurrent use.
 type HeaderScanner struct {
+	// Local, if set before the first octet, says which names behind "by" in a
+	// Received field are ours. Octets of a name beyond MaxDomain are left out.
+	Local func(domain string) bool
+
 	size     int64 // octets before the current line, or of the whole block
 	line     int64 // octets of the current line so far
 	state    scanState
@@ -35,7 +39,8 @@ type HeaderScanner struct {
 
 	hasDate, hasFrom, hasID, hasSubject bool
 	eightBit                            bool
-	received                            int
+	received, local                     int
+	by                                  receivedScan
 }
 
 type scanState uint8
@@ -56,6 +61,7 @@ const (
 	otherField fieldKind = iota
 	idField
 	subjectField
+	receivedField // only where Local is asked
 )
 
 // Scan takes the next octets of the content. It reports whether the header
@@ -99,6 +105,9 @@ func (s *HeaderScanner) Size() int64 {
 
 // Received returns the number of Received fields.
 func (s *HeaderScanner) Received() int { return s.received }
+
+// LocalReceived returns the number of Received fields that Local says are ours.
+func (s *HeaderScanner) LocalReceived() int { return s.local }
 
 // EightBit reports whether a field holds anything that is not US-ASCII, as
 // fields in UTF-8 do (RFC 6532 3.2).
@@ -159,6 +168,10 @@ func (s *HeaderScanner) scanValue(p []byte) int {
 			s.collectID(p[:n])
 		case subjectField:
 			s.collectSubject(p[:n])
+		case receivedField:
+			if name, ok := s.by.scan(p[:n]); ok && s.Local(name) {
+				s.local++
+			}
 		}
 	}
 	if end {
@@ -281,6 +294,10 @@ func (s *HeaderScanner) startField() {
 		s.hasFrom = true
 	case "received":
 		s.received++
+		if s.Local != nil {
+			s.field = receivedField
+			s.by.reset()
+		}
 	case "subject":
 		if !s.hasSubject {
 			s.hasSubject, s.field = true, subjectField
