@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/emersion/go-smtp"
 
@@ -153,6 +154,9 @@ func appendORcpt(b []byte, orcpt string) ([]byte, error) {
 	}
 	b = append(append(append(b, " ORCPT="...), kind...), ';')
 	if strings.EqualFold(kind, "utf-8") {
+		if !utf8.ValidString(addr) {
+			return b, errors.New("the original recipient is not valid UTF-8")
+		}
 		return appendUTF8Xtext(b, addr), nil
 	}
 	if !isPrintable(addr) {

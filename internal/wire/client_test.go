@@ -99,6 +99,7 @@ func TestAppendRcpt(t *testing.T) {
 			"RCPT TO:<a@b.example> NOTIFY=SUCCESS,FAILURE,DELAY ORCPT=rfc822;Bob+2B+3Dx+20y@b"},
 		{"RFC 3461 4.1", message.Recipient{Address: a, Notify: message.NotifyNever}, everything, "RCPT TO:<a@b.example> NOTIFY=NEVER"},
 		{"RFC 6533 3", message.Recipient{Address: a, ORcpt: `utf-8;jörg\+ @b`}, everything, `RCPT TO:<a@b.example> ORCPT=utf-8;j\x{F6}rg\x{5C}\x{2B}\x{20}@b`},
+		{"not UTF-8", message.Recipient{Address: a, ORcpt: "utf-8;a\xa0@b"}, everything, "error"},
 		{"only what is offered", message.Recipient{Address: a, Notify: message.NotifyNever, ORcpt: "rfc822;x"}, Extensions{}, "RCPT TO:<a@b.example>"},
 		{"RFC 6531", message.Recipient{Address: addr("jörg@bücher.example")}, everything, "RCPT TO:<jörg@bücher.example>"},
 		{"RFC 6531 3.5", message.Recipient{Address: addr("jörg@b.example")}, Extensions{}, "550 5.6.7 The message needs SMTPUTF8, which the next hop does not offer"},

@@ -119,7 +119,7 @@ func FuzzChunks(f *testing.F) {
 // FuzzXtext: whatever is encoded comes back, and the encoded form needs no
 // quoting in a command.
 func FuzzXtext(f *testing.F) {
-	for _, s := range []string{"a+2Bb", "user@b\u00fccher.example", `\x{F6}+2B`, `\x{2B}41`, "+", "+4", "a=b c", `\x{D800}`, `\x{10FFFF}`, "\u0085", `\`, "\x00"} {
+	for _, s := range []string{"a+2Bb", "user@b\u00fccher.example", `\x{F6}+2B`, `\x{2B}41`, "+", "+4", "a=b c", `\x{D800}`, `\x{10FFFF}`, "\u0085", `\`, "\x00", "+d0\xa0"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -142,8 +142,8 @@ func FuzzXtext(f *testing.F) {
 				if d := plain[1]; !utf8.ValidString(d) || strings.ContainsFunc(d, controls) {
 					t.Fatalf("%s: %q is decoded as %q", name, s, d)
 				}
-				if strings.ContainsFunc(s, controls) {
-					continue
+				if strings.ContainsFunc(s, controls) || !utf8.ValidString(s) {
+					continue // no address that could have been encoded
 				}
 			}
 			for _, p := range plain {
@@ -244,6 +244,7 @@ func FuzzEnhancedCode(f *testing.F) {
 	f.Add("5.1.1.1 x", uint16(550))
 	f.Add("3.0.0 x", uint16(354))
 	f.Add("5.1000.1", uint16(500))
+	f.Add("6.0.0", uint16(665))
 	f.Fuzz(func(t *testing.T, text string, code uint16) {
 		enhanced, rest, ok := cutEnhanced(text, int(code))
 		m := enhancedForm.FindStringSubmatch(text)

@@ -140,7 +140,7 @@ func cutEnhanced(text string, code int) (enhanced [3]int, rest string, ok bool) 
 			enhanced[i] = enhanced[i]*10 + int(c-'0')
 		}
 	}
-	if class := enhanced[0]; class != code/100 || class == 3 {
+	if class := enhanced[0]; class != code/100 || class != 2 && class != 4 && class != 5 {
 		return [3]int{}, text, false
 	}
 	return enhanced, rest, true

@@ -155,7 +155,7 @@ func decodeUTF8Xtext(s string, raw bool) (string, error) {
 }
 
 // appendUTF8Xtext encodes as utf-8-addr-xtext (RFC 6533 3): pure US-ASCII,
-// which every next hop with DSN takes.
+// which every next hop with DSN takes. s is valid UTF-8.
 func appendUTF8Xtext(b []byte, s string) []byte {
 	for _, r := range s {
 		if r > ' ' && r < 0x7f && r != '+' && r != '=' && r != '\\' {
