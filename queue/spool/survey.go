@@ -236,6 +236,9 @@ func (v *survey) read(g *surveyed) {
 	if !g.ring && v.readIndexed(g) {
 		return
 	}
+	if g.ring {
+		size = g.size // it was made so long: what is missing at its end counts as unreadable
+	}
 	g.end, g.gaps, err = scan(g.file, g.stamp, min(g.size, size), func(r *scanned) error {
 		rec := foundRecord{header: r.header, off: r.off}
 		if r.kind == kindMessage {
