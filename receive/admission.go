@@ -71,7 +71,7 @@ func (s *session) admit() *wire.Reply {
 	if !s.countIn(c) {
 		return atLimit(replyTooManyConnections, c.MaxInboundConnection+1, c.MaxInboundConnection)
 	}
-	from := source(s.remote.Addr())
+	from := sourceOf(s.remote.Addr())
 	if r := s.server.crowd.enter(c, from); r != nil {
 		return r
 	}
@@ -112,7 +112,7 @@ type rateKey struct {
 // counts by its address.
 func (s *session) checkMessageRate() *wire.Reply {
 	c := s.connector
-	byAddress := rateKey{connector: c.Name, source: source(s.remote.Addr())}
+	byAddress := rateKey{connector: c.Name, source: sourceOf(s.remote.Addr())}
 	byUser := rateKey{connector: c.Name, user: s.user}
 	var keys []rateKey
 	switch c.MessageRateSource {

@@ -26,13 +26,13 @@ var errHangup = errors.New("receive: the client hung up while it was held back")
 // whoever tries out addresses.
 func (s *session) refusedRecipient() {
 	if !s.known() {
-		s.server.harvest.Add(source(s.remote.Addr()), time.Now())
+		s.server.harvest.Add(sourceOf(s.remote.Addr()), time.Now())
 	}
 }
 
 // known reports whether the client is nobody's stranger: it has authenticated,
 // or may send to any recipient as our own hosts may.
-func (s *session) known() bool { return s.user != "" || s.rights.Has(AcceptAnyRecipient) }
+func (s *session) known() bool { return s.proven != 0 || s.rights.Has(AcceptAnyRecipient) }
 
 // delay is how long a reply is held back, and why longer than others.
 func (s *session) delay(r *wire.Reply) (d time.Duration, why string) {
@@ -47,13 +47,13 @@ func (s *session) delay(r *wire.Reply) (d time.Duration, why string) {
 	default:
 		return 0, ""
 	}
-	c := tarpit.Client{Authenticated: s.user != "", Trusted: s.rights.Has(AcceptAnyRecipient)}
+	c := tarpit.Client{Authenticated: s.proven != 0, Trusted: s.rights.Has(AcceptAnyRecipient)}
 	p := tarpit.Policy{Interval: s.connector.TarpitInterval, AuthInterval: s.connector.AuthTarpitInterval}
 	usual := p.Delay(kind, c)
 	if usual == 0 {
 		return 0, ""
 	}
-	c.Refused = s.server.harvest.Refused(source(s.remote.Addr()), time.Now())
+	c.Refused = s.server.harvest.Refused(sourceOf(s.remote.Addr()), time.Now())
 	if d = p.Delay(kind, c); d > usual {
 		return d, " due to 'DirectoryHarvest'"
 	}

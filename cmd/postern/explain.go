@@ -16,9 +16,10 @@ func (a *app) explain() *cobra.Command {
 		Use:   "explain",
 		Short: "Explain a decision of the gateway",
 		Example: `  postern explain route kim@contoso.example bob@fabrikam.example
-  postern explain route '<>' bob@fabrikam.example --size 12MB --output json`,
+  postern explain route '<>' bob@fabrikam.example --size 12MB --output json
+  postern explain connection 192.0.2.10:25 198.51.100.7`,
 	})
-	cmd.AddCommand(a.explainRoute())
+	cmd.AddCommand(a.explainRoute(), a.explainConnection())
 	return cmd
 }
 

@@ -1,0 +1,106 @@
+package receive
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"postern/config"
+)
+
+func explained(t *testing.T, c config.ReceiveConnector) Explanation {
+	t.Helper()
+	cfg := &config.Config{ReceiveConnectors: []config.ReceiveConnector{c}}
+	for name, kind := range testDomains {
+		cfg.AcceptedDomains = append(cfg.AcceptedDomains, config.AcceptedDomain{Domain: name, Type: kind})
+	}
+	return Explain(cfg, serverAddr, strangerAddr)
+}
+
+// TestExplain: what is said of a stranger is what a session finds.
+func TestExplain(t *testing.T) {
+	all := []string{"contoso.example", "external.example", "internal.example"}
+	for _, tt := range []struct {
+		name                       string
+		change                     func(*config.ReceiveConnector)
+		recipients, sendsAs        []string
+		submits, relays, anySender bool
+	}{
+		{"anonymous", nil, all, all, true, false, true},
+		{"not as us", func(c *config.ReceiveConnector) { c.Deny = []string{"accept_authoritative_domain_sender"} }, all, []string{"external.example"}, true, false, true},
+		{"relay", func(c *config.ReceiveConnector) { c.Grant = []string{"accept_any_recipient"} }, nil, all, true, true, true},
+		{"trusted by address", func(c *config.ReceiveConnector) {
+			c.PermissionGroups, c.AuthMechanism = []string{"servers"}, []string{"external_authoritative"}
+		}, nil, all, true, true, true},
+		{"users alone", func(c *config.ReceiveConnector) { c.PermissionGroups = []string{"users"} }, nil, nil, false, false, false},
+		{"no sender but <>", func(c *config.ReceiveConnector) { c.Deny = []string{"accept_any_sender"} }, all, nil, true, false, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := testConnector()
+			if tt.change != nil {
+				tt.change(&c)
+			}
+			s := explained(t, c).Stranger
+			if !slices.Equal(s.Recipients, tt.recipients) || !slices.Equal(s.SendsAs, tt.sendsAs) ||
+				s.Rights.Has(Submit) != tt.submits || s.Relays != tt.relays || s.AnySender != tt.anySender {
+				t.Errorf("%+v", s)
+			}
+			b := newBench(t, c)
+			reply := func(command string) bool {
+				x := b.dialog(greet)
+				defer x.close()
+				for _, line := range strings.Split(command, "\n") {
+					x.send(line + "\r\n")
+					if !strings.HasPrefix(x.reply(), "250") {
+						return false
+					}
+				}
+				return true
+			}
+			for _, d := range all {
+				if got, want := reply("MAIL FROM:<a@"+d+">"), slices.Contains(tt.sendsAs, d); got != want {
+					t.Errorf("sends as %s: %v, explained %v", d, got, want)
+				}
+				if got, want := reply("MAIL FROM:<>\nRCPT TO:<a@"+d+">"), tt.relays || slices.Contains(tt.recipients, d); got != want {
+					t.Errorf("sends to %s: %v, explained %v", d, got, want)
+				}
+			}
+			if got := reply("MAIL FROM:<>\nRCPT TO:<a@elsewhere.example>"); got != tt.relays {
+				t.Errorf("relays: %v, explained %v", got, tt.relays)
+			}
+			if got := reply("MAIL FROM:<a@elsewhere.example>"); got != tt.anySender {
+				t.Errorf("any sender: %v, explained %v", got, tt.anySender)
+			}
+		})
+	}
+}
+
+func TestExplainProven(t *testing.T) {
+	e := explained(t, testConnector(func(c *config.ReceiveConnector) {
+		c.PermissionGroups = []string{"anonymous", "users", "partners", "servers"}
+		c.AuthMechanism = []string{"tls", "basic", "basic_require_tls", "scram", "client_certificate"}
+	}))
+	var got []string
+	for _, s := range e.Proven {
+		got = append(got, s.Group+":"+strings.Join(s.Groups, "+"))
+	}
+	if !slices.Equal(got, []string{"users:users", "partners:partners"}) || !e.Proven[0].Relays || e.Proven[1].Relays {
+		t.Errorf("proven: %v", got)
+	}
+	if len(e.Auth) != 3 || !e.Auth[0].NeedsTLS || e.Auth[1].NeedsTLS || !e.Auth[2].NeedsCertificate {
+		t.Errorf("AUTH: %+v", e.Auth)
+	}
+	// Without a mechanism nobody can prove anything.
+	e = explained(t, testConnector(func(c *config.ReceiveConnector) { c.PermissionGroups = []string{"anonymous", "users", "partners"} }))
+	if len(e.Proven) != 0 || len(e.Auth) != 0 {
+		t.Errorf("%+v", e)
+	}
+}
+
+func TestExplainNobody(t *testing.T) {
+	e := Explain(&config.Config{ReceiveConnectors: []config.ReceiveConnector{testConnector()}}, netip.MustParseAddrPort("192.0.2.10:26"), strangerAddr)
+	if e.Connector != nil || e.Reply != "421 4.3.2 Service not available" || e.Stranger.Rights != 0 || e.Candidates[0].EliminatedBy != "binding" {
+		t.Errorf("%+v", e)
+	}
+}
