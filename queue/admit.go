@@ -318,7 +318,7 @@ func (q *Queue) reroute(f *flight, d *destination, it *item, list []int) (stay [
 		groups[g].due = now
 		q.move(f, d, to, *it, &groups[g], now)
 	}
-	q.tidySplit(f)
+	q.tidy(f)
 	return stay, events
 }
 

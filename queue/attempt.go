@@ -90,22 +90,24 @@ func nameHop(u *message.Update, hop routing.NextHop) {
 func (q *Queue) prepare(f *flight, d *destination, it *item) (list []int, orders int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	list = q.mine(f, d)
+	list, events := q.spare(f, d, q.mine(f, d))
 	q.mu.Lock()
 	stale := it.gen != q.gen
 	expired := q.schedule.expired(it, q.now())
 	q.mu.Unlock()
-	var events []Event
 	var next *item
 	switch {
 	case len(list) == 0:
 	case f.ordered():
-		next, events = q.obey(f, d, *it, list)
-		list = nil
+		var more []Event
+		next, more = q.obey(f, d, *it, list)
+		list, events = nil, append(events, more...)
 	case expired:
 		next, list = it, nil // to be handed to a clerk
 	case stale:
-		next, list, events = q.renew(f, d, it, list)
+		var more []Event
+		next, list, more = q.renew(f, d, it, list)
+		events = append(events, more...)
 	}
 	if len(list) > 0 {
 		q.tell(events)
@@ -211,22 +213,25 @@ func (v *verdict) due(tries int) time.Time {
 // tried at once. Renew says that the message is to be routed anew. Called with
 // f.mu held.
 func (q *Queue) remainder(f *flight, d *destination, it item, renew bool) (next *item, events []Event) {
-	left := q.mine(f, d) // before tidySplit, without which all that is left would be d's
+	// Before tidy, without which all that is left would be d's.
+	left, events := q.spare(f, d, q.mine(f, d))
 	q.mu.Lock()
-	q.tidySplit(f)
+	q.tidy(f)
 	q.mu.Unlock()
 	if len(left) == 0 {
-		return nil, nil
+		return nil, events
 	}
 	it.due = q.earliestDue(f.state, left)
 	it.deferred = anyDeferred(f.state, left)
 	it.granted = false
 	switch {
 	case f.ordered():
-		return q.obey(f, d, it, left)
+		next, more := q.obey(f, d, it, left)
+		return next, append(events, more...)
 	case renew:
 		it.due = q.now()
-		next, left, events = q.renew(f, d, &it, left)
+		next, left, more := q.renew(f, d, &it, left)
+		events = append(events, more...)
 		if len(left) == 0 {
 			return next, events
 		}

@@ -242,7 +242,8 @@ func (q *Queue) expire(f *flight, c *chore) {
 	still := q.schedule.expired(&c.item, q.now()) && !c.dest.suspended
 	reason := q.troubleOf(c.dest)
 	q.mu.Unlock()
-	list := q.mine(f, c.dest)
+	list, events := q.spare(f, c.dest, q.mine(f, c.dest))
+	q.tell(events)
 	switch {
 	case len(list) == 0:
 		q.unpin(c.dest, nil)
@@ -265,9 +266,9 @@ func (q *Queue) expire(f *flight, c *chore) {
 		}
 		u.Outcomes = addOutcome(u.Outcomes, i, message.Outcome{Status: message.Expired, Reply: expiredReply(last), NextHop: r.NextHop, Tries: r.Tries})
 	}
-	events := q.conclude(f, u, c.dest.hop)
+	events = q.conclude(f, u, c.dest.hop)
 	q.mu.Lock()
-	q.tidySplit(f)
+	q.tidy(f)
 	q.mu.Unlock()
 	q.tell(events)
 	// Recipients join a queue under the flight's lock: nobody is left in it.

@@ -28,6 +28,10 @@ type flight struct {
 	// after which it must be routed anew.
 	by     string
 	orders int
+	// doomed are recipients who are removed by whoever has them in hand, with
+	// whether the sender is not to be told. As long as it has any the flight is
+	// held.
+	doomed map[int]bool
 }
 
 // acquire returns the flight of a message, loaded. The caller releases it
@@ -148,13 +152,17 @@ func (q *Queue) saveLast() {
 
 // mine lists the pending recipients that belong to the message's item in d.
 // Called with f.mu held.
-func (q *Queue) mine(f *flight, d *destination) []int {
+func (q *Queue) mine(f *flight, d *destination) []int { return q.standing(f.id, f.state, d) }
+
+// standing lists the pending recipients of a message in some queue that stand
+// in d.
+func (q *Queue) standing(id message.ID, st *message.State, d *destination) []int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	split := q.splits[f.id]
+	split := q.splits[id]
 	var list []int
-	for i := range f.state.Recipients {
-		if !f.state.Recipients[i].Status.Final() && (split == nil || split[i] == d) {
+	for i := range st.Recipients {
+		if !st.Recipients[i].Status.Final() && (split == nil || split[i] == d) {
 			list = append(list, i)
 		}
 	}

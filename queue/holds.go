@@ -151,6 +151,13 @@ func (q *Queue) ResumeQueue(name string) error {
 	return q.keepHolds()
 }
 
+// allSuspended reports whether nothing leaves any of these queues.
+func (q *Queue) allSuspended(list []*destination) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return !slices.ContainsFunc(list, func(d *destination) bool { return !d.suspended })
+}
+
 // letGo resumes a queue. Called with mu held.
 func (q *Queue) letGo(d *destination) {
 	now := q.now()

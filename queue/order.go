@@ -52,7 +52,9 @@ const (
 type Filter struct {
 	// IDs names messages.
 	IDs []message.ID
-	// Queue is the name of a queue that the message must stand in.
+	// Queue is the name of a queue that the message must stand in. Remove,
+	// RetryNow and Resubmit then act on the recipients who stand in it alone;
+	// the other verbs are about a message as a whole.
 	Queue string
 	// From matches the reverse path, To one of the recipients that are still to
 	// be delivered, as the sender patterns of Send connectors do: an address, a
@@ -126,8 +128,10 @@ const (
 	// Redirect sends a message to other hosts: the Send connector stays, with
 	// its TLS policy, and Order.To takes the place of its MX or smart hosts.
 	Redirect Verb = "redirect"
-	// Remove ends a message for all recipients that it was not delivered to.
-	// What is in flight ends first.
+	// Remove ends a message for all recipients that it was not delivered to,
+	// with Filter.Queue for those in that queue. What is in flight ends first.
+	// When that is a part of a message that stands in other queues too, and the
+	// process ends before, the part is not removed.
 	Remove Verb = "remove"
 )
 
@@ -154,6 +158,9 @@ type Order struct {
 type Tally struct {
 	Matched int
 	Changed int
+	// Recipients counts, of the messages changed and pending, the recipients
+	// still to be delivered that the order is about.
+	Recipients int
 	// Pending counts messages in flight: the order takes effect when the attempt
 	// ends.
 	Pending int

@@ -23,6 +23,8 @@ const (
 	skipSubmission  = "not routed yet"
 	skipGone        = "ended meanwhile"
 	skipTrouble     = "can't be read"
+	skipElsewhere   = "also in other queues"
+	skipHeld        = "its queue is suspended"
 )
 
 // Carry carries an order out on the messages that its filter chooses, in the
@@ -61,11 +63,11 @@ func (q *Queue) Carry(ctx context.Context, o Order) (Tally, error) {
 	q.done.Add(1) // Stop waits for it
 	q.mu.Unlock()
 	defer q.done.Done()
-	run := carrying{q: q, o: &o, redirect: redirect}
+	run := carrying{q: q, o: &o, redirect: redirect, within: c.queue}
 	run.Next, run.Examined, err = q.examine(ctx, c, o.After, func(e *spool.Entry, at *place) bool {
 		run.Matched++
 		if o.DryRun {
-			run.count(run.judge(e.State, at.queues, at.active))
+			run.foresee(e, at)
 		} else {
 			run.ids = append(run.ids, e.ID)
 		}
@@ -102,11 +104,40 @@ type carrying struct {
 	redirect string
 	ids      []message.ID // of the messages that matched, in order
 	unsaved  bool         // the store did not take something
+	within   *destination // the queue that the filter names, if any
+}
+
+// scope is the queue whose recipients alone the order is about; nil when it is
+// about messages as a whole.
+func (c *carrying) scope() *destination {
+	switch c.o.Verb {
+	case Remove, RetryNow, Resubmit:
+		return c.within
+	}
+	return nil
+}
+
+// foresee counts what the order would come to for a message.
+func (c *carrying) foresee(e *spool.Entry, at *place) {
+	queues, active, list := at.queues, at.active, e.State.Pending()
+	all := len(list)
+	if c.within != nil {
+		list = c.q.standing(e.ID, e.State, c.within)
+	}
+	if c.scope() != nil {
+		queues, active = []*destination{c.within}, slices.Contains(at.flying, c.within)
+	}
+	skip, pending := c.judge(e.State, queues, active, len(list) < all)
+	if c.scope() == nil {
+		list = e.State.Pending()
+	}
+	c.count(skip, pending, len(list))
 }
 
 // judge returns the reason for which the order passes over a message, and
-// whether it has to wait for something in flight.
-func (c *carrying) judge(st *message.State, queues []*destination, active bool) (skip string, pending bool) {
+// whether it has to wait for something in flight. Elsewhere says that the
+// message also stands in queues that the filter does not name.
+func (c *carrying) judge(st *message.State, queues []*destination, active, elsewhere bool) (skip string, pending bool) {
 	s := &st.Standing
 	any := func(special string) bool {
 		return slices.ContainsFunc(queues, func(d *destination) bool { return d.special == special })
@@ -126,13 +157,19 @@ func (c *carrying) judge(st *message.State, queues []*destination, active bool) 
 		return skipActive, false
 	case c.o.Verb == RetryNow && any(UnreachableName):
 		return skipUnreachable, false
+	case c.o.Verb == RetryNow && !any(SubmissionName) && c.q.allSuspended(queues):
+		return skipHeld, false
 	case (c.o.Verb == RetryNow || c.o.Verb == Resubmit) && any(SubmissionName):
 		return skipSubmission, false
+	case elsewhere && (c.o.Verb == Redirect || c.o.Verb == Resubmit && s.Redirect != ""):
+		return skipElsewhere, false // a redirection is of the whole message
+	case c.o.Verb == Redirect && len(queues) > 0 && !active && !slices.ContainsFunc(queues, func(d *destination) bool { return !d.unreachable }):
+		return skipUnreachable, false
 	}
 	return "", active
 }
 
-func (c *carrying) count(skip string, pending bool) {
+func (c *carrying) count(skip string, pending bool, recipients int) {
 	switch {
 	case skip != "":
 		if c.Skipped == nil {
@@ -141,8 +178,10 @@ func (c *carrying) count(skip string, pending bool) {
 		c.Skipped[skip]++
 	case pending:
 		c.Pending++
+		c.Recipients += recipients
 	default:
 		c.Changed++
+		c.Recipients += recipients
 	}
 }
 
@@ -151,14 +190,14 @@ func (c *carrying) count(skip string, pending bool) {
 // a worker or a clerk, who looks for orders before it lets go. What has landed
 // before the order was written down is found by a second look.
 func (c *carrying) carry() {
-	items := c.q.pull(c.ids)
+	items := c.q.pull(c.ids, c.scope())
 	var rest []message.ID
 	for _, id := range c.ids {
 		if c.message(id, items[id]) {
 			rest = append(rest, id)
 		}
 	}
-	for id, items := range c.q.pull(rest) {
+	for id, items := range c.q.pull(rest, c.scope()) {
 		f, err := c.q.acquire(id)
 		if err != nil {
 			c.q.putBack(items, errors.Is(err, spool.ErrNotFound))
@@ -190,10 +229,10 @@ func (c *carrying) message(id message.ID, items []pulled) (elsewhere bool) {
 		gone := errors.Is(err, spool.ErrNotFound)
 		c.q.putBack(items, gone)
 		if gone {
-			c.count(skipGone, false)
+			c.count(skipGone, false, 0)
 		} else {
 			c.q.counters.loadFailures.Add(1)
-			c.count(skipTrouble, false)
+			c.count(skipTrouble, false, 0)
 		}
 		return false
 	}
@@ -206,18 +245,36 @@ func (c *carrying) message(id message.ID, items []pulled) (elsewhere bool) {
 		queues = append(queues, items[i].d)
 		covered += len(c.q.mine(f, items[i].d))
 	}
-	elsewhere = covered < len(f.state.Pending())
-	skip, pending := c.judge(f.state, queues, elsewhere)
-	c.count(skip, pending)
+	target := f.state.Pending()
+	all := len(target)
+	if c.within != nil {
+		target = c.q.mine(f, c.within)
+	}
+	partly := len(target) < all
+	if c.scope() == nil {
+		target = f.state.Pending()
+	}
+	elsewhere = covered < len(target)
+	skip, pending := c.judge(f.state, queues, elsewhere, partly)
+	switch {
+	case skip == "" && len(target) == 0 && c.scope() != nil && all > 0:
+		skip = skipGone // to another queue
+	case skip == "" && partly && c.o.Verb == Remove:
+		skip = c.doom(f, target)
+	}
+	c.count(skip, pending, len(target))
 	if skip != "" {
 		c.q.putBack(items, f.state.Done)
 		return false
 	}
 	wasPoison := f.state.Standing.Poison
 	s, kind := c.standing(f.state.Standing)
+	if partly && c.o.Verb == Remove {
+		s = f.state.Standing // it is not removed as a whole
+	}
 	events := c.q.order(f, s, kind, c.o.By)
 	c.unsaved = c.unsaved || len(f.unsaved) > 0
-	if c.o.Verb == Resubmit || c.o.Verb == Redirect {
+	if c.o.Verb == Redirect || c.o.Verb == Resubmit && elsewhere {
 		f.orders++ // for what is in flight
 	}
 	unparked := wasPoison && len(f.state.Pending()) == 0 // a notification is owed
@@ -274,16 +331,17 @@ func (c *carrying) treat(f *flight, items []pulled) (events []Event) {
 
 func (c *carrying) item(f *flight, d *destination, it item) (next *item, events []Event) {
 	q := c.q
-	list := q.mine(f, d)
+	list, events := q.spare(f, d, q.mine(f, d))
 	switch {
 	case len(list) == 0:
-		return nil, nil
+		return nil, events
 	case f.ordered():
 		// Where it is routed to while it is suspended, it will be when resumed.
 		if c.o.Verb == Redirect {
 			it.gen = 0
 		}
-		return q.obey(f, d, it, list)
+		next, more := q.obey(f, d, it, list)
+		return next, append(events, more...)
 	}
 	q.mu.Lock()
 	stale := it.gen != q.gen

@@ -23,6 +23,7 @@ func (w *world) carry(o Order) Tally {
 			w.t.Fatalf("%+v: %v", o, err)
 		}
 		sum.Matched, sum.Changed, sum.Pending = sum.Matched+t.Matched, sum.Changed+t.Changed, sum.Pending+t.Pending
+		sum.Recipients += t.Recipients
 		n := t.Changed + t.Pending
 		for why, k := range t.Skipped {
 			if sum.Skipped == nil {
@@ -121,7 +122,7 @@ func TestSuspendWaiting(t *testing.T) {
 		id := w.submit(envelope("a@x.example", "b@y.example"))
 		synctest.Wait()
 		w.wantStatus(id, StatusRetry)
-		if got := w.order(Suspend, id); !reflect.DeepEqual(got, Tally{Matched: 1, Changed: 1}) {
+		if got := w.order(Suspend, id); !reflect.DeepEqual(got, Tally{Matched: 1, Changed: 1, Recipients: 2}) {
 			t.Errorf("%+v", got)
 		}
 		w.wantStatus(id, StatusSuspended)

@@ -68,15 +68,20 @@ func (q *Queue) notePanic(f *flight, c *caught) {
 // has no recipients left, of which only a notification is owed, is put there
 // too: otherwise nobody would find it.
 func (q *Queue) park(f *flight) {
-	items := q.pull([]message.ID{f.id})[f.id]
+	items := q.pull([]message.ID{f.id}, nil)[f.id]
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for i := range items {
 		p := &items[i]
 		next := &p.it
-		if f.state.Standing.Poison {
-			next, _ = q.obey(f, p.d, p.it, q.mine(f, p.d))
+		list, events := q.spare(f, p.d, q.mine(f, p.d))
+		switch {
+		case len(list) == 0 && events != nil:
+			next = nil
+		case f.state.Standing.Poison:
+			next, _ = q.obey(f, p.d, p.it, list)
 		}
+		q.tell(events)
 		q.unpin(p.d, next)
 	}
 	if !f.state.Standing.Poison || f.state.Done || len(f.state.Pending()) > 0 {

@@ -67,9 +67,9 @@ type pulled struct {
 }
 
 // pull takes the waiting items of messages, whose ids are given in order, out
-// of their queues. What is in flight or with the clerks stays there. It looks at
-// every item that waits: a few milliseconds for a million.
-func (q *Queue) pull(ids []message.ID) map[message.ID][]pulled {
+// of their queues, or out of one. What is in flight or with the clerks stays
+// there. It looks at every item that waits: a few milliseconds for a million.
+func (q *Queue) pull(ids []message.ID, in *destination) map[message.ID][]pulled {
 	list := make(map[message.ID][]pulled, len(ids))
 	if len(ids) == 0 {
 		return list
@@ -78,6 +78,9 @@ func (q *Queue) pull(ids []message.ID) map[message.ID][]pulled {
 	defer q.mu.Unlock()
 	now := q.now()
 	q.every(func(d *destination) {
+		if in != nil && d != in {
+			return
+		}
 		for _, it := range d.pull(ids) {
 			list[it.id] = append(list[it.id], pulled{d, it})
 			d.pins++
@@ -125,9 +128,10 @@ func (d *destination) pull(ids []message.ID) []item {
 // place is where a message stands at one moment.
 type place struct {
 	queues      []*destination
-	active      bool  // something of it is in flight
-	unreachable bool  // all of it is in the Unreachable queue
-	next        int64 // when something of it is tried; never when the clock does not decide that
+	flying      []*destination // those in which it is in flight
+	active      bool           // something of it is in flight
+	unreachable bool           // all of it is in the Unreachable queue
+	next        int64          // when something of it is tried; never when the clock does not decide that
 	arrived     int64
 	gen         uint32
 }
@@ -153,6 +157,9 @@ func (q *Queue) locate(ids []message.ID) map[message.ID]*place {
 			list[it.id] = p
 		}
 		p.queues = append(p.queues, d)
+		if active {
+			p.flying = append(p.flying, d)
+		}
 		p.active = p.active || active
 		p.unreachable = p.unreachable && d.unreachable
 		p.next, p.gen = min(p.next, next), max(p.gen, it.gen)

@@ -258,15 +258,19 @@ func (q *Queue) rerouteItem(d *destination, it item) (stays bool) {
 	defer q.suspects.drop(inHand)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	list := q.mine(f, d)
+	list, events := q.spare(f, d, q.mine(f, d))
+	q.tell(events)
 	var next *item
-	var events []Event
 	held := f.state.Standing.Suspended && d == q.submission // it is routed, and waits in its delivery queue
 	it.suspended = held
 	if d == q.submission { // it has waited at our wish
 		q.mu.Lock()
 		it.granted = q.schedule.expired(&it, q.now())
 		q.mu.Unlock()
+	}
+	if len(list) == 0 {
+		q.unpin(d, nil)
+		return false
 	}
 	if f.ordered() && !held {
 		it.gen = 0 // it was not routed

@@ -28,7 +28,7 @@ func (f *flight) standing() message.Standing {
 func (q *Queue) obey(f *flight, d *destination, it item, list []int) (next *item, events []Event) {
 	switch s := &f.state.Standing; {
 	case s.Removal != message.RemovalNone:
-		return nil, q.remove(f, d, list)
+		return nil, q.remove(f, d, list, s.Removal == message.RemovalQuiet)
 	case s.Poison && d == q.poison:
 	case s.Poison:
 		q.mu.Lock()
@@ -50,12 +50,79 @@ func (q *Queue) moveTo(f *flight, from, to *destination, it item, list []int) {
 	now := q.now()
 	it.suspended = false
 	q.move(f, from, to, it, &group{to: to, recipients: list, due: now}, now)
-	q.tidySplit(f)
+	q.tidy(f)
 }
 
-// remove ends recipients, and the message when they were the last. Called with
-// f.mu held.
-func (q *Queue) remove(f *flight, d *destination, list []int) []Event {
+// doom notes that these recipients of a message are to be removed by whoever has
+// them in hand: a part of a message that stands in several queues, which the
+// standing of the whole can't tell of. It holds as long as the process lives.
+// When all of them are doomed already, it returns why they are passed over.
+// Called with f.mu held.
+func (c *carrying) doom(f *flight, list []int) (skip string) {
+	again := true
+	for _, i := range list {
+		_, known := f.doomed[i]
+		again = again && known
+	}
+	if again {
+		return skipRemoving
+	}
+	if f.doomed == nil {
+		f.doomed = make(map[int]bool)
+		c.q.mu.Lock()
+		f.refs++ // until tidy finds none left
+		c.q.mu.Unlock()
+	}
+	for _, i := range list {
+		if _, known := f.doomed[i]; !known {
+			f.doomed[i] = !c.o.WithNDR
+		}
+	}
+	return ""
+}
+
+// spare removes those of an item's recipients who are doomed, and returns the
+// others. Called with f.mu held, by whoever has the item in hand.
+func (q *Queue) spare(f *flight, d *destination, list []int) (left []int, events []Event) {
+	if len(f.doomed) == 0 {
+		return list, nil
+	}
+	var doomed [2][]int
+	for _, i := range list {
+		if quiet, ok := f.doomed[i]; !ok {
+			left = append(left, i)
+		} else if quiet {
+			doomed[1] = append(doomed[1], i)
+		} else {
+			doomed[0] = append(doomed[0], i)
+		}
+	}
+	events = q.remove(f, d, doomed[0], false)
+	return left, append(events, q.remove(f, d, doomed[1], true)...)
+}
+
+// tidy forgets which recipient stands in which queue when all that are left
+// stand in one, and who was doomed and has met an end. Called with f.mu and mu
+// held.
+func (q *Queue) tidy(f *flight) {
+	q.tidySplit(f)
+	if f.doomed == nil {
+		return
+	}
+	for i := range f.doomed {
+		if f.state.Recipients[i].Status.Final() {
+			delete(f.doomed, i)
+		}
+	}
+	if len(f.doomed) == 0 {
+		f.doomed = nil
+		f.refs-- // the caller has another
+	}
+}
+
+// remove ends recipients, and the message when they were the last. Quiet says
+// that the sender is not told. Called with f.mu held.
+func (q *Queue) remove(f *flight, d *destination, list []int, quiet bool) []Event {
 	if len(list) == 0 {
 		return nil
 	}
@@ -63,12 +130,12 @@ func (q *Queue) remove(f *flight, d *destination, list []int) []Event {
 	for _, i := range list {
 		u.Outcomes = addOutcome(u.Outcomes, i, message.Outcome{Status: message.Removed, Reply: replyRemoved, Tries: f.state.Recipients[i].Tries})
 	}
-	if f.state.Standing.Removal == message.RemovalQuiet {
+	if quiet {
 		u.Notified = list
 	}
 	events := q.conclude(f, u, d.hop)
 	q.mu.Lock()
-	q.tidySplit(f)
+	q.tidy(f)
 	q.mu.Unlock()
 	return events
 }

@@ -269,7 +269,7 @@ func (q *Queue) becomeAlone() bool {
 // tryOne delivers a message as far as it is due, and makes the notification
 // that is owed.
 func (q *Queue) tryOne(id message.ID) {
-	for _, p := range q.pull([]message.ID{id})[id] {
+	for _, p := range q.pull([]message.ID{id}, nil)[id] {
 		q.mu.Lock()
 		if p.d.special != "" || p.d.suspended || p.it.due > q.now() || q.phase != running {
 			q.mu.Unlock()

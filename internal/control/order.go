@@ -150,10 +150,11 @@ type Order struct {
 type Tally struct {
 	// Matched messages are those that the filter chooses; of them Changed were
 	// changed at once, and Pending are being delivered and follow when the
-	// attempt ends.
-	Matched int `json:"matched"`
-	Changed int `json:"changed"`
-	Pending int `json:"pending"`
+	// attempt ends. Recipients counts those of both that the order is about.
+	Matched    int `json:"matched"`
+	Changed    int `json:"changed"`
+	Pending    int `json:"pending"`
+	Recipients int `json:"recipients"`
 	// Skipped counts those that were left alone, by the reason.
 	Skipped map[string]int `json:"skipped"`
 	Next    string         `json:"next,omitempty"`
@@ -162,6 +163,7 @@ type Tally struct {
 // add puts another part of the same order on top.
 func (t *Tally) add(o *Tally) {
 	t.Matched, t.Changed, t.Pending = t.Matched+o.Matched, t.Changed+o.Changed, t.Pending+o.Pending
+	t.Recipients += o.Recipients
 	for reason, n := range o.Skipped {
 		t.Skipped[reason] += n
 	}
@@ -210,7 +212,7 @@ func (h messageHandler) order(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := Tally{Matched: t.Matched, Changed: t.Changed, Pending: t.Pending, Skipped: t.Skipped, Next: idText(t.Next)}
+	a := Tally{Matched: t.Matched, Changed: t.Changed, Pending: t.Pending, Recipients: t.Recipients, Skipped: t.Skipped, Next: idText(t.Next)}
 	if a.Skipped == nil {
 		a.Skipped = map[string]int{}
 	}
