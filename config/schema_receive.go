@@ -307,7 +307,7 @@ func receiveSessionLimits() []key {
 		},
 		{
 			Name: "max_logon_failures_per_source", Type: limit(1, 10000), Default: int64(30),
-			Doc:   "After this many failed AUTH commands from one address (a /64 of IPv6) within ten minutes, over all sessions and connectors, further ones are refused (421 4.7.0).",
+			Doc:   "How many AUTH commands from one address (a /64 of IPv6) may fail within ten minutes, over all sessions and connectors, before further ones are refused (421 4.7.0).",
 			Field: in(func(c *ReceiveConnector) any { return &c.MaxLogonFailuresPerSource }),
 		},
 	}

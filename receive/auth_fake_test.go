@@ -17,6 +17,8 @@ import (
 type fakes struct {
 	// begun notes what Start was told.
 	begun func(Peer)
+	// senders are everybody's own.
+	senders Senders
 }
 
 var fakeMechanisms = []Mechanism{
@@ -32,7 +34,11 @@ func (f fakes) Start(name string, peer Peer) (Exchange, error) {
 	}
 	switch name {
 	case "PLAIN":
-		return &fakePlain{}, nil
+		return exchange(func(ctx context.Context, response []byte) (Step, error) {
+			step, err := (&fakePlain{}).Next(ctx, response)
+			step.Identity.Senders = f.senders
+			return step, err
+		}), nil
 	case "LOGIN":
 		return &fakeLogin{}, nil
 	case "SCRAM-SHA-256":

@@ -413,7 +413,12 @@ func clientTLS() *tls.Config { return &tls.Config{InsecureSkipVerify: true} }
 // handshake puts the client's side under TLS.
 func (c *client) handshake() *tls.Conn {
 	c.t.Helper()
-	conn := tls.Client(c.conn, clientTLS())
+	return c.handshakeWith(clientTLS())
+}
+
+func (c *client) handshakeWith(cfg *tls.Config) *tls.Conn {
+	c.t.Helper()
+	conn := tls.Client(c.conn, cfg)
 	if err := conn.Handshake(); err != nil {
 		c.t.Fatalf("handshake: %v", err)
 	}

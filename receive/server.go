@@ -127,10 +127,10 @@ type Server struct {
 	proxies     trouble // with PROXY headers
 	strangers   trouble // for whom there is no connector
 	guessers    trouble // who try passwords
-	failures    failures
 	limited     trouble // connections beyond a limit
 
-	connectionRates *bucket.Table[string] // by connector
+	failures        *bucket.Table[netip.Prefix] // failed logons by source
+	connectionRates *bucket.Table[string]       // by connector
 	messageRates    *bucket.Table[rateKey]
 
 	work sync.WaitGroup // every goroutine
@@ -155,6 +155,7 @@ func New(o Options) *Server {
 		sessions:  make(map[*deadlines]struct{}),
 		listeners: make(map[socket]*listener),
 		active:    make(map[string]*atomic.Int64),
+		failures:  bucket.New[netip.Prefix](maxFailed),
 		harvest:   tarpit.NewHarvest(), tarpitted: tarpit.NewQueue(maxTarpitted),
 		crowd:           newCrowd(),
 		connectionRates: bucket.New[string](maxRateSources), messageRates: bucket.New[rateKey](maxRateSources),

@@ -72,7 +72,7 @@ func parseArgon(s string) (*argon, error) {
 	var a argon
 	fields := strings.Split(parts[1], ",")
 	if len(fields) != 3 {
-		return nil, errors.New("the parameters of the Argon2id hash are not m=...,t=...,p=...")
+		return nil, errors.New("the parameters of the Argon2id hash are not m, t and p, in this order")
 	}
 	var threads uint32
 	for i, p := range []struct {
