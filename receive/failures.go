@@ -32,7 +32,7 @@ func (s *session) throttled() *wire.Reply {
 	if one <= 0 {
 		return nil
 	}
-	level := s.server.failures.Level(source(s.remote.Addr()), time.Now())
+	level := s.server.failures.Level(sourceOf(s.remote.Addr()), time.Now())
 	if level <= failureWindow-one {
 		return nil
 	}
@@ -44,6 +44,6 @@ func (s *session) throttled() *wire.Reply {
 // countFailure counts a failed logon of the session's source.
 func (s *session) countFailure() {
 	if one := s.forgets(); one > 0 {
-		s.server.failures.Pour(source(s.remote.Addr()), time.Now(), one, failureWindow)
+		s.server.failures.Pour(sourceOf(s.remote.Addr()), time.Now(), one, failureWindow)
 	}
 }
