@@ -11,8 +11,8 @@ import (
 
 // measureDestinations measures a gateway that has one message for each of many
 // destinations, all of them up. Each has a host of its own, and all hosts have
-// the one address at which the sink listens, so the limit on connections to an
-// address is lifted.
+// the one address at which the sink listens, so by default the limit on
+// connections to an address is lifted.
 func (b *bench) measureDestinations(ctx context.Context) error {
 	if err := b.room(int64(b.destinations) * 10 << 10); err != nil {
 		return err
@@ -25,7 +25,7 @@ func (b *bench) measureDestinations(ctx context.Context) error {
 		return err
 	}
 	defer sink.Stop()
-	g, err := b.start(ctx, "destinations", `max_per_domain_outbound_connections = 1000`, time.Minute)
+	g, err := b.start(ctx, "destinations", fmt.Sprintf("max_per_domain_outbound_connections = %d", b.perHost), time.Minute)
 	if err != nil {
 		return err
 	}
@@ -51,7 +51,7 @@ func (b *bench) measureDestinations(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%d destinations with one message each, MX and address looked up for each\n", b.destinations)
+	fmt.Printf("%d destinations with one message each, MX and address looked up for each, %d connections to the host at a time\n", b.destinations, b.perHost)
 	fmt.Printf("  from the start of the process to 220    %.1f s\n", g.ready.Seconds())
 	fmt.Printf("  to the last message at the sink         %.1f s, %.0f messages/s\n", total.Seconds(), rate(b.destinations, total))
 	fmt.Printf("  at most                                 %s resident, %d threads, %d goroutines\n", size(peak.peak), peak.threads, goroutines)

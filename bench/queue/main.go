@@ -30,9 +30,9 @@ import (
 
 // settings are what the flags say.
 type settings struct {
-	deferred, hops, destinations, backlog, rounds int
-	dir, binary, only                             string
-	atLeast                                       float64
+	deferred, hops, destinations, backlog, rounds, perHost int
+	dir, binary, only                                      string
+	atLeast                                                float64
 }
 
 func main() {
@@ -40,6 +40,7 @@ func main() {
 	flag.IntVar(&s.deferred, "deferred", 1_000_000, "deferred messages, of 1 to 4 KB")
 	flag.IntVar(&s.hops, "hops", 1000, "next hops that are down, among which they are spread")
 	flag.IntVar(&s.destinations, "destinations", 100_000, "destinations with one message each")
+	flag.IntVar(&s.perHost, "per-host", 1000, "connections to the one host of all these destinations at a time; a gateway has 20 unless it is told otherwise")
 	flag.IntVar(&s.backlog, "backlog", 100_000, "messages that wait for one next hop")
 	flag.IntVar(&s.rounds, "rounds", 1, "how often the backlog and the fresh relaying beside it are measured; the best of each counts")
 	flag.StringVar(&s.dir, "dir", "", "where spools are kept; a directory on the disk to measure (default: that of temporary files)")
