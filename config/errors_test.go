@@ -180,11 +180,18 @@ func TestFindings(t *testing.T) {
 
 		// Sessions.
 		{"banner", receiveHead + `banner = "221 x"`, []string{
-			`edge.toml:4:1: banner: "221 x" does not begin with 220; write one line that begins with "220 " and the server's name, such as "220 edge.contoso.example ESMTP"`}},
-		{"banner of two lines", receiveHead + `banner = "220 a\r\n220 b"`, []string{
-			`edge.toml:4:1: banner: the banner has more than one line; write one line that begins with "220 " and the server's name, such as "220 edge.contoso.example ESMTP"`}},
-		{"banner that goes on", receiveHead + `banner = "220-a"`, []string{
-			`edge.toml:4:1: banner: "220-a" is not "220", a space and a text; write one line that begins with "220 " and the server's name, such as "220 edge.contoso.example ESMTP"`}},
+			`edge.toml:4:1: banner: "221 x" does not begin with 220; write a text that begins with "220 " and the server's name, such as "220 edge.contoso.example ESMTP"`}},
+		{"banner of two lines", receiveHead + `banner = "220 a\r\n220-b\nc {fqdn} {session} {date}\n"`, nil},
+		{"banner of many lines", receiveHead + `banner = "220 a\n\n\n\n\n\n\n\n\n\nb"`, []string{
+			`edge.toml:4:1: banner: the banner has 11 lines, at most 10 are sent; write a text that begins with "220 " and the server's name, such as "220 edge.contoso.example ESMTP"`}},
+		{"banner without a text", receiveHead + `banner = "220-\nb"`, []string{
+			`edge.toml:4:1: banner: "220-\nb" is not "220", a space and a text; write a text that begins with "220 " and the server's name, such as "220 edge.contoso.example ESMTP"`}},
+		{"banner with CR", receiveHead + `banner = "220 a\r"`, []string{
+			`edge.toml:4:1: banner: "220 a\r" holds the control character '\r'; write it without`}},
+		{"banner with an unknown placeholder", receiveHead + `banner = "220 {host} x"`, []string{
+			`edge.toml:4:1: banner: {host} is no placeholder of a banner; write one of {fqdn}, {session}, {date}`}},
+		{"banner with a long line", receiveHead + `banner = "220 a\n` + strings.Repeat("x", 507) + `"`, []string{
+			`edge.toml:4:1: banner: a line of the banner has 511 octets, a reply line at most 510; write a text that begins with "220 " and the server's name, such as "220 edge.contoso.example ESMTP"`}},
 		{"banner with an escape", receiveHead + `banner = "220 \u001b[31m"`, []string{
 			`edge.toml:4:1: banner: "220 \x1b[31m" holds the control character '\x1b'; write it without`}},
 		{"timeouts", receiveHead + `connection_timeout = "1m"`, []string{

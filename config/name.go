@@ -3,6 +3,8 @@ package config
 import (
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -179,29 +181,60 @@ func optionalPath() typed[string] {
 	return text[string]("path", plain)
 }
 
-// banner is the greeting, one reply line (RFC 5321 4.3.1, 4.5.3.1.5).
+// BannerPlaceholders are what a banner may have in braces, which becomes the
+// value for the session.
+func BannerPlaceholders() []string { return []string{"{fqdn}", "{session}", "{date}"} }
+
+var placeholder = regexp.MustCompile(`\{[A-Za-z0-9_]*\}`)
+
+// BannerLines takes a banner apart: its lines, without the code.
+func BannerLines(banner string) []string {
+	lines := strings.Split(banner, "\n")
+	for i, l := range lines {
+		if rest, ok := strings.CutPrefix(l, "220"); ok && (rest == "" || rest[0] == ' ' || rest[0] == '-') {
+			lines[i] = strings.TrimPrefix(strings.TrimPrefix(rest, "-"), " ")
+		}
+	}
+	return lines
+}
+
+// banner is the text of a greeting: reply lines with code 220 (RFC 5321 4.2.1),
+// which those after the first may leave out.
 func banner() typed[string] {
-	const most = 510
+	const most, mostLines = 510, 10
 	t := text[string]("string", func(s string) (string, []fault) {
-		const write = `write one line that begins with "220 " and the server's name, such as "220 edge.contoso.example ESMTP"`
+		const write = `write a text that begins with "220 " and the server's name, such as "220 edge.contoso.example ESMTP"`
 		if s == "" {
 			return "", nil
 		}
 		bad := func(message string) (string, []fault) { return "", []fault{{message: message, remedy: write}} }
+		s = strings.TrimRight(strings.ReplaceAll(s, "\r\n", "\n"), "\n") // a string of several lines in the file
+		lines := BannerLines(s)
 		switch {
 		case !strings.HasPrefix(s, "220"):
 			return bad(quote(s) + " does not begin with 220")
-		case len(s) < 5 || s[3] != ' ' || strings.TrimSpace(s[4:]) == "":
+		case len(s) < 5 || s[3] != ' ' && s[3] != '-' || strings.TrimSpace(lines[0]) == "":
 			return bad(quote(s) + ` is not "220", a space and a text`)
-		case strings.ContainsAny(s, "\r\n"):
-			return bad("the banner has more than one line")
-		case len(s) > most:
-			return bad(fmt.Sprintf("the banner has %d octets, a reply line at most %d", len(s), most))
+		case len(lines) > mostLines:
+			return bad(fmt.Sprintf("the banner has %d lines, at most %d are sent", len(lines), mostLines))
 		case !isASCII(s):
 			return bad("the banner holds characters beyond ASCII")
 		}
-		return plain(s)
+		for _, l := range lines {
+			if len(l)+len("220 ") > most {
+				return bad(fmt.Sprintf("a line of the banner has %d octets, a reply line at most %d", len(l)+len("220 "), most))
+			}
+		}
+		for _, p := range placeholder.FindAllString(s, -1) {
+			if !slices.Contains(BannerPlaceholders(), p) {
+				return "", []fault{{message: p + " is no placeholder of a banner", remedy: "write one of " + strings.Join(BannerPlaceholders(), ", ")}}
+			}
+		}
+		if _, faults := plain(strings.ReplaceAll(s, "\n", " ")); faults != nil {
+			return "", faults
+		}
+		return s, nil
 	})
-	t.permits = fmt.Sprintf(`begins with "220 ", one line, at most %d octets, ASCII`, most)
+	t.permits = fmt.Sprintf(`begins with "220 ", at most %d lines of at most %d octets, ASCII`, mostLines, most)
 	return t
 }

@@ -71,7 +71,7 @@ func receiveScope() []key {
 		},
 		{
 			Name: "banner", Type: banner(), Default: "",
-			Doc:   "The greeting. When empty, `220`, the connector's `fqdn` and the date.",
+			Doc:   "The greeting. When empty, `220`, the connector's `fqdn` and the date. It may have several lines, as replies have; `{fqdn}`, `{session}` and `{date}` become the connector's `fqdn`, the session's id in the protocol log, and the time.",
 			Field: in(func(c *ReceiveConnector) any { return &c.Banner }),
 		},
 		{

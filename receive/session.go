@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"postern/config"
 	"postern/internal/wire"
 	"postern/logs"
 )
@@ -217,9 +218,14 @@ func errorText(err error) string {
 
 // banner is the greeting (RFC 5321 4.2 and 4.3.1).
 func (s *session) banner() *wire.Reply {
-	text := strings.TrimLeft(strings.TrimPrefix(s.connector.Banner, "220"), " -")
+	text := s.connector.Banner
 	if text == "" {
-		text = s.connector.FQDN + " ESMTP Postern ready at " + time.Now().Format("Mon, 2 Jan 2006 15:04:05 -0700")
+		text = "{fqdn} ESMTP Postern ready at {date}"
+	}
+	text = strings.Join(config.BannerLines(text), "\n")
+	if strings.Contains(text, "{") {
+		text = strings.NewReplacer("{fqdn}", s.connector.FQDN, "{session}", s.id,
+			"{date}", time.Now().Format("Mon, 2 Jan 2006 15:04:05 -0700")).Replace(text)
 	}
 	return wire.NewReply(220, noCode, text)
 }
