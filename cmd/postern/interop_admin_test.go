@@ -173,7 +173,8 @@ func TestQueueVerbs(t *testing.T) {
 	if m := e.awaitMessage(t, "--status", "suspended"); m.FirstRecipient != "b@down.example" {
 		t.Errorf("suspended: %+v", m)
 	}
-	e.wants(t, 0, "left alone", "queue", "suspend", m.ID)
+	e.wants(t, 1, "left alone", "queue", "suspend", m.ID)
+	e.wants(t, 1, "left alone", "queue", "retry", m.ID)
 	hop.listen(t)
 	e.wants(t, 0, "tried now", "queue", "retry", m.Queues[0])
 	e.wants(t, 2, "--yes", "queue", "redirect", "--to", other.addr, m.ID)
@@ -186,13 +187,13 @@ func TestQueueVerbs(t *testing.T) {
 	e.awaitMessage(t, "--from", "lee@contoso.example", "--status", "retry")
 	e.awaitMessage(t, "--from", "max@contoso.example", "--status", "retry")
 	e.wants(t, 2, "choose messages", "queue", "remove")
-	e.wants(t, 2, "Remove 2 messages and the senders are told? Nobody is there to answer", "queue", "remove", "--domain", "grey.example")
+	e.wants(t, 2, "and tell their senders? Nobody is there to answer", "queue", "remove", "--domain", "grey.example")
 	e.wants(t, 0, "2 messages are to be removed", "queue", "remove", "--dry-run", "--domain", "grey.example")
 	e.wants(t, 2, "no queue id", "queue", "remove", "Unreachable", "--yes")
 	e.wants(t, 2, "status", "queue", "remove", "--status", "lost", "--yes")
 	e.wants(t, 0, "no message matches", "queue", "remove", "--yes", "--from", "nobody@contoso.example")
-	e.wants(t, 0, "removed without a word", "queue", "remove", "--yes", "--without-ndr", "--from", "max@contoso.example")
-	e.wants(t, 0, "removed and the senders are told", "queue", "remove", "--yes", "--from", "lee@contoso.example")
+	e.wants(t, 0, "removed without a word to its sender", "queue", "remove", "--yes", "--without-ndr", "--from", "max@contoso.example")
+	e.wants(t, 0, "1 message is removed and its sender is told", "queue", "remove", "--yes", "--from", "lee@contoso.example")
 	if d := home.await(t, 1)[0]; !strings.HasPrefix(d.Rcpt[0], "TO:<lee@") {
 		t.Errorf("the notification went to %v", d.Rcpt)
 	}
@@ -204,6 +205,8 @@ func TestQueueVerbs(t *testing.T) {
 	held.await(t, 1)
 	until(t, "an empty queue", func() bool { return len(e.messages(t)) == 0 })
 	e.wants(t, 1, flight.ID+" is not in the queue", "queue", "remove", "--yes", flight.ID)
+	e.wants(t, 1, flight.ID+" is not in the queue", "queue", "messages", flight.ID)
+	e.wants(t, 1, flight.ID+" is not in the queue", "queue", "export", "--to", filepath.Join(e.dir, "none"), flight.ID)
 	if n := home.count(); n != 1 {
 		t.Errorf("%d notifications, want 1", n)
 	}

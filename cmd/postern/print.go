@@ -120,6 +120,9 @@ func localTime(t time.Time) string { return t.Local().Format("2006-01-02 15:04:0
 type table struct {
 	header []string
 	rows   [][]string
+	// names says that the first column has names, which are not broken so that
+	// they can be copied: one that does not fit stands on a line of its own.
+	names bool
 	// notes are lines that stand below a row, over the whole width.
 	notes map[int][]string
 	// right holds the columns that are flush right.
@@ -187,6 +190,10 @@ func (t *table) print(w io.Writer) {
 
 // printRow prints one row; the header is row -1.
 func (t *table) printRow(w io.Writer, n int, row []string, widths []int) {
+	if t.names && n >= 0 && utf8.RuneCountInString(row[0]) > widths[0] {
+		fmt.Fprintln(w, t.indent+row[0])
+		row = append([]string{""}, row[1:]...)
+	}
 	cells := make([][]string, len(row))
 	height := 0
 	for i, c := range row {
@@ -218,6 +225,19 @@ func (t *table) printRow(w io.Writer, n int, row []string, widths []int) {
 	}
 }
 
+// Within text that is to be wrapped, glue stands for a space at which no line
+// may end, and whole marks a word that is not broken. No text that went through
+// clean has them.
+const (
+	glue  = '\x00'
+	whole = '\x01'
+)
+
+// unbroken makes a name one word, whatever spaces it has: wrap leaves it whole.
+func unbroken(name string) string {
+	return string(whole) + strings.ReplaceAll(name, " ", string(glue))
+}
+
 // wrap breaks text at spaces into lines of at most width characters, and words
 // that are longer where the line ends.
 func wrap(text string, width int) []string {
@@ -225,6 +245,17 @@ func wrap(text string, width int) []string {
 	line := []rune{}
 	for _, word := range strings.Fields(text) {
 		w := []rune(word)
+		if i := slices.Index(w, whole); i >= 0 {
+			w = []rune(strings.ReplaceAll(string(slices.Delete(w, i, i+1)), string(glue), " "))
+			if len(line) > 0 && len(line)+1+len(w) > width {
+				lines, line = append(lines, string(line)), nil
+			}
+			if len(line) > 0 {
+				line = append(line, ' ')
+			}
+			line = append(line, w...)
+			continue
+		}
 		if len(line) > 0 && len(line)+1+len(w) <= width {
 			line = append(append(line, ' '), w...)
 			continue

@@ -70,7 +70,7 @@ func (a *app) queueList() *cobra.Command {
 		Short: "List the queues",
 		Long: `List prints one line for each queue: what it is doing, how many messages it
 holds, its velocity (messages that leave less those that come, each second: a
-queue that grows has a negative one), and for a queue in retry the next try and
+queue that grows has a negative one), and for one that waits the next try and
 the last error. Empty queues are left out unless they are suspended.`,
 		Example: "  postern queue list\n  postern queue list --watch\n  postern queue list --all --output json",
 		Args:    a.noArguments(),
@@ -143,7 +143,7 @@ func (a *app) watch(ctx context.Context, print func(context.Context) error) erro
 
 func (a *app) printQueues(list []control.Queue, hidden int, now time.Time) {
 	s := styleFor(a.out)
-	t := &table{header: []string{"IDENTITY", "TYPE", "STATUS", "COUNT", "VELOCITY", "NEXT RETRY"}, right: []int{3, 4, 5}}
+	t := &table{header: []string{"IDENTITY", "TYPE", "STATUS", "COUNT", "VELOCITY", "NEXT TRY"}, right: []int{3, 4, 5}, names: true}
 	t.paint = func(row, column int, text string) string {
 		if column == 2 {
 			return paintStatus(s, list[row].Status, text)
@@ -154,7 +154,7 @@ func (a *app) printQueues(list []control.Queue, hidden int, now time.Time) {
 	for i := range list {
 		q := &list[i]
 		messages += q.MessageCount
-		t.add(clean(q.Identity), cmp.Or(q.DeliveryType, "-"), q.Status, strconv.Itoa(q.MessageCount), fmt.Sprintf("%.2f", q.Velocity), until(q.NextRetryTime, now))
+		t.add(clean(q.Identity), cmp.Or(q.DeliveryType, "-"), q.Status, strconv.Itoa(q.MessageCount), fmt.Sprintf("%.2f", q.Velocity), nextTry(q, now))
 		if q.LastError == "" {
 			continue
 		}
@@ -172,6 +172,20 @@ func (a *app) printQueues(list []control.Queue, hidden int, now time.Time) {
 		text += fmt.Sprintf("; %d empty not shown (--all)", hidden)
 	}
 	fmt.Fprintln(a.out, text)
+}
+
+// nextTry writes when something of a queue is tried next, where it waits for
+// that: by the queue's clock, or by those of its messages.
+func nextTry(q *control.Queue, now time.Time) string {
+	switch {
+	case q.Suspended:
+		return "-"
+	case !q.NextRetryTime.IsZero():
+		return until(q.NextRetryTime, now)
+	case q.NextDue.After(now):
+		return until(q.NextDue, now)
+	}
+	return "-"
 }
 
 // paintStatus gives the status of a queue or message its colour.
@@ -217,7 +231,7 @@ ten minutes, and so on; the last column has the rest. T is the total.`,
 }
 
 func (a *app) printAges(ages *control.AgeTable) {
-	t := &table{header: []string{"", "T"}, right: []int{1}}
+	t := &table{header: []string{"", "T"}, right: []int{1}, names: true}
 	bound := ""
 	for i, b := range ages.Bounds {
 		bound = strconv.FormatInt(b/60, 10)

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -115,10 +116,10 @@ func (e *exporter) run(ctx context.Context, dir string, f control.Filter) error 
 		}
 		return err
 	}
-	return e.report(dir, f)
+	return e.report(ctx, dir, f)
 }
 
-func (e *exporter) report(dir string, f control.Filter) error {
+func (e *exporter) report(ctx context.Context, dir string, f control.Filter) error {
 	if e.app.json() {
 		if err := e.app.printJSON(e.list); err != nil {
 			return err
@@ -131,10 +132,13 @@ func (e *exporter) report(dir string, f control.Filter) error {
 		}
 		fmt.Fprintf(e.app.out, "%s written to %s\n", plural(e.written, "message", "messages"), dir)
 	}
-	if e.written < len(f.IDs) {
-		if !e.app.json() {
-			fmt.Fprintf(e.app.err, "of the %s named, %d are not in the queue\n", plural(len(f.IDs), "message", "messages"), len(f.IDs)-e.written)
-		}
+	missing := slices.DeleteFunc(slices.Clone(f.IDs), func(id string) bool {
+		return slices.ContainsFunc(e.list, func(x exported) bool { return x.ID == id })
+	})
+	if err := e.app.notQueued(ctx, e.client, missing); err != nil {
+		return err
+	}
+	if e.written == 0 && len(f.IDs) > 0 {
 		return errReported
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,6 +48,9 @@ func (f *filterFlags) register(cmd *cobra.Command, to bool) {
 // "-" stands for ids on standard input. It returns the other arguments, which
 // can only be names of queues.
 func (a *app) parseFilter(cmd *cobra.Command, f *filterFlags, args []string) (names []string, err error) {
+	if err := f.noneEmpty(cmd, args); err != nil {
+		return nil, err
+	}
 	if err := exclusive(cmd, "to", "recipient"); f.toIsRecipient && err != nil {
 		return nil, err
 	}
@@ -92,6 +96,35 @@ func (a *app) parseFilter(cmd *cobra.Command, f *filterFlags, args []string) (na
 		return nil, usageError{errors.New("--all chooses every message; leave it out where others choose")}
 	}
 	return names, nil
+}
+
+// noneEmpty refuses filters and arguments that are given and empty: they come
+// from a variable that is not set, and without them more messages would be
+// chosen than were meant.
+func (f *filterFlags) noneEmpty(cmd *cobra.Command, args []string) error {
+	names := []string{"from", "recipient", "domain", "queue", "older-than", "larger-than", "subject", "status", "id"}
+	if f.toIsRecipient {
+		names = append(names, "to")
+	}
+	for _, name := range names {
+		flag := cmd.Flags().Lookup(name)
+		if text := flag.Value.String(); flag.Changed && (text == "" || text == "[]") {
+			return emptyFlag(name)
+		}
+	}
+	if slices.Contains(args, "") {
+		return usageError{errors.New("an argument is empty; is a variable not set?")}
+	}
+	return nil
+}
+
+// emptyFlag is the error for a flag that is given and empty.
+func emptyFlag(name string) error {
+	text := fmt.Sprintf("--%s is empty; is a variable not set? Without a --%s leave it out", name, name)
+	if name == "from" {
+		text += `; the null reverse path is --from "<>"`
+	}
+	return usageError{errors.New(text)}
 }
 
 // readIDs reads queue ids, one or more on a line.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -40,7 +41,8 @@ Received field; files whose lines end in LF alone get CRLF.
 The envelope is, in this order: what --from and --to say; X-Sender and X-Receiver
 lines on top of the file, which are taken off; FILE.json beside it, as "queue
 export" and "spool salvage" write it, for its recipients that are still to be
-delivered. With "-" the message is read from standard input.`,
+delivered. With "-" the message is read from standard input. FILE.json itself is
+no message, and is passed over where FILE.eml is named too.`,
 		Example: `  postern queue import /root/kept/*.eml
   postern queue import letter.eml --from kim@contoso.example --to bob@fabrikam.example
   postern queue import large.eml --no-limit`,
@@ -48,6 +50,12 @@ delivered. With "-" the message is read from standard input.`,
 			switch {
 			case len(args) == 0:
 				return usageError{errors.New("name the files to import")}
+			case slices.Contains(args, ""):
+				return usageError{errors.New("the name of a file is empty")}
+			case cmd.Flags().Changed("from") && i.from == "":
+				return emptyFlag("from")
+			case cmd.Flags().Changed("to") && (len(i.to) == 0 || slices.Contains(i.to, "")):
+				return emptyFlag("to")
 			case cmd.Flags().Changed("from") != (len(i.to) > 0):
 				return usageError{errors.New("--from and --to go together; the null reverse path is --from \"<>\"")}
 			}
@@ -79,7 +87,11 @@ func (i *importer) run(ctx context.Context, files []string) error {
 	progress := i.app.progress("messages")
 	for _, name := range files {
 		id, err := i.file(ctx, name)
+		var e *envelopeFile
 		switch {
+		case errors.As(err, &e) && slices.ContainsFunc(files, e.of):
+			fmt.Fprintf(i.app.err, "%s: passed over: it is the envelope of %s\n", name, e.message)
+			continue
 		case errors.Is(err, control.ErrNoServer):
 			return err
 		case err != nil:
@@ -104,18 +116,68 @@ func (i *importer) run(ctx context.Context, files []string) error {
 	return nil
 }
 
+// envelopeFile is the error for a file that is no message, but the envelope
+// beside one.
+type envelopeFile struct{ message string }
+
+func (e *envelopeFile) Error() string {
+	return "it is an envelope and no message; name " + e.message + ", beside which it belongs"
+}
+
+// of reports whether a file is the message of the envelope.
+func (e *envelopeFile) of(name string) bool { return filepath.Clean(name) == filepath.Clean(e.message) }
+
+// open opens what may be a message.
+func (i *importer) open(name string) (io.ReadCloser, error) {
+	if name == "-" {
+		return io.NopCloser(i.app.in), nil
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	fi, err := f.Stat()
+	switch {
+	case err != nil:
+		return nil, errors.Join(err, f.Close())
+	case fi.IsDir():
+		return nil, errors.Join(fmt.Errorf("it is a directory; name the files in it, as %s", filepath.Join(name, "*.eml")), f.Close())
+	}
+	return f, nil
+}
+
+// noMail refuses what an export wrote beside a message, whatever it is called
+// now: nobody wants an envelope in the mail.
+func noMail(name string, r *bufio.Reader) error {
+	top, _ := r.Peek(jsonTop)
+	text, braced := strings.CutPrefix(strings.TrimSpace(string(top)), "{")
+	// RFC 5322 2.2 allows such a field name; nobody has one.
+	braced = braced && strings.HasPrefix(strings.TrimSpace(text), `"`)
+	switch ext := filepath.Ext(name); {
+	case braced && strings.EqualFold(ext, ".json"):
+		return &envelopeFile{strings.TrimSuffix(name, ext) + ".eml"}
+	case braced:
+		return errors.New("it is JSON and no message; name the .eml file")
+	case strings.EqualFold(ext, ".json"):
+		return errors.New("a .json file is no message; if this is one, give it another name")
+	}
+	return nil
+}
+
+// jsonTop is how much of a file shows that it is JSON, in octets.
+const jsonTop = 64
+
 // file imports one file and returns the new queue id.
 func (i *importer) file(ctx context.Context, name string) (string, error) {
-	in := i.app.in
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return "", err
-		}
-		defer f.Close()
-		in = f
+	in, err := i.open(name)
+	if err != nil {
+		return "", err
 	}
+	defer in.Close()
 	r := bufio.NewReader(in)
+	if err := noMail(name, r); err != nil {
+		return "", err
+	}
 	e, err := readReplay(r)
 	if err != nil {
 		return "", err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -71,14 +72,61 @@ func (a *app) listMessages(ctx context.Context, c *control.Client, f control.Fil
 		p = &messageJSON{app: a}
 	}
 	progress := a.progress("messages")
+	left := slices.Clone(f.IDs)
 	next, err := eachPage(ctx, c, f, after, limit, func(list []control.Message) error {
 		progress.add(len(list))
+		left = without(left, list)
 		return p.add(list)
 	})
+	if err == nil {
+		err = p.close(next)
+	}
+	if err != nil || next != "" || after != "" {
+		return err
+	}
+	return a.notQueued(ctx, c, left)
+}
+
+// without takes the ids of some messages out of a list.
+func without(ids []string, list []control.Message) []string {
+	found := make(map[string]bool, len(list))
+	for i := range list {
+		found[list[i].ID] = true
+	}
+	return slices.DeleteFunc(ids, func(id string) bool { return found[id] })
+}
+
+// missing lists those ids that are not in the queue.
+func missing(ctx context.Context, c *control.Client, ids []string) ([]string, error) {
+	left := slices.Clone(ids)
+	if len(left) == 0 {
+		return nil, nil
+	}
+	_, err := eachPage(ctx, c, control.Filter{IDs: slices.Clone(ids)}, "", 0, func(list []control.Message) error {
+		left = without(left, list)
+		return nil
+	})
+	return left, asked(err)
+}
+
+// notQueued names those of some ids that are not in the queue, which makes a
+// command that named them fail; the others were left out by another filter.
+func (a *app) notQueued(ctx context.Context, c *control.Client, ids []string) error {
+	gone, err := missing(ctx, c, ids)
 	if err != nil {
 		return err
 	}
-	return p.close(next)
+	a.printMissing(gone)
+	if len(gone) > 0 {
+		return errReported
+	}
+	return nil
+}
+
+func (a *app) printMissing(ids []string) {
+	for _, id := range ids {
+		fmt.Fprintf(a.err, "%s is not in the queue: it was delivered, given up or removed, or never was here\n", id)
+	}
 }
 
 // eachPage calls fn for the pages of a list, until limit messages came, or all
@@ -194,7 +242,11 @@ func toLine(m *control.Message) string {
 		text += fmt.Sprintf(" and %d more", n)
 	}
 	if len(m.Queues) > 0 {
-		text += " in " + clean(strings.Join(m.Queues, ", "))
+		var names []string
+		for _, name := range m.Queues {
+			names = append(names, unbroken(clean(name)))
+		}
+		text += " in " + strings.Join(names, ", ")
 	}
 	return text
 }

@@ -67,7 +67,7 @@ func (a *app) printMessage(m *control.MessageDetail, now time.Time) {
 	a.printEnvelope(m, s, now)
 	a.printRecipients(m)
 	for _, r := range m.Routes {
-		a.field("route", clean(r.Queue)+": "+clean(r.Reason))
+		a.field("route", unbroken(clean(r.Queue)+":")+" "+clean(r.Reason))
 	}
 	a.printAttempts(m, s)
 }
@@ -102,7 +102,7 @@ func (a *app) printWait(m *control.MessageDetail, w *control.Wait, s style, now 
 		to += fmt.Sprintf(" and %d more", n)
 	}
 	a.field("for", to)
-	a.field("in queue", clean(w.Queue))
+	a.field("in queue", unbroken(clean(w.Queue)))
 	for i, r := range w.Remedies {
 		heading := ""
 		if i == 0 {

@@ -30,7 +30,8 @@ func golden(t *testing.T, print func(a *app), want string) {
 		t.Errorf("it prints\n%s\nwant\n%s", got, want)
 	}
 	for l := range strings.Lines(out.String()) {
-		if n := len([]rune(strings.TrimSuffix(l, "\n"))); n > 80 && !strings.Contains(l, "postern queue") {
+		// What is to be copied is not broken.
+		if n := len([]rune(strings.TrimSuffix(l, "\n"))); n > 80 && !strings.Contains(l, "postern queue") && !strings.Contains(l, "To organization/") {
 			t.Errorf("a line of %d columns: %q", n, l)
 		}
 	}
@@ -43,20 +44,25 @@ func TestQueueListTable(t *testing.T) {
 		{Identity: "Internet/fabrikam.example", DeliveryType: "mx", Status: "retry", MessageCount: 120000, Velocity: -12.5, LastError: "421 4.4.1 Connection timed out\x1b[31m",
 			RetryCount: 4, FirstRetryTime: noon().Add(-125 * time.Minute), NextRetryTime: noon().Add(190 * time.Second)},
 		{Identity: "To organization/hub1.corp.contoso.example:25,hub2.corp.contoso.example:25", DeliveryType: "smart_host", Status: "connecting", MessageCount: 1, Velocity: 0.333},
-		{Identity: "Unreachable", DeliveryType: "unreachable", Status: "suspended", MessageCount: 2, LastError: "451 4.4.4 A matching connector cannot be found to route the external recipient"},
+		{Identity: "Internet/woodgrove.example", DeliveryType: "mx", Status: "ready", MessageCount: 3, DeferredCount: 3, LastError: "451 4.7.1 Greylisted", NextDue: noon().Add(time.Minute)},
+		{Identity: "Internet/adatum.example", DeliveryType: "mx", Status: "suspended", Suspended: true, MessageCount: 1, LastError: "421 4.4.1 Unable to connect", RetryCount: 1,
+			FirstRetryTime: noon().Add(-time.Minute), NextRetryTime: noon().Add(29 * time.Second), NextDue: noon().Add(time.Second)},
+		{Identity: "Unreachable", DeliveryType: "unreachable", Status: "suspended", Suspended: true, MessageCount: 2, LastError: "451 4.4.4 A matching connector cannot be found to route the external recipient"},
 	}
 	golden(t, func(a *app) { a.printQueues(list, 2, noon()) }, `
-IDENTITY                   TYPE         STATUS       COUNT  VELOCITY  NEXT RETRY
-Internet/fabrikam.example  mx           retry       120000    -12.50    in 3m10s
+IDENTITY                     TYPE         STATUS       COUNT  VELOCITY  NEXT TRY
+Internet/fabrikam.example    mx           retry       120000    -12.50  in 3m10s
     4 failures for 2h05m: 421 4.4.1 Connection timed out?[31m
-To                         smart_host   connecting       1      0.33           -
-organization/hub1.corp.co
-ntoso.example:25,hub2.cor
-p.contoso.example:25
-Unreachable                unreachable  suspended        2      0.00           -
+To organization/hub1.corp.contoso.example:25,hub2.corp.contoso.example:25
+                             smart_host   connecting       1      0.33         -
+Internet/woodgrove.example   mx           ready            3      0.00  in 1m00s
+    451 4.7.1 Greylisted
+Internet/adatum.example      mx           suspended        1      0.00         -
+    1 failure for 1m00s: 421 4.4.1 Unable to connect
+Unreachable                  unreachable  suspended        2      0.00         -
     451 4.4.4 A matching connector cannot be found to route the external
     recipient
-3 queues, 120003 messages; 2 empty not shown (--all)
+5 queues, 120007 messages; 2 empty not shown (--all)
 `)
 }
 
@@ -64,14 +70,16 @@ func TestQueueAgesTable(t *testing.T) {
 	ages := &control.AgeTable{Bounds: []int64{300, 600, 1200, 2400, 4800, 9600, 19200, 38400, 76800}, Queues: []control.Age{
 		{Identity: "Internet/fabrikam.example", Total: 3, Counts: []int{1, 0, 0, 0, 0, 0, 0, 0, 0, 2}},
 		{Identity: "Internet/woodgrove.example", Total: 12345, Counts: []int{12000, 345, 0, 0, 0, 0, 0, 0, 0, 0}},
+		{Identity: "Internet/a.example", Total: 1, Counts: []int{1, 0, 0, 0, 0, 0, 0, 0, 0, 0}},
 	}}
 	golden(t, func(a *app) { a.printAges(ages) }, `
                            T      5   10  20  40  80  160  320  640  1280  1280+
-TOTAL                  12348  12001  345   0   0   0    0    0    0     0      2
-Internet/woodgrove.ex  12345  12000  345   0   0   0    0    0    0     0      0
-ample
-Internet/fabrikam.exa      3      1    0   0   0   0    0    0    0     0      2
-mple
+TOTAL                  12349  12002  345   0   0   0    0    0    0     0      2
+Internet/woodgrove.example
+                       12345  12000  345   0   0   0    0    0    0     0      0
+Internet/fabrikam.example
+                           3      1    0   0   0   0    0    0    0     0      2
+Internet/a.example         1      1    0   0   0   0    0    0    0     0      0
 `)
 }
 
@@ -81,7 +89,7 @@ func TestMessagesTable(t *testing.T) {
 			Queues: []string{"Internet/fabrikam.example", "Internet/woodgrove.example"}, Arrived: noon().Add(-26 * time.Hour), NextTry: noon().Add(time.Minute), Tries: 7,
 			Subject: "Quarterly \u202efigures", LastError: "451 4.7.1 Greylisted"},
 		{ID: "0AKWKNNHG0001", Status: "suspended", FirstRecipient: "a-rather-long-local-part@an-even-longer-domain.of.woodgrove.example", PendingRecipients: 1, Size: 400,
-			Queues: []string{"Unreachable"}, Arrived: noon().Add(-time.Second), Redirect: "[10.0.0.11]:25"},
+			Queues: []string{"To organization/hub1.corp.contoso.example:25,hub2.corp.contoso.example:25"}, Arrived: noon().Add(-time.Second), Redirect: "[10.0.0.11]:25"},
 	}
 	golden(t, func(a *app) {
 		p := &messageTable{app: a, now: noon()}
@@ -97,7 +105,7 @@ ID             STATUS       AGE   SIZE  TRIES  NEXT TRY  FROM
     451 4.7.1 Greylisted
 0AKWKNNHG0001  suspended     1s   400B      0         -  <>
     to <a-rather-long-local-part@an-even-longer-domain.of.woodgrove.example> in
-    Unreachable
+    To organization/hub1.corp.contoso.example:25,hub2.corp.contoso.example:25
     redirected to [10.0.0.11]:25
 2 messages; there may be more: go on with --after 0AKWKNNHG0001, or list all
 with --limit 0
@@ -266,10 +274,27 @@ func TestQueueUsage(t *testing.T) {
 		"queue export --to x":                         "name a message",
 		"queue import":                                "name the files",
 		"queue import x.eml --from a@b.example":       "go together",
+		`queue messages --from ""`:                    `--from is empty; is a variable not set? Without a --from leave it out; the null reverse path is --from "<>"`,
+		`queue remove --all --yes --subject ""`:       "--subject is empty",
+		`queue remove --yes --queue x --domain ""`:    "--domain is empty",
+		`queue retry --to ""`:                         "--to is empty",
+		`queue redirect --to x --recipient "" --all`:  "--recipient is empty",
+		`queue export --to x --all --id ""`:           "--id is empty",
+		`queue suspend --older-than ""`:               "--older-than is empty",
+		`queue suspend --larger-than ""`:              "--larger-than is empty",
+		`queue suspend --status "" --queue ""`:        "is empty",
+		`queue suspend ""`:                            "an argument is empty",
+		`queue import x.eml --from "" --to a@b.c`:     `--from "<>"`,
+		`queue import x.eml --from <> --to ""`:        "--to is empty",
+		`queue import ""`:                             "is empty",
 		"queue remove -":                              "no queue id",
 	} {
 		var out bytes.Buffer
-		if got := run(context.Background(), strings.Fields(args), streams{strings.NewReader(""), &out, &out}); got != exitUsage || !strings.Contains(out.String(), want) {
+		words := strings.Fields(args)
+		for i := range words {
+			words[i] = strings.Trim(words[i], `"`)
+		}
+		if got := run(context.Background(), words, streams{strings.NewReader(""), &out, &out}); got != exitUsage || !strings.Contains(out.String(), want) {
 			t.Errorf("postern %s: exit code %d, want 2 with %q in:\n%s", args, got, want, out.String())
 		}
 	}
@@ -277,6 +302,69 @@ func TestQueueUsage(t *testing.T) {
 		var out bytes.Buffer
 		if got := run(context.Background(), strings.Fields(args), streams{strings.NewReader(""), &out, &out}); got != exitNoServer {
 			t.Errorf("postern %s without a gateway: exit code %d, want 3: %s", args, got, out.String())
+		}
+	}
+}
+
+// TestQuestion: who is asked is told what would be done, and to how many.
+func TestQuestion(t *testing.T) {
+	for want, v := range map[string]struct {
+		name  string
+		order control.Order
+		tally control.Tally
+	}{
+		"Remove 9 messages (12 recipients) and tell their senders?":                                     {"remove", control.Order{}, control.Tally{Changed: 9, Recipients: 12}},
+		"Remove 2 messages (3 recipients; 1 being delivered just now) without a word to their senders?": {"remove", control.Order{WithoutNDR: true}, control.Tally{Changed: 1, Pending: 1, Recipients: 3}},
+		"Remove 1 message (1 recipient) and tell its sender?":                                           {"remove", control.Order{}, control.Tally{Changed: 1, Recipients: 1}},
+		"Redirect 1 message (1 recipient) to hub2.corp.contoso.example?":                                {"redirect", control.Order{To: "hub2.corp.contoso.example"}, control.Tally{Changed: 1, Recipients: 1}},
+	} {
+		asks := &verb{name: v.name, order: v.order, note: func(int) string {
+			if v.name == "redirect" {
+				return "to " + v.order.To
+			}
+			return "without a word to their senders"
+		}}
+		if got := asks.question(v.name, &v.tally); got != want {
+			t.Errorf("it asks %q, want %q", got, want)
+		}
+	}
+}
+
+// TestImportTakesNoEnvelopes: what an export wrote beside a message is never
+// queued as mail itself, nor is a directory read as one.
+func TestImportTakesNoEnvelopes(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		name = filepath.Join(dir, name)
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	const envelope = "{\n  \"id\": \"0AKWKNNHG0000\",\n  \"sender\": \"kim@contoso.example\",\n  \"recipients\": []\n}\n"
+	given := []string{"--from", "kim@contoso.example", "--to", "bob@fabrikam.example"}
+	eml := filepath.Join(dir, "0AKWKNNHG0000.eml")
+	json := write("0AKWKNNHG0000.json", envelope)
+	for _, tt := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{append([]string{json}, given...), exitFailed, "it is an envelope and no message; name " + eml},
+		{[]string{json}, exitFailed, "name " + eml},
+		{append([]string{write("renamed.txt", envelope)}, given...), exitFailed, "it is JSON"},
+		{append([]string{write("other.json", "Subject: x\r\n\r\n")}, given...), exitFailed, "another name"},
+		{[]string{dir}, exitFailed, "it is a directory; name the files in it, as " + dir + "/*.eml"},
+		// The message itself meets that no gateway runs.
+		{append([]string{json, eml}, given...), exitNoServer, json + ": passed over: it is the envelope of " + eml},
+	} {
+		if tt.code == exitNoServer {
+			write("0AKWKNNHG0000.eml", "Subject: x\r\n\r\n")
+		}
+		var out bytes.Buffer
+		t.Chdir(t.TempDir())
+		if got := run(context.Background(), append([]string{"queue", "import"}, tt.args...), streams{strings.NewReader(""), &out, &out}); got != tt.code || !strings.Contains(out.String(), tt.want) {
+			t.Errorf("import %v: exit code %d, want %d with %q in:\n%s", tt.args, got, tt.code, tt.want, out.String())
 		}
 	}
 }

@@ -26,7 +26,7 @@ type verb struct {
 	// resubmit makes a retry of a queue one that routes its messages anew.
 	resubmit bool
 	// note is said behind what was done.
-	note func() string
+	note func(messages int) string
 }
 
 // command makes the command of a verb.
@@ -97,7 +97,7 @@ configuration, or to take back a redirect. It is the same as retry --resubmit.
 
 func (a *app) queueRedirect() *cobra.Command {
 	v := &verb{app: a, name: "redirect", done: "redirected", asks: true}
-	v.note = func() string { return "to " + clean(v.order.To) }
+	v.note = func(int) string { return "to " + clean(v.order.To) }
 	cmd := v.command("redirect --to HOST[:PORT] [ID...]", "Send messages to another host",
 		`Redirect sends messages to a host that you name instead of the MX or smart hosts
 of their route, several with commas between. Their Send connector stays, and with
@@ -112,11 +112,14 @@ it its TLS policy; its smart_host_auth is for its own smart hosts alone.
 
 func (a *app) queueRemove() *cobra.Command {
 	v := &verb{app: a, name: "remove", done: "removed", asks: true}
-	v.note = func() string {
-		if v.order.WithoutNDR {
-			return "without a word to the senders"
+	v.note = func(messages int) string {
+		switch {
+		case v.order.WithoutNDR:
+			return "without a word to " + senders(messages)
+		case messages == 1:
+			return "and its sender is told, unless it is null or asked not to be"
 		}
-		return "and the senders are told"
+		return "and their senders are told, unless they are null or asked not to be"
 	}
 	cmd := v.command("remove [--with-ndr | --without-ndr] [ID...]", "Remove messages from the queue",
 		`Remove gives messages up for all recipients that they have not been delivered to.
@@ -227,13 +230,11 @@ func (v *verb) orderMessages(ctx context.Context, c *control.Client) error {
 	if v.resubmit {
 		name, v.done = "resubmit", "resubmitted"
 	}
-	missing, err := v.missing(ctx, c)
+	gone, err := missing(ctx, c, v.f.filter.IDs)
 	if err != nil {
 		return err
 	}
-	for _, id := range missing {
-		fmt.Fprintf(a.err, "%s is not in the queue: it was delivered, given up or removed, or never was here\n", id)
-	}
+	a.printMissing(gone)
 	if v.asks && !v.yes && !v.order.DryRun {
 		if err := v.ask(ctx, c, name); err != nil {
 			return err
@@ -248,33 +249,17 @@ func (v *verb) orderMessages(ctx context.Context, c *control.Client) error {
 		return asked(err)
 	}
 	if a.json() {
-		if err := a.printJSON(ordered{name, v.order.DryRun, t, missing}); err != nil {
+		if err := a.printJSON(ordered{name, v.order.DryRun, t, gone}); err != nil {
 			return err
 		}
 	} else {
 		v.print(&t)
 	}
-	if len(missing) > 0 {
+	// Who names messages wants something done to them.
+	if len(gone) > 0 || len(v.f.filter.IDs) > 0 && t.Changed+t.Pending == 0 {
 		return errReported
 	}
 	return nil
-}
-
-// missing lists those of the ids named that are not in the queue.
-func (v *verb) missing(ctx context.Context, c *control.Client) ([]string, error) {
-	left := slices.Clone(v.f.filter.IDs)
-	if len(left) == 0 {
-		return nil, nil
-	}
-	_, err := eachPage(ctx, c, control.Filter{IDs: left}, "", 0, func(list []control.Message) error {
-		found := map[string]bool{}
-		for i := range list {
-			found[list[i].ID] = true
-		}
-		left = slices.DeleteFunc(left, func(id string) bool { return found[id] })
-		return nil
-	})
-	return left, asked(err)
 }
 
 // ask counts first, and goes on only with a yes.
@@ -289,11 +274,35 @@ func (v *verb) ask(ctx context.Context, c *control.Client, name string) error {
 	if t.Changed+t.Pending == 0 {
 		return nil // nothing to be asked about
 	}
-	question := fmt.Sprintf("%s %s", capital(name), plural(t.Changed+t.Pending, "message", "messages"))
-	if t.Pending > 0 {
-		question += fmt.Sprintf(" (%d being delivered just now)", t.Pending)
+	return v.app.confirm(v.question(name, &t))
+}
+
+// question is what is asked before an order that would come to t.
+func (v *verb) question(name string, t *control.Tally) string {
+	text := fmt.Sprintf("%s %s", capital(name), plural(t.Changed+t.Pending, "message", "messages"))
+	var more []string
+	if t.Recipients > 0 {
+		more = append(more, plural(t.Recipients, "recipient", "recipients"))
 	}
-	return v.app.confirm(question + " " + v.note() + "?")
+	if t.Pending > 0 {
+		more = append(more, fmt.Sprintf("%d being delivered just now", t.Pending))
+	}
+	if len(more) > 0 {
+		text += " (" + strings.Join(more, "; ") + ")"
+	}
+	if n := t.Changed + t.Pending; v.name == "remove" && !v.order.WithoutNDR {
+		text += " and tell " + senders(n)
+	} else {
+		text += " " + v.note(n)
+	}
+	return text + "?"
+}
+
+func senders(messages int) string {
+	if messages == 1 {
+		return "its sender"
+	}
+	return "their senders"
 }
 
 func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
@@ -313,7 +322,7 @@ func (v *verb) print(t *control.Tally) {
 	}
 	done := v.done
 	if v.note != nil {
-		done += " " + v.note()
+		done += " " + v.note(t.Changed)
 	}
 	if v.order.DryRun {
 		done = "to be " + done

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -70,11 +69,11 @@ and works beside a running gateway, whose spool it sees as of one moment.`,
 }
 
 func (a *app) printDump(d *dumped) {
-	t := &table{header: []string{"ID", "ARRIVED", "SIZE", "FROM", "TO"}}
+	t := &table{header: []string{"ID", "ARRIVED", "SIZE", "FROM"}, right: []int{2}}
 	for _, m := range d.Messages {
-		var to []string
+		t.add(m.ID, localTime(m.Arrived), config.FormatSize(m.Size), "<"+clean(m.Sender)+">")
 		for _, r := range m.Recipients {
-			s := clean(r.Address) + " " + r.Status
+			s := "to " + unbroken("<"+clean(r.Address)+">") + " " + r.Status
 			if r.Tries > 0 {
 				s += " after " + plural(r.Tries, "try", "tries")
 			}
@@ -84,9 +83,8 @@ func (a *app) printDump(d *dumped) {
 			if r.Reply != "" {
 				s += ": " + clean(r.Reply)
 			}
-			to = append(to, s)
+			t.note(s)
 		}
-		t.add(m.ID, localTime(m.Arrived), config.FormatSize(m.Size), "<"+clean(m.Sender)+">", strings.Join(to, "; "))
 	}
 	if len(t.rows) > 0 {
 		t.print(a.out)

@@ -66,10 +66,20 @@ func command(t *testing.T, args ...string) string {
 func TestSpoolDump(t *testing.T) {
 	dir, id := keep(t, "Subject: kept\r\n\r\ntext\r\n")
 	got := command(t, "spool", "dump", dir)
-	for _, want := range []string{id, "<bob@fabrikam.example>", "kim@contoso.example pending; lee@contoso.example", "deferred after 1 try", "421 4.4.1", "1 message, "} {
+	for _, want := range []string{id, "<bob@fabrikam.example>", "to <kim@contoso.example> pending to <lee@contoso.example> deferred after 1 try", "421 4.4.1", "1 message, "} {
 		if !strings.Contains(strings.Join(strings.Fields(got), " "), want) {
 			t.Errorf("no %q in\n%s", want, got)
 		}
+	}
+	t.Setenv("COLUMNS", "80")
+	narrow := command(t, "spool", "dump", dir)
+	for l := range strings.Lines(narrow) {
+		if len(l) > 81 {
+			t.Errorf("a line of %d columns: %q", len(l)-1, l)
+		}
+	}
+	if n := strings.Count(narrow, "\n"); n > 8 {
+		t.Errorf("%d lines for one message with two recipients:\n%s", n, narrow)
 	}
 	if strings.Contains(got, "\x1b") {
 		t.Errorf("a peer's text gives the terminal orders: %q", got)

@@ -136,6 +136,9 @@ func describeQueue(i *queue.QueueInfo) Queue {
 		OldestMessage: i.Oldest.UTC(), NextDue: i.NextDue.UTC(), LastError: replyText(i.LastError), RetryCount: i.RetryCount,
 		FirstRetryTime: i.FirstRetry.UTC(), LastRetryTime: i.LastRetry.UTC(), NextRetryTime: i.NextRetry.UTC(),
 	}
+	if i.Suspended { // nothing of it is tried before it is resumed
+		q.NextDue, q.NextRetryTime = time.Time{}, time.Time{}
+	}
 	switch i.Name {
 	case queue.SubmissionName:
 		q.DeliveryType = typeSubmission
