@@ -94,7 +94,14 @@ func (q *Queue) notifyDelay(f *flight, d *destination, arrived int64) error {
 	if len(list) == 0 || !q.wall().Before(until) {
 		return nil
 	}
-	return q.tellSender(f, &dsn.Report{Kind: dsn.Delay, Recipients: recipients, RetryUntil: until}, &message.Update{DelayNotified: list})
+	q.mu.Lock()
+	policy := q.remote.of(f.envelope.From.Domain)
+	q.mu.Unlock()
+	told := refuses(&policy, dsn.Failure) == ""
+	for _, i := range list {
+		told = told && dsn.Wanted(f.envelope, i, dsn.Failure)
+	}
+	return q.tellSender(f, &dsn.Report{Kind: dsn.Delay, Recipients: recipients, RetryUntil: until, FailureTold: told}, &message.Update{DelayNotified: list})
 }
 
 // tellSender sends a notification, unless the rules keep it from being sent, and
@@ -113,11 +120,11 @@ func (q *Queue) tellSender(f *flight, r *dsn.Report, u *message.Update) error {
 		q.quota.back(f.envelope.From.Key())
 		return err
 	}
-	event.Kind, event.Notification = Notified, id
-	q.recordNotified(f, u, event)
-	if q.copied(r) {
+	if q.copied(r) { // now, since the message may be done with what is recorded next
 		q.copyToPostmaster(f, r)
 	}
+	event.Kind, event.Notification = Notified, id
+	q.recordNotified(f, u, event)
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"postern/config"
 	"postern/internal/message"
 	"postern/routing"
 )
@@ -147,6 +148,37 @@ func TestNotifyConditions(t *testing.T) {
 			t.Errorf("%d recipients reported late", n)
 		}
 	})
+}
+
+// A delay notification promises word of a failure only where that will come.
+func TestDelayPromise(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		notify  message.Notify
+		enabled bool
+		want    int
+	}{
+		{"by default", 0, true, 1},
+		{"NOTIFY=FAILURE,DELAY", message.NotifyFailure | message.NotifyDelay, true, 1},
+		{"NOTIFY=DELAY", message.NotifyDelay, true, 0},
+		{"no failures to the domain", 0, false, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				w.options.Notifications.RemoteDomains = []config.RemoteDomain{{Domain: "*", NDREnabled: tt.enabled, NDRDiagnosticInfo: true, DeliveryReportEnabled: true}}
+			}, func(t *testing.T, w *world) {
+				w.always(postpone)
+				e := envelope("a@x.example")
+				e.Recipients[0].Notify = tt.notify
+				id := w.submit(e)
+				time.Sleep(5 * time.Hour)
+				r := w.store.reports(id)
+				if len(r) != 1 || strings.Count(string(r[0].content), "You will be told if it fails.") != tt.want {
+					t.Errorf("%d notifications", len(r))
+				}
+			})
+		})
+	}
 }
 
 func count(b bool) int {

@@ -217,6 +217,12 @@ func TestCopyToPostmaster(t *testing.T) {
 		if r.envelope.Recipients[0].Address != address("help@contoso.example") || !r.envelope.From.IsNull() || !strings.Contains(string(r.content), "To: <help@contoso.example>") {
 			t.Errorf("the copy: %+v\n%s", r.envelope, r.content)
 		}
+		// It was made while the message was still there.
+		for _, want := range []string{"Subject: Undeliverable: hello\r\n", "  Subject: hello\r\n", "\r\nbody\r\n"} {
+			if !strings.Contains(string(r.content), want) {
+				t.Errorf("the copy lacks %q:\n%s", want, r.content)
+			}
+		}
 	})
 }
 

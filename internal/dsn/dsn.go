@@ -77,6 +77,9 @@ type Report struct {
 	Now time.Time
 	// RetryUntil is, for a delay, when the gateway will give up.
 	RetryUntil time.Time
+	// FailureTold says, for a delay, that the sender will be told should one of
+	// the recipients fail.
+	FailureTold bool
 }
 
 // Recipient is one recipient of a Report: its place in Envelope.Recipients and

@@ -75,7 +75,9 @@ func (c *composer) text() string {
 	if c.Kind == Delay && !c.RetryUntil.IsZero() {
 		line("")
 		line("Delivery will be tried until %s.", date(c.RetryUntil))
-		line("You will be told if it fails.")
+		if c.FailureTold {
+			line("You will be told if it fails.")
+		}
 	}
 	if n := c.orig.note; n != "" {
 		line("")
