@@ -12,10 +12,10 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
 	"postern/bench/internal/rig"
+	"postern/queue/spool"
 )
 
 // bench is the frame of all measurements: a directory, a name server, and the
@@ -59,11 +59,11 @@ func (b *bench) close() error {
 
 // room refuses to begin what the disk can't hold.
 func (b *bench) room(octets int64) error {
-	var st unix.Statfs_t
-	if err := unix.Statfs(b.dir, &st); err != nil {
+	_, free, err := spool.OS().Volume(b.dir)
+	if err != nil {
 		return err
 	}
-	if free := int64(st.Bavail) * st.Bsize; free < octets {
+	if free < octets {
 		return fmt.Errorf("%s has %s free, and this may take %s: give another -dir or less to measure", b.dir, size(free), size(octets))
 	}
 	return nil
