@@ -18,6 +18,9 @@ func (d *decoder) checkReceive(c *ReceiveConnector, row string) {
 			total, FormatDuration(c.ConnectionTimeout), idle, FormatDuration(c.ConnectionInactivityTimeout)), "write a longer "+total)
 	}
 	d.checkExtensions(c, row)
+	if d.read(row, "early_talker", "greeting_delay") && c.EarlyTalker == "reject" && c.GreetingDelay == 0 {
+		d.warn(joinPath(row, "early_talker"), `early_talker: nobody is refused without a greeting_delay`, "write a greeting_delay, of a few seconds")
+	}
 	if !d.read(row, "grant", "deny") {
 		return
 	}

@@ -140,6 +140,8 @@ type ReceiveConnector struct {
 	MaxLogonFailuresPerSource   int64
 	TarpitInterval              time.Duration
 	AuthTarpitInterval          time.Duration
+	GreetingDelay               time.Duration
+	EarlyTalker                 string // log | reject
 
 	SizeEnabled                string // enabled | disabled | enabled_without_value
 	PipeliningEnabled          bool

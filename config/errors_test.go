@@ -181,6 +181,9 @@ func TestFindings(t *testing.T) {
 		// Sessions.
 		{"banner", receiveHead + `banner = "221 x"`, []string{
 			`edge.toml:4:1: banner: "221 x" does not begin with 220; write a text that begins with "220 " and the server's name, such as "220 edge.contoso.example ESMTP"`}},
+		{"nobody to refuse", receiveHead + "early_talker = \"reject\"", []string{
+			`edge.toml:4:1: warning: early_talker: nobody is refused without a greeting_delay; write a greeting_delay, of a few seconds`}},
+		{"somebody to refuse", receiveHead + "early_talker = \"reject\"\ngreeting_delay = 3", nil},
 		{"banner of two lines", receiveHead + `banner = "220 a\r\n220-b\nc {fqdn} {session} {date}\n"`, nil},
 		{"banner of many lines", receiveHead + `banner = "220 a\n\n\n\n\n\n\n\n\n\nb"`, []string{
 			`edge.toml:4:1: banner: the banner has 11 lines, at most 10 are sent; write a text that begins with "220 " and the server's name, such as "220 edge.contoso.example ESMTP"`}},

@@ -139,6 +139,16 @@ func receiveSecurity() []key {
 			Doc:   "How long the reply to a failed AUTH is held back; 0 for not at all.",
 			Field: in(func(c *ReceiveConnector) any { return &c.AuthTarpitInterval }),
 		},
+		{
+			Name: "greeting_delay", Type: duration(0, time.Minute), Default: "0s",
+			Doc:   "How long strangers wait for the greeting; programs that send without listening give themselves away. Sessions with the right `accept_any_recipient` don't wait.",
+			Field: in(func(c *ReceiveConnector) any { return &c.GreetingDelay }),
+		},
+		{
+			Name: "early_talker", Type: choice("log", "reject"), Default: "log",
+			Doc:   "What happens to a client that speaks during `greeting_delay`: it is noted in the protocol log, or refused with 554 5.5.1.",
+			Field: in(func(c *ReceiveConnector) any { return &c.EarlyTalker }),
+		},
 	}
 }
 

@@ -124,8 +124,8 @@ func (s *stream) read(b []byte) (int, error) {
 	}
 }
 
-// AwaitHangup is as hangupWaiter has it.
-func (p *pipe) AwaitHangup() error {
+// Await is as waiter has it.
+func (p *pipe) Await(words bool) error {
 	s := p.in
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -135,6 +135,8 @@ func (p *pipe) AwaitHangup() error {
 			return s.end
 		case s.readBy.passed:
 			return os.ErrDeadlineExceeded
+		case words && len(s.data) > 0:
+			return errSpoke
 		}
 		s.changed.Wait()
 	}

@@ -1,10 +1,14 @@
 package receive
 
 import (
+	"io"
+	"net"
 	"net/netip"
 	"regexp"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"postern/config"
 )
@@ -112,6 +116,133 @@ func TestHelloIsValidated(t *testing.T) {
 					}
 				}
 			})
+		}
+	}
+}
+
+// late is a connector that greets late.
+func late(c *config.ReceiveConnector) { c.GreetingDelay, c.EarlyTalker = 5*time.Second, "log" }
+
+func reject(c *config.ReceiveConnector) { c.EarlyTalker = "reject" }
+
+func TestGreetingDelay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := startBench(t, testConnector(late, reject))
+		start := time.Now()
+		b.dialog(greet + quit)
+		after(t, start, 5*time.Second)
+		if b.counter("receive_early_talkers") != 0 {
+			t.Error("somebody talked early")
+		}
+	})
+}
+
+// TestGreetingDelayIsForStrangers: our own hosts don't wait, and may say what
+// they like.
+func TestGreetingDelayIsForStrangers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := startBench(t, testConnector(late, reject, func(c *config.ReceiveConnector) { c.Grant = []string{"accept_any_recipient"} }))
+		start := time.Now()
+		b.dialog("C: NOOP\nS: 220 .*\nS: 250 .*" + quit)
+		after(t, start, 0)
+	})
+}
+
+func TestEarlyTalker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := startBench(t, testConnector(late))
+		logged := protocolLog(t, b)
+		start := time.Now()
+		b.dialog("C: EHLO client.example\nS: 220 .*\nS~ 250.*" + quit).close()
+		after(t, start, 5*time.Second)
+		if b.counter("receive_early_talkers") != 1 || strings.Count(logged(), "* the client spoke before the greeting | early talker\n> 220 ") != 1 {
+			t.Errorf("not counted or logged:\n%s", logged())
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		b := startBench(t, testConnector(late, tarry, reject))
+		logged := protocolLog(t, b)
+		start := time.Now()
+		c := b.dial(netip.AddrPort{})
+		time.Sleep(time.Second)
+		c.play(`
+			C: EHLO client.example
+			S: 554 5\.5\.1 Protocol error: the client spoke before the greeting
+			END`)
+		after(t, start, time.Second)
+		c.close()
+		b.limitSeen(logged, limitEarlyTalker, "the client spoke before the greeting", 1)
+		if b.counter("receive_early_talkers") != 1 || strings.Contains(logged(), "EHLO") {
+			t.Errorf("logged:\n%s", logged())
+		}
+	})
+}
+
+// TestDelayEnds: what ends a session ends it before its greeting too.
+func TestDelayEnds(t *testing.T) {
+	minute := func(c *config.ReceiveConnector) { c.GreetingDelay, c.ConnectionTimeout = time.Minute, 30*time.Second }
+	synctest.Test(t, func(t *testing.T) {
+		b := startBench(t, testConnector(late, minute))
+		logged := protocolLog(t, b)
+		start := time.Now()
+		gone, slow := b.dial(netip.AddrPort{}), b.dial(netip.AddrPort{})
+		synctest.Wait()
+		gone.close()
+		after(t, start, 0)
+		if !strings.HasSuffix(logged(), "-  | Remote\n") || strings.Contains(logged(), "220") {
+			t.Errorf("logged:\n%s", logged())
+		}
+		slow.play("S: 421 4\\.4\\.1 .*\nEND")
+		after(t, start, 30*time.Second)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		b := startBench(t, testConnector(late, minute))
+		start := time.Now()
+		c := b.dial(netip.AddrPort{})
+		synctest.Wait()
+		if err := b.server.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		c.play("S: 421 4\\.3\\.2 .*\nEND")
+		after(t, start, 0)
+	})
+}
+
+// TestEarlyTalkerOnSockets: the kernel tells of words, and of a client that
+// goes without any.
+func TestEarlyTalkerOnSockets(t *testing.T) {
+	b := newBench(t, testConnector(late, reject, func(c *config.ReceiveConnector) { c.GreetingDelay = time.Minute }))
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, words := range []string{"EHLO client.example\r\n", ""} {
+		conn, err := net.Dial("tcp4", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		far, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		over := make(chan struct{})
+		go func() {
+			defer close(over)
+			b.server.serve(far, 25)
+		}()
+		io.WriteString(conn, words)
+		conn.(*net.TCPConn).SetReadDeadline(time.Now().Add(10 * time.Second))
+		if words == "" {
+			conn.Close()
+		} else if rest, _ := io.ReadAll(conn); !strings.HasPrefix(string(rest), "554 5.5.1 ") {
+			t.Errorf("the server said %q", rest)
+		}
+		conn.Close()
+		select {
+		case <-over:
+		case <-time.After(10 * time.Second):
+			t.Error("the session goes on")
 		}
 	}
 }

@@ -79,7 +79,7 @@ func (s *session) hold(r *wire.Reply) error {
 	s.connector.tarpits.Inc()
 	s.connector.tarpitted.Add(1)
 	place := s.server.tarpitted.Enter(s.deadlines.letGo)
-	err := s.deadlines.hold(time.Now().Add(d))
+	err := s.deadlines.hold(time.Now().Add(d), false)
 	s.connector.tarpitted.Add(-1)
 	if !s.server.tarpitted.Leave(place) {
 		s.note(limited(&wire.Reply{Log: itoa(maxTarpitted+1) + " of " + itoa(maxTarpitted)}, limitTarpitted))
@@ -99,9 +99,9 @@ func (d *deadlines) letGo() {
 	}
 }
 
-// hold waits until then, unless the session ends or is let go. It reads
-// nothing.
-func (d *deadlines) hold(until time.Time) error {
+// hold waits until then, unless the session ends or is let go; with words also
+// until the client says something, which is errSpoke. It reads nothing.
+func (d *deadlines) hold(until time.Time, words bool) error {
 	due := ""
 	if d.phase != phaseData && !d.end.IsZero() && d.end.Before(until) {
 		until, due = d.end, limitTimeout
@@ -115,7 +115,7 @@ func (d *deadlines) hold(until time.Time) error {
 	holding := d.holding
 	d.mu.Unlock()
 	if err == nil && holding {
-		err = d.awaitHangup(until)
+		err = d.await(until, words)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -135,18 +135,21 @@ func (d *deadlines) hold(until time.Time) error {
 	return err
 }
 
-// hangupWaiter is a connection that can wait without reading: until its read
-// deadline has passed (os.ErrDeadlineExceeded) or the other side has closed it
-// (io.EOF).
-type hangupWaiter interface{ AwaitHangup() error }
+// errSpoke is what a wait for words ends with when there are some.
+var errSpoke = errors.New("receive: the client has said something")
 
-// awaitHangup waits until then, for the read deadline or for the client to hang
-// up. Its error is nil only when it was interrupted.
-func (d *deadlines) awaitHangup(until time.Time) error {
-	if w, ok := d.conn.(hangupWaiter); ok { // a network in memory knows by itself
-		return w.AwaitHangup()
+// waiter is a connection that can wait without reading: until its read deadline
+// has passed (os.ErrDeadlineExceeded), the other side has closed it (io.EOF)
+// or, with words, said something (errSpoke).
+type waiter interface{ Await(words bool) error }
+
+// await waits until then, which is the read deadline, as a waiter does. Its
+// error is nil only when it was interrupted.
+func (d *deadlines) await(until time.Time, words bool) error {
+	if w, ok := d.conn.(waiter); ok { // a network in memory knows by itself
+		return w.Await(words)
 	}
-	if err, ok := awaitSocketHangup(d.conn); ok {
+	if err, ok := awaitSocket(d.conn, words); ok {
 		return err
 	}
 	for time.Now().Before(until) {

@@ -8,10 +8,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// awaitSocketHangup waits at a socket until its read deadline has passed or the
-// client has closed its side, whatever stands unread before that. The octets
-// stay where they are. It reports false where that can't be had.
-func awaitSocketHangup(c net.Conn) (error, bool) {
+// awaitSocket waits at a socket until its read deadline has passed, the client
+// has closed its side, whatever stands unread before that, or, with words, sent
+// something. The octets stay where they are. It reports false where that can't
+// be had.
+func awaitSocket(c net.Conn, words bool) (error, bool) {
 	sc, ok := c.(syscall.Conn)
 	if !ok {
 		return nil, false
@@ -20,18 +21,28 @@ func awaitSocketHangup(c net.Conn) (error, bool) {
 	if err != nil {
 		return nil, false
 	}
-	hungUp := false
+	events := int16(unix.POLLRDHUP)
+	if words {
+		events |= unix.POLLIN
+	}
+	var found error
 	fds := make([]unix.PollFd, 1)
 	// The network poller calls this once, and again each time that something
 	// has happened to the socket.
 	err = raw.Read(func(fd uintptr) bool {
-		fds[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLRDHUP}
-		n, err := unix.Poll(fds, 0)
-		hungUp = err == nil && n > 0
-		return hungUp
+		fds[0] = unix.PollFd{Fd: int32(fd), Events: events}
+		switch n, err := unix.Poll(fds, 0); {
+		case err != nil || n == 0:
+			return false
+		case fds[0].Revents == unix.POLLIN:
+			found = errSpoke
+		default:
+			found = io.EOF
+		}
+		return true
 	})
-	if err == nil && hungUp {
-		err = io.EOF
+	if err == nil {
+		err = found
 	}
 	return err, true
 }

@@ -4,5 +4,5 @@ package receive
 
 import "net"
 
-// awaitSocketHangup can't be had here.
-func awaitSocketHangup(net.Conn) (error, bool) { return nil, false }
+// awaitSocket can't be had here.
+func awaitSocket(net.Conn, bool) (error, bool) { return nil, false }

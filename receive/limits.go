@@ -27,6 +27,7 @@ const (
 	limitLine         = "max_command_line"
 	limitWrite        = "write_timeout"
 	limitStorage      = "storage"
+	limitEarlyTalker  = "early_talker"
 	limitTarpitted    = "max_tarpitted_sessions"
 	limitIdleCommands = "max_idle_commands"
 )

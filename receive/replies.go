@@ -88,6 +88,7 @@ var (
 	replyTooLargeAShare     = closing(limited(replyTooManyConnections, limitPercentage))
 	replyConnectionRate     = closing(limited(wire.NewReply(421, code(4, 3, 2), "The rate of connections has exceeded a limit, closing transmission channel"), limitRate))
 	replyMessageRate        = closing(limited(wire.NewReply(421, code(4, 4, 2), "Message submission rate for this client has exceeded the configured limit"), limitMessageRate))
+	replyEarlyTalker        = closing(prompt(limited(wire.NewReply(554, code(5, 5, 1), "Protocol error: the client spoke before the greeting").WithLog("the client spoke before the greeting"), limitEarlyTalker)))
 	replyTooManyIdle        = closing(limited(wire.NewReply(421, code(4, 7, 0), "Too many commands without a message on this connection, closing transmission channel"), limitIdleCommands))
 	replyTooManyErrors      = closing(limited(wire.NewReply(421, code(4, 7, 0), "Too many errors on this connection, closing transmission channel"), limitErrors))
 )
@@ -132,6 +133,13 @@ func code(class, subject, detail int) smtp.EnhancedCode {
 func limited(r *wire.Reply, limit string) *wire.Reply {
 	c := *r
 	c.Limit = limit
+	return &c
+}
+
+// prompt is a reply that no tarpit holds back.
+func prompt(r *wire.Reply) *wire.Reply {
+	c := *r
+	c.Prompt = true
 	return &c
 }
 

@@ -83,7 +83,9 @@ func (s *session) run(refusal *wire.Reply) {
 		}
 		s.recognise()
 	}
-	s.reply(s.banner())
+	if s.pause() {
+		s.reply(s.banner())
+	}
 	for !s.closing {
 		line, err := s.reader.ReadLine(maxCommandLine)
 		switch {
@@ -98,6 +100,30 @@ func (s *session) run(refusal *wire.Reply) {
 			s.readFailed(err)
 		}
 	}
+}
+
+// pause waits before the greeting, which a client must not talk before
+// (RFC 5321 3.1). It reports false when the session is over.
+func (s *session) pause() bool {
+	if s.connector.GreetingDelay <= 0 || s.known() {
+		return true
+	}
+	until := time.Now().Add(s.connector.GreetingDelay)
+	err := s.deadlines.hold(until, true)
+	if errors.Is(err, errSpoke) {
+		s.connector.earlyTalkers.Inc()
+		if s.connector.EarlyTalker == "reject" {
+			s.reply(replyEarlyTalker)
+			return false
+		}
+		s.log.Info("the client spoke before the greeting", "early talker")
+		err = s.deadlines.hold(until, false)
+	}
+	if err != nil {
+		s.readErr = err
+		s.readFailed(err)
+	}
+	return err == nil
 }
 
 // refuse ends a session before it has begun, at little cost: without a

@@ -32,7 +32,7 @@ type connector struct {
 
 	connections, messages, octets *metrics.Counter
 	logons, logonFailures         *metrics.Counter
-	tarpits                       *metrics.Counter
+	tarpits, earlyTalkers         *metrics.Counter
 	sessions, tarpitted           *metrics.Gauge
 }
 
@@ -84,6 +84,7 @@ func (s *Server) compile(next Snapshot) *snapshot {
 			octets:           s.metrics.Counter("receive_octets", label),
 			logons:           s.metrics.Counter("receive_logons", label),
 			logonFailures:    s.metrics.Counter("receive_logon_failures", label),
+			earlyTalkers:     s.metrics.Counter("receive_early_talkers", label),
 			tarpits:          s.metrics.Counter("receive_tarpits", label),
 			sessions:         s.metrics.Gauge("receive_sessions", label),
 			tarpitted:        s.metrics.Gauge("receive_tarpitted_sessions", label),

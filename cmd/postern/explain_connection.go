@@ -66,7 +66,7 @@ type limitSetting struct {
 // in which they may be met.
 var explainedLimits = []string{
 	"max_inbound_connection", "max_inbound_connection_per_source", "max_inbound_connection_percentage_per_source", "max_connection_rate_per_minute",
-	"connection_timeout", "connection_inactivity_timeout", "tarpit_interval", "auth_tarpit_interval", "max_protocol_errors", "max_idle_commands",
+	"connection_timeout", "connection_inactivity_timeout", "greeting_delay", "early_talker", "tarpit_interval", "auth_tarpit_interval", "max_protocol_errors", "max_idle_commands",
 	"max_logon_failures", "max_logon_failures_per_source", "message_rate_limit", "message_rate_source", "max_recipients_per_message",
 	"max_message_size", "max_header_size", "max_hop_count", "max_local_hop_count",
 }
