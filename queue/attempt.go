@@ -140,7 +140,11 @@ func (q *Queue) judge(d *destination, epoch uint32, r *message.Report, now int64
 	case !r.Unreachable && !r.Congested:
 		d.succeed(&s)
 	case d.failures > 0, r.Unreachable && (!d.connected || len(d.active) == 1), d.window.congest():
+		probe := d.failures > 0 && epoch == d.epoch
 		v.until = d.fail(now, epoch, lastReply(r), r.RetryAfter, &s)
+		if probe && d.granted {
+			d.forfeit(now)
+		}
 		if max(d.trouble.first, d.resubmitted)+int64(s.resubmit) <= now {
 			q.resubmit(d, now)
 			v.renew = true

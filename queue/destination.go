@@ -21,6 +21,8 @@ type destination struct {
 	parked  bool
 	// suspended: an administrator lets nothing out.
 	suspended bool
+	// granted says that an item may be there that has its last try before it.
+	granted bool
 
 	items    dueHeap
 	active   []item // in flight
@@ -94,6 +96,7 @@ func (d *destination) readyAt(s *schedule) int64 {
 // push adds an item that waits.
 func (d *destination) push(it item, s *schedule) {
 	d.items.push(it)
+	d.granted = d.granted || it.granted
 	if it.deferred {
 		d.deferred++
 	}

@@ -29,7 +29,7 @@ func (q *Queue) enqueue(d *destination, it item, now int64) {
 		}
 	}
 	d.push(it, &q.schedule)
-	if d.special == "" && q.stale(&it) && it.due > now && q.phase == running {
+	if d.special == "" && q.stale(d, &it) && it.due > now && q.phase == running {
 		q.walkLater(d, now)
 	}
 	q.settle(d, now)

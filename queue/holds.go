@@ -93,8 +93,9 @@ func (q *Queue) keepHolds() error {
 }
 
 // SuspendQueue keeps a queue from delivering: what is in flight ends, new
-// messages may enter, nothing leaves. Its messages do not expire, but senders are
-// told of the delay. It holds over restarts until ResumeQueue, also when the
+// messages may enter, nothing leaves: its messages do not expire, though senders
+// are told of the delay, and no reload routes them anew, not even when their Send
+// connector is gone. It holds over restarts until ResumeQueue, also when the
 // queue is empty meanwhile. A suspended Submission queue takes what is accepted
 // and does not route it, a suspended Unreachable queue is not routed anew when
 // the configuration changes (a start routes everything). The error is ErrNoQueue
@@ -124,7 +125,9 @@ func (q *Queue) SuspendQueue(name string) error {
 }
 
 // ResumeQueue ends what SuspendQueue began. What should have expired meanwhile
-// is tried once before it does. The errors are those of SuspendQueue; a queue
+// is tried now, and expires if that is in vain; in a queue in Retry one of its
+// messages is tried now for all of them. What waits is routed anew where the
+// settings have changed meanwhile. The errors are those of SuspendQueue; a queue
 // that is not suspended stays as it is.
 func (q *Queue) ResumeQueue(name string) error {
 	q.holding.Lock()
@@ -162,10 +165,26 @@ func (q *Queue) allSuspended(list []*destination) bool {
 func (q *Queue) letGo(d *destination) {
 	now := q.now()
 	d.suspended = false
+	overdue := false
 	for i := range d.items {
-		if it := &d.items[i]; d.special == "" && q.schedule.expired(it, now) {
-			it.granted = true
+		it := &d.items[i]
+		if !q.schedule.expired(it, now) {
+			continue
 		}
+		switch {
+		case d.special == "":
+			it.granted, it.due, overdue = true, now, true
+		case d.unreachable:
+			it.granted = it.due != int64(q.gen) // it may have a way by now
+		}
+	}
+	if overdue {
+		d.items.order()
+		d.granted = true
+		d.probe(now)
+	}
+	if d.special == "" && len(d.items) > 0 {
+		q.walkLater(d, now) // to where it belongs by now
 	}
 	d.resweep(now)
 	q.settle(d, now)
@@ -176,6 +195,15 @@ func (q *Queue) letGo(d *destination) {
 		q.addChore(chore{due: now, kind: choreReroute})
 	}
 	q.startWorkers()
+}
+
+// forfeit ends the last chance of all items: that of the queue has failed.
+func (d *destination) forfeit(now int64) {
+	for i := range d.items {
+		d.items[i].granted = false
+	}
+	d.granted = false
+	d.resweep(now)
 }
 
 // resweep has the queue's deadlines looked at anew.

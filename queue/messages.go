@@ -127,7 +127,8 @@ func (q *Queue) summarise(e *spool.Entry, at *place, s *schedule) MessageSummary
 }
 
 // times are when a message is tried next and when it is given up, zero where
-// that is not for the clock to decide.
+// that is not for the clock to decide: while all its queues are suspended there
+// is neither, and none expires before the last try that it is granted.
 func (q *Queue) times(at *place, st *message.State, s *schedule) (next, expires time.Time) {
 	if st.Standing.Suspended || st.Standing.Poison || len(st.Pending()) == 0 {
 		return next, expires
@@ -135,10 +136,8 @@ func (q *Queue) times(at *place, st *message.State, s *schedule) (next, expires 
 	if at.next != never {
 		next = q.wallTime(at.next)
 	}
-	for _, d := range at.queues {
-		if !d.parked {
-			expires = q.wallTime(at.arrived + int64(s.expiration))
-		}
+	if at.expiring {
+		expires = q.wallTime(at.arrived + int64(s.expiration))
 	}
 	return next, expires
 }

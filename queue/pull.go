@@ -130,6 +130,7 @@ type place struct {
 	queues      []*destination
 	flying      []*destination // those in which it is in flight
 	active      bool           // something of it is in flight
+	expiring    bool           // its time runs
 	unreachable bool           // all of it is in the Unreachable queue
 	next        int64          // when something of it is tried; never when the clock does not decide that
 	arrived     int64
@@ -161,6 +162,7 @@ func (q *Queue) locate(ids []message.ID) map[message.ID]*place {
 			p.flying = append(p.flying, d)
 		}
 		p.active = p.active || active
+		p.expiring = p.expiring || !d.parked && !d.suspended && !it.granted
 		p.unreachable = p.unreachable && d.unreachable
 		p.next, p.gen = min(p.next, next), max(p.gen, it.gen)
 	}

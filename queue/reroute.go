@@ -140,7 +140,7 @@ func (q *Queue) walkStep() (d *destination, it item, ok bool) {
 	if len(w.first) > 0 {
 		d = w.first[0]
 		q.adopt(d, now)
-		if last := len(d.items) - 1; last < 0 || !q.stale(&d.items[last]) {
+		if last := len(d.items) - 1; last < 0 || !q.stale(d, &d.items[last]) {
 			q.walkSort(d, true)
 			return d, item{}, false
 		}
@@ -162,7 +162,7 @@ func (q *Queue) walkStep() (d *destination, it item, ok bool) {
 		if w.cursor == 0 {
 			break
 		}
-		if i := w.cursor - 1; q.stale(&d.items[i]) {
+		if i := w.cursor - 1; q.stale(d, &d.items[i]) {
 			w.found = true // the cursor stays: another item takes this place
 			return d, q.pin(d, i, now), true
 		}
@@ -178,9 +178,12 @@ func (q *Queue) walkStep() (d *destination, it item, ok bool) {
 	return d, item{}, false
 }
 
-// stale reports whether a waiting item was routed by an earlier router. One that
-// is suspended is routed when it is resumed. Called with mu held.
-func (q *Queue) stale(it *item) bool { return it.gen != q.gen && !it.suspended }
+// stale reports whether an item that waits in d is to be routed anew, since an
+// earlier router routed it. What is suspended, itself or with its queue, stays
+// where it is until it is resumed. Called with mu held.
+func (q *Queue) stale(d *destination, it *item) bool {
+	return it.gen != q.gen && !it.suspended && !d.suspended
+}
 
 // walkSort says after the first look at a queue when the rest of it follows.
 // Called with mu held.
