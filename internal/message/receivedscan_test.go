@@ -56,3 +56,29 @@ func TestOwnFieldIsLocal(t *testing.T) {
 		}
 	})
 }
+
+// FuzzReceivedScan: wherever the octets are cut, the same fields are ours, and
+// never more than there are.
+func FuzzReceivedScan(f *testing.F) {
+	f.Add([]byte("Received: from a (b) by edge.contoso.example; x\r\n\tby y\r\n\r\n"), uint8(3))
+	f.Add([]byte("Received: (\\) by edge.contoso.example\r\nReceived:by edge.contoso.example\r\n"), uint8(1))
+	f.Fuzz(func(t *testing.T, content []byte, piece uint8) {
+		count := func(n int) (local, all int) {
+			s := HeaderScanner{Local: func(d string) bool {
+				if len(d) > MaxDomain || strings.ContainsAny(d, " \t\r\n;(") {
+					t.Fatalf("a name of %q", d)
+				}
+				return d == "edge.contoso.example"
+			}}
+			for rest := content; len(rest) > 0; rest = rest[min(n, len(rest)):] {
+				s.Scan(rest[:min(n, len(rest))])
+			}
+			s.Close()
+			return s.LocalReceived(), s.Received()
+		}
+		whole, all := count(len(content) + 1)
+		if cut, _ := count(int(piece) + 1); cut != whole || whole > all {
+			t.Fatalf("%d in pieces of %d, %d at once, of %d", cut, int(piece)+1, whole, all)
+		}
+	})
+}
