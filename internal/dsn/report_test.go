@@ -118,6 +118,7 @@ func TestAttemptsShown(t *testing.T) {
 		{At: at, Host: "mx2.example.org", Address: "198.51.100.26:25", TLS: "TLS1.3 AES", NextHop: "Internet/example.org", Reply: message.Reply{Code: 550, Text: strings.Repeat("x", 9000)}},
 		{At: at, Host: "mx.elsewhere.example", NextHop: "Internet/elsewhere.example"},
 	}
+	r.Recipients[0].State.RemoteMTA = ""
 	p := compose(t, r)
 	_, admin, _ := strings.Cut(p.text, "Hosts tried:")
 	for _, want := range []string{"mx1.example.org 198.51.100.25:25, no TLS", "    421 busy\r\n    421 Bcc: v", "mx2.example.org 198.51.100.26:25, TLS1.3 AES"} {
@@ -127,6 +128,41 @@ func TestAttemptsShown(t *testing.T) {
 	}
 	if strings.Contains(admin, "elsewhere") || strings.Contains(admin, "\x1b") || len(admin) > 4000 {
 		t.Errorf("%d octets:\n%.3000s", len(admin), admin)
+	}
+}
+
+// TestAttemptsOfOthers: a recipient's list leaves out what was tried for others
+// after its own end, and shows the reply that it got itself, not the last one of
+// the connection.
+func TestAttemptsOfOthers(t *testing.T) {
+	const hop = "Internet/example.org"
+	attempt := func(minute int, host, address string, code int, text string) message.Attempt {
+		return message.Attempt{At: at.Add(time.Duration(minute) * time.Minute), Host: host, Address: address, NextHop: hop, Reply: message.Reply{Code: code, Text: text}}
+	}
+	r := failure(plainOriginal)
+	st := &r.Recipients[0].State
+	st.NextHop, st.At, st.Status = hop, at.Add(10*time.Minute+30*time.Second), message.Failed
+	st.Reply, st.RemoteMTA = message.Reply{Code: 550, Enhanced: [3]int{5, 1, 1}, Text: "no such user"}, "[127.0.0.1]"
+	r.Attempts = []message.Attempt{
+		attempt(0, "127.0.0.1", "127.0.0.1:18602", 250, "queued, for others"),
+		attempt(1, "mx2.example.org", "198.51.100.26:25", 421, "busy"),
+		attempt(10, "127.0.0.1", "127.0.0.1:18602", 452, "others: too many"),
+		attempt(10, "mx2.example.org", "198.51.100.26:25", 554, "others: no"),
+		attempt(20, "127.0.0.1", "127.0.0.1:18602", 553, "others: later"),
+	}
+	_, admin, _ := strings.Cut(compose(t, r).text, "Hosts tried:\r\n")
+	admin, _, _ = strings.Cut(admin, "\r\n\r\n")
+	want := "  " + date(at) + ": 127.0.0.1:18602, no TLS\r\n" +
+		"  " + date(at.Add(time.Minute)) + ": mx2.example.org 198.51.100.26:25, no TLS\r\n    421 busy\r\n" +
+		"  " + date(at.Add(10*time.Minute)) + ": 127.0.0.1:18602, no TLS\r\n    550 5.1.1 no such user"
+	if strings.TrimRight(admin, "\r\n") != want {
+		t.Errorf("got\n%s\nwant\n%s", admin, want)
+	}
+	// One that is late takes part in what follows.
+	r.Kind, st.Status, st.Reply = Delay, message.Deferred, message.Reply{Code: 451, Text: "come back"}
+	text := compose(t, r).text
+	if strings.Count(text, "mx2.example.org 198.51.100.26:25") != 2 || strings.Contains(text, "others: too many") || strings.Contains(text, "others: later") {
+		t.Errorf("late:\n%s", text)
 	}
 }
 

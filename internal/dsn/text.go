@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"mime/quotedprintable"
+	"net"
 	"strings"
 
 	"postern/internal/message"
@@ -194,26 +195,66 @@ func (c *composer) diagnose(line func(string, ...any), r *Recipient) {
 	c.tried(line, r)
 }
 
-// tried lists the connections that were made to the recipient's next hop, with
-// each host's own error.
+// tried lists the connections that were made for a recipient, with each host's
+// own error.
 func (c *composer) tried(line func(string, ...any), r *Recipient) {
-	first := true
-	for i := range c.Attempts {
-		a := &c.Attempts[i]
-		if a.NextHop != r.State.NextHop && a.NextHop != "" {
-			continue
-		}
-		if first {
+	list, own := c.attempts(&r.State)
+	for i, a := range list {
+		if i == 0 {
 			line("Hosts tried:")
-			first = false
 		}
 		secured := "no TLS"
 		if a.TLS != "" {
 			secured = truncate(cleanUTF8(a.TLS), maxName)
 		}
-		line("  %s: %s %s, %s", date(a.At), truncate(cleanUTF8(a.Host), maxName), truncate(cleanUTF8(a.Address), maxName), secured)
-		quote(line, "    ", a.Reply, maxAttemptReply)
+		line("  %s: %s, %s", date(a.At), endOf(a), secured)
+		switch {
+		case i == own:
+			quote(line, "    ", r.State.Reply, maxAttemptReply)
+		case a.Reply.Code >= 400 || c.Kind == Relayed: // else it took the message for others
+			quote(line, "    ", a.Reply, maxAttemptReply)
+		}
 	}
+}
+
+// attempts are the connections of the deliveries in which a recipient took
+// part: to its next hop, begun before it met its end, and none after the one
+// over which a host refused it. Own is the index of the one over which its reply
+// came; the reply of an attempt is the connection's last, which may have been
+// about another recipient. It is -1 when no host gave the reply.
+func (c *composer) attempts(st *message.RecipientState) (list []*message.Attempt, own int) {
+	own = -1
+	for i := range c.Attempts {
+		a := &c.Attempts[i]
+		if a.NextHop != st.NextHop && a.NextHop != "" || !st.At.IsZero() && a.At.After(st.At) {
+			continue
+		}
+		if host := addressOf(a); host != "" && strings.HasSuffix(st.RemoteMTA, "["+host+"]") {
+			own = len(list)
+		}
+		list = append(list, a)
+	}
+	if own >= 0 && st.Status.Final() {
+		list = list[:own+1]
+	}
+	return list, own
+}
+
+// addressOf is the IP address of an attempt's host.
+func addressOf(a *message.Attempt) string {
+	if host, _, err := net.SplitHostPort(a.Address); err == nil {
+		return host
+	}
+	return a.Address
+}
+
+// endOf names the host of an attempt, once where its name is its address.
+func endOf(a *message.Attempt) string {
+	host, address := truncate(cleanUTF8(a.Host), maxName), truncate(cleanUTF8(a.Address), maxName)
+	if address == "" || a.Host != "" && strings.Trim(a.Host, "[]") != addressOf(a) {
+		return strings.TrimSpace(host + " " + address)
+	}
+	return address
 }
 
 // quote writes a reply line by line, each line indented; of the text at most so
