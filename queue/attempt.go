@@ -39,6 +39,7 @@ func (q *Queue) attempt(d *destination, it item, epoch uint32) {
 	// either here, where the order is seen, or in its queue.
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	delete(f.begun, d)
 	var events []Event
 	if panicked != nil {
 		events = q.countPanic(f, panicked)
@@ -110,6 +111,10 @@ func (q *Queue) prepare(f *flight, d *destination, it *item) (list []int, orders
 		events = append(events, more...)
 	}
 	if len(list) > 0 {
+		if f.begun == nil {
+			f.begun = make(map[*destination]time.Time)
+		}
+		f.begun[d] = q.wall()
 		q.tell(events)
 		return list, f.orders
 	}

@@ -3,6 +3,7 @@ package queue
 import (
 	"errors"
 	"sync"
+	"time"
 
 	"postern/internal/message"
 	"postern/queue/spool"
@@ -24,6 +25,8 @@ type flight struct {
 	unsaved  []*message.Update
 	// reporting says that a clerk makes a notification about the message.
 	reporting bool
+	// begun has the queues whose delivery is under way, with when it began.
+	begun map[*destination]time.Time
 	// by says who gave the latest order about the message, orders counts those
 	// after which it must be routed anew.
 	by     string

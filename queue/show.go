@@ -14,6 +14,9 @@ type MessageInfo struct {
 	// Queues names, for each recipient, the delivery queue that it stands in;
 	// empty for those that are final.
 	Queues []string
+	// Begun has the names of the queues in which it is being delivered just now,
+	// with when that began.
+	Begun map[string]time.Time
 	// Status is that of the message as a whole, NextTry when one of its
 	// recipients is tried next as far as the clock decides that, Expires when
 	// it is given up; zero when they do not apply.
@@ -52,6 +55,10 @@ func (q *Queue) Show(id message.ID) (MessageInfo, error) {
 		case split == nil && at != nil && len(at.queues) > 0: // it stands in one queue alone
 			info.Queues[i] = at.queues[0].title()
 		}
+	}
+	info.Begun = make(map[string]time.Time, len(f.begun))
+	for d, at := range f.begun {
+		info.Begun[d.title()] = at
 	}
 	q.mu.Unlock()
 	for _, i := range st.Pending() {

@@ -110,7 +110,7 @@ func TestQueueShow(t *testing.T) {
 	}{
 		{"down.example", "retry", "no host of its next hop takes a connection", []string{"Unable to connect", "in queue      Down/", "postern queue retry 'Down/", "next try"}},
 		{"grey.example", "retry", "the next hop asked to try again later", []string{"451 4.7.1 Greylisted, ?[31mcome back", "next try", "postern queue retry "}},
-		{"held.example", "active", "it is being delivered", []string{"in queue      Held/"}},
+		{"held.example", "active", "it is being delivered just now to [127.0.0.1]:", []string{"in queue      Held/", "since "}},
 		{"nowhere.example", "unreachable", "no Send connector takes it", []string{"matches nowhere.example", "postern explain route kim@contoso.example b@nowhere.example", "postern reload"}},
 	} {
 		m := e.awaitMessage(t, "--domain", tt.domain, "--status", tt.status)
@@ -212,6 +212,12 @@ func TestQueueVerbs(t *testing.T) {
 	}
 
 	e.wants(t, 1, "did you mean \"Unreachable\"", "queue", "suspend", "unreachabel")
+	e.wants(t, 1, "the Poison queue can't be suspended", "queue", "suspend", "Poison")
+	e.wants(t, 1, "postern queue resume --queue Poison", "queue", "resume", "Poison")
+	e.wants(t, 1, "resume its messages by id", "queue", "retry", "Poison")
+	e.wants(t, 1, "can't be retried", "queue", "retry", "Submission")
+	e.wants(t, 1, "postern queue resubmit Unreachable", "queue", "retry", "Unreachable")
+	e.wants(t, 2, "from: ", "queue", "messages", "--from", "b@d@d")
 	name := "Grey/[127.0.0.1]:" + port(t, grey.addr)
 	e.wants(t, 0, "queue "+name+": suspended", "queue", "suspend", name)
 	e.wants(t, 0, "suspended", "queue", "list")

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -85,7 +86,11 @@ func (a *app) printWait(m *control.MessageDetail, w *control.Wait, s style, now 
 	if w.RemoteMTA != "" {
 		said += " (" + clean(w.RemoteMTA) + ")"
 	}
-	a.field("last reply", said)
+	heading := "last error" // in our own words
+	if w.RemoteMTA != "" {
+		heading = "last reply"
+	}
+	a.field(heading, said)
 	next := "none by itself"
 	switch {
 	case !w.NextTry.IsZero():
@@ -167,11 +172,15 @@ func (a *app) printRecipients(m *control.MessageDetail) {
 }
 
 func (a *app) printAttempts(m *control.MessageDetail, s style) {
-	if len(m.Attempts) == 0 {
+	flying := slices.Contains([]string{"active", "pending_suspend", "pending_remove"}, m.Status)
+	if len(m.Attempts) == 0 && !flying {
 		return
 	}
 	fmt.Fprintln(a.out)
 	fmt.Fprintln(a.out, s.bold("Latest connections"))
+	if flying {
+		defer a.printField("  ", "The connection that is under way is listed here when its attempt ends.")
+	}
 	for _, t := range m.Attempts {
 		host := clean(t.Host)
 		if t.Address != "" && t.Address != t.Host {

@@ -117,7 +117,7 @@ func TestShowText(t *testing.T) {
 	m := &control.MessageDetail{
 		Message: control.Message{ID: "0AKWKNNHG0000", Status: "retry", Size: 1536, Subject: "Figures", Source: "SMTP:From Internet", Arrived: noon().Add(-2 * time.Hour), Expires: noon().Add(46 * time.Hour)},
 		Waits: []control.Wait{{
-			Queue: "Internet/fabrikam.example", Recipients: []string{"bob@fabrikam.example"}, Reason: "deferred", Text: "the next hop asked to try again later, twice so far",
+			Queue: "Internet/fabrikam.example", Recipients: []string{"bob@fabrikam.example"}, Reason: "deferred", Text: "the next hop asked to try again later; tried twice so far",
 			Since: at, LastError: "451 4.7.1 Greylisted", RemoteMTA: "mx1.fabrikam.example [192.0.2.1]", NextTry: noon().Add(90 * time.Second),
 			Remedies: []control.Remedy{{Command: "postern queue retry 0AKWKNNHG0000", Effect: "try it now"}},
 		}},
@@ -132,7 +132,7 @@ func TestShowText(t *testing.T) {
 		Routes:   []control.Route{{Queue: "Internet/fabrikam.example", Reason: "The address space \"*\" matches."}},
 	}
 	golden(t, func(a *app) { a.printMessage(m, noon()) }, `
-0AKWKNNHG0000 waits: the next hop asked to try again later, twice so far
+0AKWKNNHG0000 waits: the next hop asked to try again later; tried twice so far
   since         2026-11-22 11:00:00 +0000, 1h00m ago
   last reply    451 4.7.1 Greylisted (mx1.fabrikam.example [192.0.2.1])
   next try      2026-11-22 12:01:30 +0000, in 1m30s

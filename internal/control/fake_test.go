@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -19,6 +21,7 @@ import (
 
 // fakeMail is the part of a gateway that is not about its configuration.
 type fakeMail struct {
+	logger   *slog.Logger // none when nil
 	queues   fakeQueues
 	bindings []receive.Binding
 	imported struct {
@@ -80,8 +83,12 @@ func (q *fakeQueues) Stats() queue.Stats { return queue.Stats{Unsaved: 1, Submit
 func (q *fakeQueues) whole(what, name string) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if !slices.ContainsFunc(q.queues, func(i queue.QueueInfo) bool { return i.Name == name }) {
+	n := slices.IndexFunc(q.queues, func(i queue.QueueInfo) bool { return i.Name == name })
+	switch {
+	case n < 0:
 		return queue.ErrNoQueue
+	case q.queues[n].Suspended && what == "retry":
+		return fmt.Errorf("%w: %s is suspended; resume it first", queue.ErrBadOrder, name)
 	}
 	q.done = append(q.done, what+" "+name)
 	return nil

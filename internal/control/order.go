@@ -13,6 +13,7 @@ import (
 	"postern/config"
 	"postern/internal/message"
 	"postern/queue"
+	"postern/routing"
 )
 
 // Filter chooses messages; what is left zero does not restrict. From, To and
@@ -113,6 +114,17 @@ func (f *Filter) choose(queues Queues, now time.Time) (queue.Filter, error) {
 		return c, badRequest("no message has the status %q; want one of %s", f.Status, strings.Join(Statuses(), ", "))
 	case f.Queue != "" && !queueExists(queues, f.Queue):
 		return c, noQueue(queues, f.Queue)
+	}
+	for _, p := range []struct{ name, text string }{{"from", f.From}, {"to", f.To}, {"domain", f.Domain}} {
+		if p.text == "" {
+			continue
+		}
+		if _, err := routing.ParsePattern(p.text); err != nil {
+			return c, badRequest("%s: %v", p.name, err)
+		}
+	}
+	if strings.ContainsAny(f.Domain, "@<>") {
+		return c, badRequest("domain: %q is no domain; write a domain or \"*.domain\"", f.Domain)
 	}
 	for _, text := range f.IDs {
 		id, err := message.ParseID(text)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"slices"
@@ -115,7 +116,10 @@ func (c *Client) OrderQueue(ctx context.Context, verb, name string, resubmit boo
 	return ask[QueueOrdered](ctx, c, http.MethodPost, "/v1/queues/"+url.PathEscape(verb), q, nil)
 }
 
-type queueHandler struct{ queues Queues }
+type queueHandler struct {
+	queues Queues
+	logger *slog.Logger
+}
 
 func (h queueHandler) list(r *http.Request) (any, error) {
 	if err := newQuery(r).close(); err != nil {
@@ -190,7 +194,10 @@ func (h queueHandler) order(r *http.Request) (any, error) {
 		return nil, badRequest("only a retry can resubmit")
 	}
 	a := QueueOrdered{Identity: name, Verb: verb}
-	var err error
+	err := senseless(queue.Verb(verb), name, resubmit)
+	if err != nil {
+		return nil, err
+	}
 	switch queue.Verb(verb) {
 	case queue.Suspend:
 		err = h.queues.SuspendQueue(name)
@@ -201,13 +208,36 @@ func (h queueHandler) order(r *http.Request) (any, error) {
 	default:
 		return nil, badRequest("%q is nothing that can be done to a queue; suspend, resume and retry are", verb)
 	}
-	if errors.Is(err, queue.ErrNoQueue) {
+	switch {
+	case errors.Is(err, queue.ErrNoQueue):
 		return nil, noQueue(h.queues, name)
-	}
-	if err != nil {
+	case errors.Is(err, queue.ErrBadOrder): // it makes sense, but not as the queue is now
+		return nil, conflict("%s", plain(err))
+	case err != nil:
 		return nil, err
 	}
+	done := map[string]string{"suspend": "suspended", "resume": "resumed", "retry": "retried"}[verb]
+	if resubmit {
+		done = "resubmitted"
+	}
+	h.logger.Info("queue "+done, "queue", name, "by", caller(r))
 	return a, nil
+}
+
+// senseless refuses what can't be done to a queue without next hop, and says
+// what can.
+func senseless(verb queue.Verb, name string, resubmit bool) error {
+	switch {
+	case name == queue.PoisonName && verb == queue.Suspend:
+		return conflict("the Poison queue can't be suspended: nothing leaves it by itself")
+	case name == queue.PoisonName && (verb == queue.Resume || verb == queue.RetryNow):
+		return conflict("the Poison queue can't be resumed or retried as a whole; resume its messages by id with \"postern queue resume ID\", or all of them with \"postern queue resume --queue Poison\"")
+	case name == queue.SubmissionName && verb == queue.RetryNow:
+		return conflict("the Submission queue can't be retried: its messages are routed as they come, unless it is suspended; then resume it")
+	case name == queue.UnreachableName && verb == queue.RetryNow && !resubmit:
+		return conflict("the messages in Unreachable have no next hop to try; route them anew with \"postern queue resubmit Unreachable\"")
+	}
+	return nil
 }
 
 // noQueue is the error for the name of a queue that there is not: it names

@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -18,7 +20,6 @@ import (
 	"postern/queue"
 	"postern/queue/spool"
 	"postern/receive"
-	"postern/routing"
 )
 
 // administer serves a gateway with someQueues on a socket.
@@ -64,8 +65,11 @@ func wantError(t *testing.T, err error, status int, text string) {
 }
 
 func TestOrderQueue(t *testing.T) {
-	c, g := administer(t)
-	g.queues.queues = append(g.queues.queues, queue.QueueInfo{Name: "To hubs/[192.0.2.1]:25"})
+	var log bytes.Buffer
+	g := &fakeGateway{}
+	g.logger, g.queues.queues = slog.New(slog.NewTextHandler(&log, nil)), someQueues().queues
+	c, _ := start(t, g)
+	g.queues.queues = append(g.queues.queues, queue.QueueInfo{Name: "To hubs/[192.0.2.1]:25"}, queue.QueueInfo{Name: "held", Suspended: true})
 	for _, step := range []struct {
 		verb, name string
 		resubmit   bool
@@ -78,6 +82,12 @@ func TestOrderQueue(t *testing.T) {
 	want := []string{"suspend Internet/fabrikam.example", "resume Internet/fabrikam.example", "retry Internet/fabrikam.example", "resubmit Unreachable"}
 	if !slices.Equal(g.queues.done, want) {
 		t.Errorf("done %q, want %q", g.queues.done, want)
+	}
+	// An answer comes after its line in the log.
+	for _, what := range []string{"suspended", "resumed", "retried"} {
+		if line := fmt.Sprintf("msg=\"queue %s\" queue=Internet/fabrikam.example by=\"uid ", what); !strings.Contains(log.String(), line) {
+			t.Errorf("the event log lacks %s:\n%s", line, log.String())
+		}
 	}
 	for _, tt := range []struct {
 		verb, name string
@@ -92,6 +102,14 @@ func TestOrderQueue(t *testing.T) {
 		{"retry", "", false, 400, "?name="},
 		{"suspend", "Unreachable", true, 400, "only a retry"},
 		{"explode", "Unreachable", false, 400, "suspend, resume and retry"},
+		{"suspend", "Poison", false, 409, "the Poison queue can't be suspended"},
+		{"resume", "Poison", false, 409, "postern queue resume --queue Poison"},
+		{"retry", "Poison", false, 409, "resume its messages by id"},
+		{"retry", "Poison", true, 409, "resume its messages by id"},
+		{"retry", "Submission", false, 409, "the Submission queue can't be retried"},
+		{"retry", "Submission", true, 409, "the Submission queue can't be retried"},
+		{"retry", "Unreachable", false, 409, "postern queue resubmit Unreachable"},
+		{"retry", "held", false, 409, "held is suspended; resume it first"},
 	} {
 		_, err := c.OrderQueue(t.Context(), tt.verb, tt.name, tt.resubmit)
 		wantError(t, err, tt.status, tt.text)
@@ -159,8 +177,13 @@ func TestMessagesRefuses(t *testing.T) {
 		wantError(t, ask(query), 400, want)
 	}
 	wantError(t, ask("queue=internet"), 404, `did you mean "Internet/fabrikam.example"?`)
-	g.queues.err = queue.ErrBadOrder
-	wantError(t, ask("from=b@d@d"), 400, "bad order")
+	for query, want := range map[string]string{"from=b@d@d": "from: ", "to=b@d@d": "to: ", "domain=a@b.example": "domain: ", "domain=<>": "domain: "} {
+		wantError(t, ask(query), 400, want)
+	}
+	g.queues.err = fmt.Errorf("%w: the sky is blue", queue.ErrBadOrder)
+	if err := ask(""); err == nil || strings.Contains(err.Error(), "order") || !strings.Contains(err.Error(), "the sky is blue") {
+		t.Errorf("a bad order is told as %v", err)
+	}
 	g.queues.err = queue.ErrNotRunning
 	wantError(t, ask(""), 503, "not running")
 }
@@ -292,65 +315,6 @@ func TestContent(t *testing.T) {
 	defer r.Close()
 	if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, want) {
 		t.Errorf("%d octets of %d, %v", len(got), len(want), err)
-	}
-}
-
-// TestWaits: the answer to why a message has not left names the cause, since
-// when, what was said, the next try and what can be done.
-func TestWaits(t *testing.T) {
-	began := time.Date(2026, 11, 22, 1, 0, 0, 0, time.UTC)
-	now := began.Add(30 * time.Minute)
-	hop := routing.NextHop{Connector: "To hubs", Domain: "hub.example:25"}
-	reply := message.Reply{Code: 451, Enhanced: [3]int{4, 7, 1}, Text: "Greylisted"}
-	deferred := message.RecipientState{Status: message.Deferred, Reply: reply, RemoteMTA: "hub.example [192.0.2.1]", At: began.Add(time.Minute), Due: now.Add(time.Minute), Tries: 2}
-	info := queue.QueueInfo{Name: hop.String(), Hop: hop, Status: queue.Ready, Messages: 5, InFlight: 2}
-	retry := info
-	retry.Status, retry.RetryCount, retry.FirstRetry, retry.NextRetry = queue.Retry, 3, began, now.Add(time.Hour)
-	retry.LastError = message.Reply{Code: 421, Enhanced: [3]int{4, 4, 1}, Text: "Unable to connect"}
-	suspended := info
-	suspended.Suspended, suspended.Status = true, queue.Suspended
-	for name, tt := range map[string]struct {
-		queue    queue.QueueInfo
-		status   queue.MessageStatus
-		standing message.Standing
-		state    message.RecipientState
-		reason   string
-		since    time.Time
-		said     string
-		next     time.Time
-		remedy   string
-	}{
-		"retry":           {queue: retry, status: queue.StatusRetry, state: deferred, reason: waitsRetry, since: began, said: "421 4.4.1", next: now.Add(time.Hour), remedy: "postern queue retry 'To hubs/hub.example:25'"},
-		"deferred":        {queue: info, status: queue.StatusRetry, state: deferred, reason: waitsDeferred, since: deferred.At, said: "451 4.7.1", next: deferred.Due, remedy: "postern queue retry 0000000000001"},
-		"turn":            {queue: info, status: queue.StatusReady, reason: waitsTurn, since: began, remedy: "postern queue redirect"},
-		"in flight":       {queue: info, status: queue.StatusActive, state: deferred, reason: waitsInFlight, since: deferred.At, said: "451", remedy: "postern queue remove"},
-		"queue suspended": {queue: suspended, status: queue.StatusReady, reason: waitsQueueSuspended, remedy: "postern queue resume 'To hubs/hub.example:25'"},
-		"suspended":       {queue: retry, status: queue.StatusSuspended, standing: message.Standing{Suspended: true}, state: deferred, said: "451", reason: waitsSuspended, remedy: "postern queue resume 0000000000001"},
-		"pending suspend": {queue: info, status: queue.StatusPendingSuspend, reason: waitsSuspended, remedy: "resume"},
-		"pending remove":  {queue: info, status: queue.StatusPendingRemove, reason: waitsInFlight},
-		"poison":          {queue: queue.QueueInfo{Name: queue.PoisonName}, status: queue.StatusPoison, standing: message.Standing{Poison: true, Panics: 2}, reason: waitsPoison, remedy: "postern queue export --to DIR --id 0000000000001"},
-		"unreachable":     {queue: queue.QueueInfo{Name: queue.UnreachableName}, status: queue.StatusUnreachable, reason: waitsUnreachable, since: began, remedy: "postern explain route '<>' bob@fabrikam.example"},
-		"routing":         {queue: queue.QueueInfo{Name: queue.SubmissionName}, status: queue.StatusReady, reason: waitsRouting, since: began, remedy: "remove"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			e := &message.Envelope{Arrived: began, Recipients: []message.Recipient{{Address: message.Address{Local: "bob", Domain: "fabrikam.example"}}}}
-			st := message.NewState(1)
-			st.Recipients[0], st.Standing = tt.state, tt.standing
-			m := &queue.MessageInfo{Entry: spool.Entry{ID: 1, Envelope: e, State: st}, Queues: []string{tt.queue.Name}}
-			routes := []Route{{Queue: tt.queue.Name, Recipients: []string{"bob@fabrikam.example"}, Reason: "because"}}
-			list := waits(&queue.MessageSummary{ID: 1, Status: tt.status, Arrived: began}, m, routes, []queue.QueueInfo{tt.queue}, now)
-			w := list[0]
-			if w.Reason != tt.reason || w.Text == "" || !w.Since.Equal(tt.since) || !strings.Contains(w.LastError, tt.said) || !w.NextTry.Equal(tt.next) {
-				t.Errorf("the answer is %+v", w)
-			}
-			commands := ""
-			for _, r := range w.Remedies {
-				commands += r.Command + "\n"
-			}
-			if !strings.Contains(commands, tt.remedy) || tt.remedy == "" && commands != "" {
-				t.Errorf("the remedies are\n%swant %s", commands, tt.remedy)
-			}
-		})
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"postern/queue"
@@ -44,6 +45,17 @@ func badRequest(format string, args ...any) error {
 	return &requestError{http.StatusBadRequest, fmt.Sprintf(format, args...)}
 }
 
+// conflict says why something can't be done as things are.
+func conflict(format string, args ...any) error {
+	return &requestError{http.StatusConflict, fmt.Sprintf(format, args...)}
+}
+
+// plain is the text of an error of the queue without the words by which programs
+// tell it.
+func plain(err error) string {
+	return strings.TrimPrefix(strings.TrimPrefix(err.Error(), queue.ErrBadOrder.Error()+": "), "queue: ")
+}
+
 // statusOf is the status by which an error is told.
 func statusOf(err error) int {
 	var r *requestError
@@ -69,7 +81,7 @@ func statusOf(err error) int {
 // respond answers a request with v, or with what went wrong.
 func respond(w http.ResponseWriter, v any, err error) {
 	if err != nil {
-		fail(w, statusOf(err), err.Error())
+		fail(w, statusOf(err), plain(err))
 		return
 	}
 	answer(w, http.StatusOK, v)

@@ -69,7 +69,7 @@ func NewServer(o Options) *Server {
 	mux := http.NewServeMux()
 	mux.Handle("POST /v1/configuration/reload", reloadHandler{o.Gateway})
 	mux.HandleFunc("GET /v1/status", bounded(statusHandler{o}.status))
-	q := queueHandler{o.Queues}
+	q := queueHandler{o.Queues, s.logger}
 	mux.HandleFunc("GET /v1/queues", bounded(q.list))
 	mux.HandleFunc("GET /v1/queues/ages", bounded(q.ages))
 	mux.HandleFunc("POST /v1/queues/{verb}", bounded(q.order))

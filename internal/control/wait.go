@@ -6,8 +6,10 @@ import (
 	"strings"
 	"time"
 
+	"postern/internal/dsn"
 	"postern/internal/message"
 	"postern/queue"
+	"postern/routing"
 )
 
 // The reasons for which a message waits.
@@ -20,6 +22,7 @@ const (
 	waitsRouting        = "routing"         // it has not been routed yet
 	waitsRetry          = "queue_retry"     // no host of the next hop took a connection
 	waitsDeferred       = "deferred"        // the next hop asked to try again later
+	waitsFailed         = "attempt_failed"  // the last try failed, and no host had asked for that
 	waitsTurn           = "turn"            // it is due, and others are before it
 )
 
@@ -33,8 +36,8 @@ type Wait struct {
 	// Since is when it began to wait for this; zero where that is not kept, as
 	// for a suspension.
 	Since time.Time `json:"since,omitzero"`
-	// LastError is what the next hop said last, or we on its behalf, and
-	// RemoteMTA the host that said it.
+	// LastError is what the next hop said last, and RemoteMTA the host that said
+	// it; without RemoteMTA the words are our own.
 	LastError string    `json:"last_error,omitempty"`
 	RemoteMTA string    `json:"remote_mta,omitempty"`
 	Tries     int       `json:"tries"`
@@ -56,8 +59,10 @@ type waiting struct {
 	route   *Route
 	queue   queue.QueueInfo
 	now     time.Time
-	// latest is the state of the recipient that was tried last.
-	latest message.RecipientState
+	// recipients are the places of those who stand in the queue, latest is the
+	// state of the one that was tried last.
+	recipients []int
+	latest     message.RecipientState
 }
 
 // waits answers for each of the queues that a message stands in.
@@ -69,7 +74,12 @@ func waits(summary *queue.MessageSummary, info *queue.MessageInfo, routes []Rout
 			w.queue = queues[n]
 		}
 		for n, name := range info.Queues {
-			if st := info.State.Recipients[n]; name == routes[i].Queue && !st.Status.Final() && !st.At.Before(w.latest.At) {
+			st := info.State.Recipients[n]
+			if name != routes[i].Queue || st.Status.Final() {
+				continue
+			}
+			w.recipients = append(w.recipients, n)
+			if !st.At.Before(w.latest.At) {
 				w.latest = st
 			}
 		}
@@ -93,32 +103,37 @@ func (w *waiting) answer() Wait {
 		a.remedy("postern queue resume "+id, "route it anew and try once more")
 	case standing.Suspended || w.summary.Status == queue.StatusPendingSuspend:
 		a.Reason, a.Since, a.NextTry = waitsSuspended, time.Time{}, time.Time{}
-		a.Text = "an administrator suspended it, and it is not delivered before it is resumed; nor does it expire"
+		a.Text = "an administrator suspended it, as the event log says, and it is not delivered before it is resumed; nor does it expire"
 		if w.summary.Status == queue.StatusPendingSuspend {
-			a.Text = "it is being delivered and is suspended when the attempt ends"
+			w.flying(&a)
+			a.Text += " and is suspended when the attempt ends"
 		}
 		a.remedy("postern queue resume "+id, "let it go")
 	case w.summary.Status == queue.StatusPendingRemove:
 		a.Reason = waitsInFlight
-		a.Text = "it is being delivered and is removed when the attempt ends"
+		w.flying(&a)
+		a.Text += " and is removed when the attempt ends"
 		return a
 	case w.route.Queue == queue.SubmissionName && !w.queue.Suspended:
 		a.Reason, a.Since = waitsRouting, w.summary.Arrived.UTC()
 		a.Text = "it waits to be routed, which takes moments"
 	case w.queue.Suspended:
 		a.Reason, a.Since, a.NextTry = waitsQueueSuspended, time.Time{}, time.Time{}
-		a.Text = "an administrator suspended its queue " + w.route.Queue
+		a.Text = "an administrator suspended its queue " + w.route.Queue + "; the event log says who and when"
 		a.remedy("postern queue resume "+quoteArgument(w.route.Queue), "let the whole queue go")
-	case w.summary.Status == queue.StatusActive && w.queue.InFlight > 0:
-		a.Reason, a.NextTry = waitsInFlight, time.Time{}
-		a.Text = "it is being delivered just now"
+	case w.inFlight():
+		a.Reason = waitsInFlight
+		w.flying(&a)
 	case w.route.Queue == queue.UnreachableName:
 		w.unreachable(&a)
 	case w.queue.Status == queue.Retry:
 		w.queueRetry(&a)
 	case w.latest.Status == message.Deferred && w.latest.Due.After(w.now):
 		a.Reason = waitsDeferred
-		a.Text = fmt.Sprintf("the next hop asked to try again later, %s so far", times(w.latest.Tries))
+		if w.latest.RemoteMTA == "" {
+			a.Reason = waitsFailed
+		}
+		a.Text = fmt.Sprintf("%s; tried %s so far", cause(&w.latest), times(w.latest.Tries))
 		a.remedy("postern queue retry "+id, "try it now")
 	default:
 		a.Reason, a.NextTry = waitsTurn, time.Time{}
@@ -129,6 +144,74 @@ func (w *waiting) answer() Wait {
 	}
 	w.always(&a)
 	return a
+}
+
+// inFlight reports whether the queue's part of the message is being delivered.
+func (w *waiting) inFlight() bool {
+	if _, ok := w.info.Begun[w.route.Queue]; ok {
+		return true
+	}
+	// The list was made a moment after the rest.
+	return len(w.info.Begun) == 0 && w.summary.Status == queue.StatusActive && w.queue.InFlight > 0
+}
+
+// flying says since when and where to a message is being delivered. Without a
+// note of when that began, what is known is when it was last tried before.
+func (w *waiting) flying(a *Wait) {
+	a.NextTry = time.Time{}
+	if at, ok := w.info.Begun[w.route.Queue]; ok {
+		a.Since = at.UTC()
+	}
+	a.Text = "it is being delivered just now"
+	switch to := w.info.State.Standing.Redirect; {
+	case to != "":
+		a.Text += " to " + to
+	case w.queue.Hop.Kind == routing.SmartHost && w.queue.Hop.Domain != "":
+		a.Text += " to " + w.queue.Hop.Domain
+	case w.queue.Hop.Domain != "":
+		a.Text += " to a mail exchanger of " + w.queue.Hop.Domain
+	}
+}
+
+// cause says in a few words why the last try for a recipient came to nothing.
+// What a host said it said of its own accord; the rest goes by the codes that
+// package send gives to what it finds itself (RFC 3463).
+func cause(st *message.RecipientState) string {
+	if st.RemoteMTA != "" {
+		return "the next hop asked to try again later"
+	}
+	switch st.Reply.Enhanced {
+	case [3]int{4, 7, 4}:
+		return "its Send connector requires TLS, and the host does not offer it"
+	case [3]int{4, 7, 5}:
+		return "TLS with the host failed, or its certificate is not the one that is required"
+	case [3]int{4, 7, 0}:
+		return "logging on to the next hop failed"
+	case [3]int{4, 4, 2}:
+		return "the connection broke"
+	case [3]int{4, 4, 1}:
+		return "the host did not answer"
+	case [3]int{4, 4, 5}:
+		return "no connection to the host was to be had"
+	case [3]int{4, 3, 2}:
+		return "the last try was cut short"
+	}
+	if text, ok := noAddress(st.Reply); ok {
+		return text
+	}
+	return "the last try failed, and no host had asked for that"
+}
+
+// noAddress says that a reply is ours for a next hop of which no address could
+// be found.
+func noAddress(r message.Reply) (text string, ok bool) {
+	switch {
+	case r.Code == 451 && r.Enhanced == [3]int{4, 4, 0}, r.Code == 451 && r.Enhanced == [3]int{4, 4, 4}:
+		return "the name of the next hop could not be resolved to an address to connect to", true
+	case r.Enhanced == [3]int{4, 3, 5}:
+		return "the configuration of its Send connector does not let it connect", true
+	}
+	return "", false
 }
 
 // unreachable is the answer for recipients whom no Send connector takes.
@@ -153,7 +236,11 @@ func (w *waiting) queueRetry(a *Wait) {
 	if text := replyText(w.queue.LastError); text != "" {
 		a.LastError, a.RemoteMTA = text, ""
 	}
-	a.Text = fmt.Sprintf("no host of its next hop takes a connection, %s so far", times(w.queue.RetryCount))
+	text, ok := noAddress(w.queue.LastError)
+	if !ok {
+		text = "no host of its next hop takes a connection"
+	}
+	a.Text = fmt.Sprintf("%s; tried %s so far", text, times(w.queue.RetryCount))
 	a.remedy("postern queue retry "+quoteArgument(w.route.Queue), "try the next hop now")
 }
 
@@ -163,7 +250,22 @@ func (w *waiting) always(a *Wait) {
 	if a.Reason != waitsPoison && a.Reason != waitsUnreachable {
 		a.remedy("postern queue redirect --to HOST[:PORT] "+id, "send it another way")
 	}
-	a.remedy("postern queue remove "+id, "give it up; the sender is told, unless --without-ndr")
+	if w.info.State.Standing.Redirect != "" && a.Reason != waitsPoison {
+		a.remedy("postern queue resubmit "+id, "take the redirect back and route it anew")
+	}
+	a.remedy("postern queue remove "+id, "give it up; "+w.told())
+}
+
+// told says whether the sender is told when the message is given up.
+func (w *waiting) told() string {
+	e := w.info.Envelope
+	switch {
+	case e.From.IsNull():
+		return "nobody is told, since its reverse path is null"
+	case !slices.ContainsFunc(w.recipients, func(i int) bool { return dsn.Wanted(e, i, dsn.Failure) }):
+		return "the sender is not told, as NOTIFY asked"
+	}
+	return "the sender is told, unless --without-ndr"
 }
 
 func (a *Wait) remedy(command, effect string) {
