@@ -81,6 +81,7 @@ func addOutcome(list []message.Outcome, recipient int, o message.Outcome) []mess
 
 // admit queues a message that was just stored.
 func (q *Queue) admit(id message.ID, e *message.Envelope) {
+	q.counters.messages.Add(1)
 	q.mu.Lock()
 	router, gen, held := q.settings.Router, q.gen, q.submission.suspended
 	q.mu.Unlock()
@@ -175,6 +176,7 @@ func (q *Queue) destination(g *group) *destination {
 // to the store: recipients that the router refuses now go by way of the
 // Unreachable queue, from which they are routed again at once.
 func (q *Queue) takeUp(e *spool.Entry) {
+	q.counters.messages.Add(1)
 	st := e.State
 	if st == nil {
 		st = message.NewState(len(e.Envelope.Recipients))

@@ -140,6 +140,9 @@ func (q *Queue) judge(d *destination, epoch uint32, r *message.Report, now int64
 	defer q.mu.Unlock()
 	s := q.schedule
 	v := &verdict{queue: q, schedule: &s, after: r.RetryAfter}
+	if !cut {
+		d.note(now, r)
+	}
 	switch {
 	case cut: // it says nothing about the next hop
 	case !r.Unreachable && !r.Congested:
@@ -256,6 +259,9 @@ func (q *Queue) unloadable(d *destination, it item, err error) {
 		delete(q.splits, it.id)
 		q.mu.Unlock()
 		q.land(d, it, nil)
+		if q.locate([]message.ID{it.id})[it.id] == nil { // that was the last of it
+			q.counters.messages.Add(-1)
+		}
 		return
 	}
 	q.log.Error("a queued message can't be read; it will be tried again", "id", it.id, "after", loadRetry, "error", err)

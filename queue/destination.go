@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"strings"
 	"time"
 
 	"postern/internal/message"
@@ -38,6 +39,7 @@ type destination struct {
 	epoch     uint32
 	connected bool // the latest attempt reached a host
 	trouble   *trouble
+	deferral  *trouble // why messages were deferred that a host was reached for
 
 	window window
 	rates  rates
@@ -175,6 +177,28 @@ func (d *destination) fail(now int64, epoch uint32, reply message.Reply, atLeast
 	}
 	d.trouble.reply, d.trouble.last = reply, now
 	return max(d.until, now)
+}
+
+// maxDeferral bounds the text of a deferral that is kept for a queue, in octets.
+const maxDeferral = 500
+
+// note keeps what a delivery met that did not bring the queue into Retry: the
+// latest deferral until something is delivered.
+func (d *destination) note(now int64, r *message.Report) {
+	for i := range r.Outcomes {
+		if r.Outcomes[i].Status == message.Delivered {
+			d.deferral = nil
+			return
+		}
+	}
+	reply := lastReply(r)
+	if !reply.Temporary() {
+		return
+	}
+	if len(reply.Text) > maxDeferral {
+		reply.Text = strings.Clone(strings.ToValidUTF8(reply.Text[:maxDeferral], "")) + " ..."
+	}
+	d.deferral = &trouble{reply: reply, last: now}
 }
 
 // succeed records that an attempt reached a host: Retry ends at once, and the

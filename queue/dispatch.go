@@ -77,6 +77,7 @@ func (q *Queue) settle(d *destination, now int64) {
 	case len(d.active) > 0 || d.pins > 0 || d.special != "" || d.suspended:
 		d.idleSince = 0
 	default:
+		d.deferral = nil
 		if d.idleSince == 0 {
 			d.idleSince = now
 		}

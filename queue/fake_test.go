@@ -457,6 +457,9 @@ func (w *world) settled() {
 			w.t.Errorf("queue %s is not empty: %d items, %d active, %d pins, %d deferred", d.hop, len(d.items), len(d.active), d.pins, d.deferred)
 		}
 	}
+	if n := q.counters.messages.Load(); n != 0 {
+		w.t.Errorf("%d messages are counted", n)
+	}
 	if n := w.store.live(); n != 0 {
 		w.t.Errorf("%d messages are still stored", n)
 	}

@@ -85,6 +85,9 @@ func (q *Queue) release(f *flight) {
 func (q *Queue) record(f *flight, u *message.Update) {
 	f.state.Apply(u)
 	if len(f.state.Pending()) == 0 && !owes(f.envelope, f.state) {
+		if !f.state.Done {
+			q.counters.messages.Add(-1)
+		}
 		u.Done, f.state.Done = true, true
 	}
 	if len(f.unsaved) == 0 {

@@ -46,10 +46,14 @@ type QueueInfo struct {
 	// NextDue is when a message is tried next, as far as the clock decides; zero
 	// when none waits for it.
 	NextDue time.Time
-	// What follows is of a queue in Retry: the last error, the failures in a row,
-	// the first and the last of them, and when the next try is due. The
-	// Unreachable queue has a last error only.
-	LastError  message.Reply
+	// LastError is why nothing leaves, and LastErrorAt when it was met: in Retry
+	// the error of the next hop, else the reply by which a message was last put
+	// off, of at most some hundred octets, until something is delivered. The
+	// Unreachable queue has the router's answer, without a time.
+	LastError   message.Reply
+	LastErrorAt time.Time
+	// What follows is of a queue in Retry: the failures in a row, the first and
+	// the last of them, and when the next try is due.
 	RetryCount int
 	FirstRetry time.Time
 	LastRetry  time.Time
@@ -114,7 +118,10 @@ func (q *Queue) describe(d *destination, now int64) QueueInfo {
 		i.LastError = t.reply
 		if t.first != 0 {
 			i.FirstRetry, i.LastRetry = q.wallTime(t.first), q.wallTime(t.last)
+			i.LastErrorAt = i.LastRetry
 		}
+	} else if t := d.deferral; t != nil {
+		i.LastError, i.LastErrorAt = t.reply, q.wallTime(t.last)
 	}
 	if d.failures > 0 {
 		i.RetryCount, i.NextRetry = d.failures, q.wallTime(d.until)
@@ -145,6 +152,7 @@ type counters struct {
 	submitted, delivered, deferrals, failed, expired atomic.Uint64
 	notifications, suppressed                        atomic.Uint64
 	saveFailures, loadFailures, panics               atomic.Uint64
+	messages                                         atomic.Int64 // that are not finished
 }
 
 // Stats are figures for metrics. The first block is the present, the second
@@ -152,8 +160,8 @@ type counters struct {
 type Stats struct {
 	// Queues are delivery queues, InRetry those of them in Retry. Items are
 	// messages, counted once for each delivery queue they stand in; InFlight,
-	// Deferred and Unreachable are parts of Items.
-	Queues, InRetry, Items, InFlight, Deferred, Unreachable int
+	// Deferred and Unreachable are parts of Items. Messages counts each once.
+	Queues, InRetry, Items, InFlight, Deferred, Unreachable, Messages int
 	// Wakeups is how often the queue looked what is due, since the start.
 	Wakeups uint64
 	// Rerouting is how many messages are still to be routed anew since the
@@ -181,6 +189,8 @@ func (q *Queue) Stats() Stats {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	s.Queues, s.Items, s.InFlight, s.Wakeups = len(q.destinations), q.items, q.busy, q.wakeups
+	// Not those of which only a notification is owed.
+	s.Messages = min(max(int(q.counters.messages.Load()), 0), q.items)
 	s.Unreachable, s.Chores, s.Unsaved = len(q.unreachable.items), len(q.chores), q.unsaved
 	s.Rerouting = q.walk.left()
 	s.Deferred = q.unreachable.deferred

@@ -2,9 +2,11 @@ package queue
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	"postern/internal/message"
 	"postern/routing"
@@ -85,6 +87,68 @@ func TestSuspendedQueueResubmit(t *testing.T) {
 		if w.statuses(id)+w.statuses(other) != "dd" {
 			t.Errorf("%s, %s", w.statuses(id), w.statuses(other))
 		}
+	})
+}
+
+// A queue whose messages are all put off one by one says why, until something is
+// delivered.
+func TestLastDeferral(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		w.always(func(d *message.Delivery) message.Report {
+			return report(d, message.Deferred, 451, [3]int{4, 7, 1}, strings.Repeat("Gr\u00fc\u00dfe ", 200))
+		})
+		id := w.submit(envelope("a@x.example", "b@x.example"))
+		time.Sleep(30 * time.Second)
+		i := w.info("Internet/x.example")
+		if i.Status != Ready || i.LastError.Code != 451 || len(i.LastError.Text) > 600 || !utf8.ValidString(i.LastError.Text) || time.Since(i.LastErrorAt) != 30*time.Second || i.NextDue.IsZero() || !i.LastRetry.IsZero() {
+			t.Errorf("%+v", i)
+		}
+		w.always(func(d *message.Delivery) message.Report {
+			r := postpone(d)
+			r.Outcomes[0].Recipients = d.Recipients[1:]
+			r.Outcomes = append(r.Outcomes, message.Outcome{Recipients: d.Recipients[:1], Status: message.Delivered, Reply: message.Reply{Code: 250}})
+			return r
+		})
+		w.order(RetryNow, id)
+		synctest.Wait()
+		if i := w.info("Internet/x.example"); i.LastError.Code != 0 || !i.LastErrorAt.IsZero() {
+			t.Errorf("%+v", i)
+		}
+		w.always(postpone)
+		w.order(RetryNow, id)
+		synctest.Wait()
+		if i := w.info("Internet/x.example"); i.LastError.Text != "Greylisted" {
+			t.Errorf("%+v", i)
+		}
+		w.order(Remove, id)
+		synctest.Wait()
+		if i := w.info("Internet/x.example"); i.Messages != 0 || i.LastError.Code != 0 {
+			t.Errorf("%+v", i)
+		}
+		w.settled()
+	})
+}
+
+// Stats counts a message once, however many queues it stands in.
+func TestMessageCount(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		w.always(postpone)
+		w.submit(envelope("a@x.example", "b@y.example", "c@z.example"))
+		w.submit(envelope("a@x.example"))
+		synctest.Wait()
+		for range 2 {
+			if s := w.q.Stats(); s.Messages != 2 || s.Items != 4 {
+				t.Errorf("%d messages, %d items", s.Messages, s.Items)
+			}
+			w.stop()
+			w.start()
+		}
+		w.setDeliver(nil)
+		time.Sleep(time.Hour)
+		if s := w.q.Stats(); s.Messages != 0 {
+			t.Errorf("%d messages", s.Messages)
+		}
+		w.settled()
 	})
 }
 

@@ -52,8 +52,10 @@ type QueueStatus struct {
 	// message in several queues counts in each.
 	ByStatus map[string]QueueSum `json:"by_status"`
 	// Messages counts all, InFlight, Deferred and Unreachable parts of them;
-	// Oldest is when the oldest arrived.
+	// Oldest is when the oldest arrived. Distinct counts a message once that
+	// stands in several queues.
 	Messages    int       `json:"messages"`
+	Distinct    int       `json:"distinct_messages"`
 	InFlight    int       `json:"in_flight"`
 	Deferred    int       `json:"deferred"`
 	Unreachable int       `json:"unreachable"`
@@ -133,7 +135,7 @@ func (h statusHandler) status(r *http.Request) (any, error) {
 
 func sumQueues(list []queue.QueueInfo, stats queue.Stats) QueueStatus {
 	s := QueueStatus{
-		ByStatus: map[string]QueueSum{}, InFlight: stats.InFlight, Deferred: stats.Deferred, Unreachable: stats.Unreachable, Unsaved: stats.Unsaved,
+		ByStatus: map[string]QueueSum{}, Distinct: stats.Messages, InFlight: stats.InFlight, Deferred: stats.Deferred, Unreachable: stats.Unreachable, Unsaved: stats.Unsaved,
 		Submitted: stats.Submitted, Delivered: stats.Delivered, Deferrals: stats.Deferrals, Failed: stats.Failed, Expired: stats.Expired,
 		Notifications: stats.Notifications, Suppressed: stats.Suppressed,
 	}
