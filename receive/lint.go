@@ -141,24 +141,27 @@ func publicPart(of []config.Range) (text string, ok bool) {
 	for _, r := range ranges {
 		n, known := hosts(r)
 		if !known {
-			return rangeText(r), true
+			return r.String(), true
 		}
 		all += n
 	}
 	if all <= maxAllHosts {
 		return "", false
 	}
-	return fmt.Sprintf("%s and other ranges, together %d hosts", rangeText(ranges[0]), all), true
+	return fmt.Sprintf("%s and other ranges, together %d hosts", ranges[0], all), true
 }
 
 // publicRanges lists those ranges that are not private, with those that overlap
 // or adjoin each other as one.
 func publicRanges(of []config.Range) []config.Range {
+	return merge(slices.DeleteFunc(slices.Clone(of), private))
+}
+
+// merge makes ranges that overlap or adjoin each other one.
+func merge(of []config.Range) []config.Range {
 	var ranges []config.Range
 	for _, r := range of {
-		if r := (config.Range{From: plainAddr(r.From), To: plainAddr(r.To)}); !private(r) {
-			ranges = append(ranges, r)
-		}
+		ranges = append(ranges, config.Range{From: plainAddr(r.From), To: plainAddr(r.To)})
 	}
 	slices.SortFunc(ranges, func(a, b config.Range) int { return a.From.Compare(b.From) })
 	var merged []config.Range
@@ -176,7 +179,7 @@ func publicRanges(of []config.Range) []config.Range {
 
 func private(r config.Range) bool {
 	for _, p := range privateRanges {
-		if p.Contains(r.From) && p.Contains(r.To) {
+		if p.Contains(plainAddr(r.From)) && p.Contains(plainAddr(r.To)) {
 			return true
 		}
 	}

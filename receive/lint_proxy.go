@@ -21,6 +21,12 @@ func lintProxies(connectors []config.ReceiveConnector, i int, path string) []con
 			fmt.Sprintf("anybody may forge the client's address: connector %q believes PROXY headers from %s, and with them any address, those of our own servers too", c.Name, public),
 			"name the addresses of the proxies alone")}
 	}
+	var out []config.Finding
+	if wide, ok := wideRange(c.ProxyProtocolFrom); ok && !onLoopback(c) {
+		out = append(out, warning(path,
+			fmt.Sprintf("whoever is in %s may forge the client's address: connector %q believes PROXY headers from there, and with them any address, those of our own servers too", wide, c.Name),
+			"name the addresses of the proxies alone"))
+	}
 	for k, proxies := range c.ProxyProtocolFrom {
 		for j := range connectors {
 			o := &connectors[j]
@@ -31,13 +37,29 @@ func lintProxies(connectors []config.ReceiveConnector, i int, path string) []con
 				if !coversSome(proxies, clients) {
 					continue
 				}
-				return []config.Finding{warning(fmt.Sprintf("%s[%d]", path, k),
-					fmt.Sprintf("clients of connector %q in %s can't connect by themselves: from %s only connections with a PROXY header are taken", o.Name, rangeText(clients), rangeText(proxies)),
-					"name the addresses of the proxies alone, or give their clients a binding of their own")}
+				return append(out, warning(fmt.Sprintf("%s[%d]", path, k),
+					fmt.Sprintf("clients of connector %q in %s can't connect by themselves: from %s only connections with a PROXY header are taken", o.Name, clients, proxies),
+					"name the addresses of the proxies alone, or give their clients a binding of their own"))
 			}
 		}
 	}
-	return nil
+	return out
+}
+
+// wideRange finds proxies that nobody knows one by one, private addresses or
+// not: more than 256 of IPv4, or more than a /64 network of IPv6. Those on this
+// host are known.
+func wideRange(of []config.Range) (wide config.Range, ok bool) {
+	for _, r := range merge(of) {
+		n, known := hosts(r)
+		if r.From.Is6() {
+			known = known && n == 1
+		}
+		if !known && !(r.From.IsLoopback() && r.To.IsLoopback()) {
+			return r, true
+		}
+	}
+	return wide, false
 }
 
 // coversSome reports whether some clients of a range are among the proxies, but

@@ -21,10 +21,10 @@ func TestLint(t *testing.T) {
 		{"strangers send as us", nil, []string{`receive_connector[0].deny: strangers may send as us`}},
 		{"open relay by grant", []func(*config.ReceiveConnector){stranger, func(c *config.ReceiveConnector) {
 			c.Grant = []string{"accept_any_recipient"}
-		}}, []string{`receive_connector[0].grant: open relay: connector "From Internet" grants accept_any_recipient to every session, without authentication, from 0.0.0.0-255.255.255.255`}},
+		}}, []string{`receive_connector[0].grant: open relay: connector "From Internet" grants accept_any_recipient to every session, without authentication, from 0.0.0.0/0`}},
 		{"open relay by trust", []func(*config.ReceiveConnector){stranger, func(c *config.ReceiveConnector) {
 			c.PermissionGroups, c.AuthMechanism = []string{"servers"}, []string{"external_authoritative"}
-		}}, []string{`receive_connector[0].auth_mechanism: open relay: connector "From Internet" trusts every host from 0.0.0.0-255.255.255.255 as one of our servers`}},
+		}}, []string{`receive_connector[0].auth_mechanism: open relay: connector "From Internet" trusts every host from 0.0.0.0/0 as one of our servers`}},
 		{"only IPv6 is open", []func(*config.ReceiveConnector){stranger, func(c *config.ReceiveConnector) {
 			c.Grant = []string{"accept_any_recipient"}
 			c.RemoteIPRanges = []config.Range{ipRange("10.0.0.0/8"), ipRange("2000::/3")}
@@ -59,11 +59,11 @@ func TestLint(t *testing.T) {
 		{"two halves of it", []func(*config.ReceiveConnector){stranger, func(c *config.ReceiveConnector) {
 			c.Grant = []string{"accept_any_recipient"}
 			c.RemoteIPRanges = []config.Range{ipRange("198.51.101.0/24"), ipRange("198.51.100.0/24")}
-		}}, []string{`receive_connector[0].grant: open relay: connector "From Internet" grants accept_any_recipient to every session, without authentication, from 198.51.100.0-198.51.101.255`}},
+		}}, []string{`receive_connector[0].grant: open relay: connector "From Internet" grants accept_any_recipient to every session, without authentication, from 198.51.100.0/23`}},
 		{"many small ranges", []func(*config.ReceiveConnector){stranger, func(c *config.ReceiveConnector) {
 			c.Grant = []string{"accept_any_recipient"}
 			c.RemoteIPRanges = []config.Range{ipRange("198.51.100.0/24"), ipRange("203.0.113.0/24"), ipRange("192.0.2.0/24"), ipRange("192.88.99.0/24"), ipRange("2001:db8::/64")}
-		}}, []string{`receive_connector[0].grant: open relay: connector "From Internet" grants accept_any_recipient to every session, without authentication, from 192.0.2.0-192.0.2.255 and other ranges, together 1025 hosts`}},
+		}}, []string{`receive_connector[0].grant: open relay: connector "From Internet" grants accept_any_recipient to every session, without authentication, from 192.0.2.0/24 and other ranges, together 1025 hosts`}},
 		{"as many as are known", []func(*config.ReceiveConnector){stranger, func(c *config.ReceiveConnector) {
 			c.Grant = []string{"accept_any_recipient"}
 			c.RemoteIPRanges = []config.Range{ipRange("198.51.100.0/24"), ipRange("198.51.100.7"), ipRange("203.0.113.0/24"), ipRange("192.0.2.0/24"), ipRange("192.88.99.0/24")}

@@ -57,7 +57,7 @@ func Select(connectors []config.ReceiveConnector, local, remote netip.AddrPort) 
 	}
 	w := &s.Candidates[winner]
 	s.Connector = w.Connector
-	w.Detail = fmt.Sprintf("Binding %s and range %s are the most specific that match.", w.Binding, rangeText(w.Range))
+	w.Detail = fmt.Sprintf("Binding %s and range %s are the most specific that match.", w.Binding, w.Range)
 	for i := range s.Candidates {
 		if c := &s.Candidates[i]; i != winner && c.EliminatedBy == "" {
 			c.lose(w)
@@ -102,7 +102,7 @@ func (c *Candidate) lose(w *Candidate) {
 		c.Detail = fmt.Sprintf("Connector %q is bound to %s itself, this one to the any-address.", w.Connector.Name, w.Binding)
 	case compareRanges(c.Range, w.Range) != 0:
 		c.EliminatedBy = "wider range"
-		c.Detail = fmt.Sprintf("Range %s of connector %q is smaller than %s.", rangeText(w.Range), w.Connector.Name, rangeText(c.Range))
+		c.Detail = fmt.Sprintf("Range %s of connector %q is smaller than %s.", w.Range, w.Connector.Name, c.Range)
 	default:
 		c.EliminatedBy = "order"
 		c.Detail = fmt.Sprintf("Connector %q has an equal binding and range and stands first; give one of them a smaller range.", w.Connector.Name)
@@ -193,13 +193,6 @@ func span(r config.Range) [16]byte {
 		to[i] = byte(d)
 	}
 	return to
-}
-
-func rangeText(r config.Range) string {
-	if r.From == r.To {
-		return r.From.String()
-	}
-	return r.From.String() + "-" + r.To.String()
 }
 
 // plain returns the address as it is compared: IPv4 unmapped, no zone.

@@ -124,10 +124,10 @@ type Server struct {
 	tarpitted   *tarpit.Queue // sessions whose replies are held back
 	crowd       *crowd
 	trouble     trouble
-	proxies     trouble // with PROXY headers
-	strangers   trouble // for whom there is no connector
-	guessers    trouble // who try passwords
-	limited     trouble // connections beyond a limit
+	proxies     troubles // with PROXY headers
+	strangers   trouble  // for whom there is no connector
+	guessers    trouble  // who try passwords
+	limited     trouble  // connections beyond a limit
 
 	failures        *bucket.Table[netip.Prefix] // failed logons by source
 	connectionRates *bucket.Table[string]       // by connector

@@ -1,8 +1,10 @@
 package receive
 
 import (
+	"strings"
 	"sync"
 	"time"
+	"unicode"
 )
 
 // troubleInterval is how often the event log is told of one kind of trouble
@@ -39,4 +41,42 @@ func (t *trouble) tell(log func(string, ...any), what string, err error, attrs .
 		attrs = append(attrs, "refused_meanwhile", untold)
 	}
 	log(what, attrs...)
+}
+
+// troubles is trouble of several kinds, none of which hides another. The zero
+// value works.
+type troubles struct {
+	mu    sync.Mutex
+	kinds map[string]*trouble
+}
+
+// maxKinds bounds the kinds that are told apart; those beyond are one.
+const maxKinds = 64
+
+// of returns the trouble of one kind.
+func (t *troubles) of(kind string) *trouble {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.kinds == nil {
+		t.kinds = make(map[string]*trouble)
+	}
+	if t.kinds[kind] == nil && len(t.kinds) >= maxKinds {
+		kind = ""
+	}
+	if t.kinds[kind] == nil {
+		t.kinds[kind] = new(trouble)
+	}
+	return t.kinds[kind]
+}
+
+// kind is what a reason has in common with others of its kind: its words,
+// without the numbers and quotations that a peer chooses.
+func kind(reason string) string {
+	var words []string
+	for _, w := range strings.Fields(reason) {
+		if !strings.ContainsFunc(w, func(r rune) bool { return !unicode.IsLetter(r) && !strings.ContainsRune(",.:;'_", r) }) {
+			words = append(words, w)
+		}
+	}
+	return strings.Join(words, " ")
 }

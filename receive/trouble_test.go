@@ -37,6 +37,29 @@ func TestTroubleIsToldOnceAMinute(t *testing.T) {
 	})
 }
 
+// TestTroublesAreToldApart: each kind has its own minute, whatever numbers and
+// quotations a reason has, and there is no end of kinds in memory.
+func TestTroublesAreToldApart(t *testing.T) {
+	var out bytes.Buffer
+	logger := slog.New(slog.NewTextHandler(&out, nil))
+	var tr troubles
+	for _, reason := range []string{
+		"there is no PROXY header", `the PROXY header has "x" for a port`, `the PROXY header has "y\"z" for a port`, "the PROXY header has checksum 0000abc1, but",
+		"there is no PROXY header", "the PROXY header has checksum 1234abcd, but", "proxy_header_timeout reached",
+	} {
+		tr.of(kind(reason)).tell(logger.Warn, "closed", nil, "reason", reason)
+	}
+	if n := strings.Count(out.String(), "\n"); n != 4 {
+		t.Errorf("%d lines for four kinds:\n%s", n, out.String())
+	}
+	for i := range 1000 {
+		tr.of(strings.Repeat("x", i))
+	}
+	if n := len(tr.kinds); n > maxKinds+1 {
+		t.Errorf("%d kinds are kept", n)
+	}
+}
+
 // TestStrangersAreToldOfOnceAMinute: neither does a client that no connector
 // wants, however often it comes.
 func TestStrangersAreToldOfOnceAMinute(t *testing.T) {
