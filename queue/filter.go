@@ -90,7 +90,7 @@ func (c *chooser) matches(e *spool.Entry, at *place) bool {
 // status is what is happening with a message.
 func status(st *message.State, at *place) MessageStatus {
 	switch s := &st.Standing; {
-	case s.Removal != message.RemovalNone:
+	case s.Removal != message.RemovalNone && len(st.Pending()) > 0:
 		return StatusPendingRemove
 	case s.Poison:
 		return StatusPoison

@@ -145,7 +145,7 @@ func (c *carrying) judge(st *message.State, queues []*destination, active, elsew
 	switch {
 	case st.Done || len(st.Pending()) == 0 && !s.Poison:
 		return skipGone, false
-	case s.Removal != message.RemovalNone:
+	case s.Removal != message.RemovalNone && len(st.Pending()) > 0:
 		return skipRemoving, false
 	case c.o.Verb == Resume && !s.Suspended && !s.Poison:
 		return skipFree, false

@@ -164,3 +164,41 @@ func TestRetryFromQueue(t *testing.T) {
 		w.settled()
 	})
 }
+
+// A message that becomes poison by the very attempt after which it is removed
+// can be resumed, also after a restart, and its sender is told.
+func TestRemovedWhenPoison(t *testing.T) {
+	for _, restart := range []bool{false, true} {
+		inWorld(t, nil, func(t *testing.T, w *world) {
+			w.setDeliver(func(ctx context.Context, hop routing.NextHop, d *message.Delivery) message.Report {
+				if hop.Domain == "sender.example" {
+					return accept(d)
+				}
+				time.Sleep(time.Minute)
+				panic("a bug")
+			})
+			id := w.submit(envelope("a@x.example"))
+			time.Sleep(2 * time.Minute)
+			w.order(RetryNow, id)
+			synctest.Wait()
+			if got := w.order(Remove, id); got.Pending != 1 {
+				t.Errorf("%+v", got)
+			}
+			time.Sleep(2 * time.Minute)
+			if restart {
+				w.stop()
+				w.start()
+				synctest.Wait()
+			}
+			w.wantStatus(id, StatusPoison)
+			if got := w.order(Resume, id); got.Changed != 1 {
+				t.Errorf("%+v", got)
+			}
+			time.Sleep(time.Minute)
+			if w.statuses(id) != "R" || len(w.store.reports(id)) != 1 {
+				t.Errorf("%s, %d notifications", w.statuses(id), len(w.store.reports(id)))
+			}
+			w.settled()
+		})
+	}
+}

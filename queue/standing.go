@@ -178,7 +178,7 @@ func (q *Queue) takeUpApart(st *message.State, it item) bool {
 	pending := st.Pending()
 	g := group{recipients: pending, deferred: anyDeferred(st, pending)}
 	switch {
-	case st.Standing.Poison && st.Standing.Removal == message.RemovalNone:
+	case st.Standing.Poison && (st.Standing.Removal == message.RemovalNone || len(pending) == 0):
 		g.to, it.suspended = q.poison, false
 	case q.submission.suspended && st.Standing.Removal == message.RemovalNone && untouched(st):
 		g.to = q.submission
