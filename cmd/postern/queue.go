@@ -104,7 +104,7 @@ func (a *app) listQueues(ctx context.Context, c *control.Client, all bool) error
 	if a.json() {
 		return a.printJSON(list)
 	}
-	a.printQueues(list.Queues, total-len(list.Queues), time.Now())
+	a.printQueues(list, total-len(list.Queues), time.Now())
 	return nil
 }
 
@@ -141,7 +141,8 @@ func (a *app) watch(ctx context.Context, print func(context.Context) error) erro
 	}
 }
 
-func (a *app) printQueues(list []control.Queue, hidden int, now time.Time) {
+func (a *app) printQueues(all *control.QueueList, hidden int, now time.Time) {
+	list := all.Queues
 	s := styleFor(a.out)
 	t := &table{header: []string{"IDENTITY", "TYPE", "STATUS", "COUNT", "VELOCITY", "NEXT TRY"}, right: []int{3, 4, 5}, names: true}
 	t.paint = func(row, column int, text string) string {
@@ -159,19 +160,36 @@ func (a *app) printQueues(list []control.Queue, hidden int, now time.Time) {
 			continue
 		}
 		text := clean(q.LastError)
-		if q.RetryCount > 0 {
+		switch {
+		case q.RetryCount > 0:
 			text = fmt.Sprintf("%s for %s: %s", plural(q.RetryCount, "failure", "failures"), since(q.FirstRetryTime, now), text)
+		case !q.LastErrorTime.IsZero():
+			text = since(q.LastErrorTime, now) + " ago: " + text
 		}
 		t.note(text)
 	}
 	if len(list) > 0 {
 		t.print(a.out)
 	}
-	text := plural(len(list), "queue", "queues") + ", " + plural(messages, "message", "messages")
+	text := plural(len(list), "queue", "queues") + ", " + places(all.Distinct, messages, " message", " messages")
 	if hidden > 0 {
 		text += fmt.Sprintf("; %d empty not shown (--all)", hidden)
 	}
 	fmt.Fprintln(a.out, text)
+}
+
+// places writes a number of messages, and in how many places they stand when
+// some stand in several queues.
+func places(messages, standing int, one, many string) string {
+	switch {
+	case messages >= standing && standing == 1:
+		return "1" + one
+	case messages >= standing: // some moved while they were counted
+		return strconv.Itoa(standing) + many
+	case messages == 1:
+		many = one
+	}
+	return fmt.Sprintf("%d%s in %d places", messages, many, standing)
 }
 
 // nextTry writes when something of a queue is tried next, where it waits for

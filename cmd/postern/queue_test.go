@@ -44,25 +44,25 @@ func TestQueueListTable(t *testing.T) {
 		{Identity: "Internet/fabrikam.example", DeliveryType: "mx", Status: "retry", MessageCount: 120000, Velocity: -12.5, LastError: "421 4.4.1 Connection timed out\x1b[31m",
 			RetryCount: 4, FirstRetryTime: noon().Add(-125 * time.Minute), NextRetryTime: noon().Add(190 * time.Second)},
 		{Identity: "To organization/hub1.corp.contoso.example:25,hub2.corp.contoso.example:25", DeliveryType: "smart_host", Status: "connecting", MessageCount: 1, Velocity: 0.333},
-		{Identity: "Internet/woodgrove.example", DeliveryType: "mx", Status: "ready", MessageCount: 3, DeferredCount: 3, LastError: "451 4.7.1 Greylisted", NextDue: noon().Add(time.Minute)},
+		{Identity: "Internet/woodgrove.example", DeliveryType: "mx", Status: "ready", MessageCount: 3, DeferredCount: 3, LastError: "451 4.7.1 Greylisted", LastErrorTime: noon().Add(-12 * time.Second), NextDue: noon().Add(time.Minute)},
 		{Identity: "Internet/adatum.example", DeliveryType: "mx", Status: "suspended", Suspended: true, MessageCount: 1, LastError: "421 4.4.1 Unable to connect", RetryCount: 1,
 			FirstRetryTime: noon().Add(-time.Minute), NextRetryTime: noon().Add(29 * time.Second), NextDue: noon().Add(time.Second)},
 		{Identity: "Unreachable", DeliveryType: "unreachable", Status: "suspended", Suspended: true, MessageCount: 2, LastError: "451 4.4.4 A matching connector cannot be found to route the external recipient"},
 	}
-	golden(t, func(a *app) { a.printQueues(list, 2, noon()) }, `
+	golden(t, func(a *app) { a.printQueues(&control.QueueList{Queues: list, Distinct: 120004}, 2, noon()) }, `
 IDENTITY                     TYPE         STATUS       COUNT  VELOCITY  NEXT TRY
 Internet/fabrikam.example    mx           retry       120000    -12.50  in 3m10s
     4 failures for 2h05m: 421 4.4.1 Connection timed out?[31m
 To organization/hub1.corp.contoso.example:25,hub2.corp.contoso.example:25
                              smart_host   connecting       1      0.33         -
 Internet/woodgrove.example   mx           ready            3      0.00  in 1m00s
-    451 4.7.1 Greylisted
+    12s ago: 451 4.7.1 Greylisted
 Internet/adatum.example      mx           suspended        1      0.00         -
     1 failure for 1m00s: 421 4.4.1 Unable to connect
 Unreachable                  unreachable  suspended        2      0.00         -
     451 4.4.4 A matching connector cannot be found to route the external
     recipient
-5 queues, 120007 messages; 2 empty not shown (--all)
+5 queues, 120004 messages in 120007 places; 2 empty not shown (--all)
 `)
 }
 
@@ -172,7 +172,7 @@ func TestStatusText(t *testing.T) {
 		Listeners: []control.Listener{
 			{Address: "0.0.0.0:25", Error: "listen tcp 0.0.0.0:25: bind: permission denied"}, {Address: "[::1]:2525", Listening: true},
 		},
-		Queues: control.QueueStatus{ByStatus: map[string]control.QueueSum{"retry": {Queues: 2, Messages: 120}, "active": {Queues: 1, Messages: 7}}, Messages: 127, InFlight: 3, Deferred: 120,
+		Queues: control.QueueStatus{ByStatus: map[string]control.QueueSum{"retry": {Queues: 2, Empty: 1, Messages: 120}, "active": {Queues: 1, Messages: 7}}, Messages: 127, Distinct: 125, InFlight: 3, Deferred: 120,
 			Oldest: noon().Add(-3 * time.Hour), Unsaved: 1, Submitted: 1000, Delivered: 900},
 		Spool: control.SpoolStatus{Messages: 127, Bytes: 5 << 20, Segments: 4, SegmentSize: 16 << 20, FreeSegments: 2, ReservedSegments: 1, LastSync: 0.0021, MaxSync: 0.25, NoSpace: true, Failures: 2, LastError: "no space left"},
 	}
@@ -188,10 +188,11 @@ Listeners
   [::1]:2525                listening
 
 Queues
-  STATUS  QUEUES  MESSAGES
-  active       1         7
-  retry        2       120
-  messages      127, of which 3 in flight, 120 deferred, 0 unreachable
+  STATUS  QUEUES  EMPTY  MESSAGES
+  active       1      0         7
+  retry        2      1       120
+  messages      125 in 127 places, of which 3 in flight, 120 deferred, 0
+                unreachable
   oldest        3h00m
   since start   1000 submitted, 900 delivered, 0 deferred, 0 failed, 0 expired,
                 0 notified
@@ -302,6 +303,16 @@ func TestQueueUsage(t *testing.T) {
 		var out bytes.Buffer
 		if got := run(context.Background(), strings.Fields(args), streams{strings.NewReader(""), &out, &out}); got != exitNoServer {
 			t.Errorf("postern %s without a gateway: exit code %d, want 3: %s", args, got, out.String())
+		}
+	}
+}
+
+func TestPlaces(t *testing.T) {
+	for want, n := range map[string][2]int{
+		"10 messages in 13 places": {10, 13}, "1 message in 2 places": {1, 2}, "5 messages": {5, 5}, "1 message": {1, 1}, "0 messages": {0, 0}, "4 messages": {6, 4},
+	} {
+		if got := places(n[0], n[1], " message", " messages"); got != want {
+			t.Errorf("%v are %q, want %q", n, got, want)
 		}
 	}
 }

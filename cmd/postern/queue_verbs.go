@@ -53,8 +53,9 @@ func (a *app) queueSuspend() *cobra.Command {
 	return v.command("suspend [QUEUE... | ID...]", "Hold queues or messages back",
 		`Suspend holds a queue back, or messages. A suspended queue finishes what is in
 flight, takes new messages and delivers none, until it is resumed; that holds over
-a restart; its messages do not expire meanwhile. A suspended message is not delivered, does
-not expire and makes no delay notification, whatever its queue does.
+a restart. Its messages do not expire meanwhile. A suspended message is not
+delivered, does not expire and makes no delay notification, whatever its queue
+does.
 `+chooseHelp,
 		`  postern queue suspend Internet/fabrikam.example
   postern queue suspend --from newsletter@contoso.example

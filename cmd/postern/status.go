@@ -87,14 +87,14 @@ func (a *app) statusQueues(st *control.Status, s style, now time.Time) {
 	q := &st.Queues
 	fmt.Fprintln(a.out, s.bold("Queues"))
 	if len(q.ByStatus) > 0 {
-		t := &table{header: []string{"STATUS", "QUEUES", "MESSAGES"}, right: []int{1, 2}, indent: "  "}
+		t := &table{header: []string{"STATUS", "QUEUES", "EMPTY", "MESSAGES"}, right: []int{1, 2, 3}, indent: "  "}
 		for _, status := range slices.Sorted(maps.Keys(q.ByStatus)) {
 			sum := q.ByStatus[status]
-			t.add(status, strconv.Itoa(sum.Queues), strconv.Itoa(sum.Messages))
+			t.add(status, strconv.Itoa(sum.Queues), strconv.Itoa(sum.Empty), strconv.Itoa(sum.Messages))
 		}
 		t.print(a.out)
 	}
-	text := fmt.Sprintf("%d, of which %d in flight, %d deferred, %d unreachable", q.Messages, q.InFlight, q.Deferred, q.Unreachable)
+	text := fmt.Sprintf("%s, of which %d in flight, %d deferred, %d unreachable", places(q.Distinct, q.Messages, "", ""), q.InFlight, q.Deferred, q.Unreachable)
 	a.field("messages", text)
 	if !q.Oldest.IsZero() {
 		a.field("oldest", since(q.Oldest, now))

@@ -78,7 +78,7 @@ func (q *fakeQueues) Ages() []queue.AgeInfo {
 	return []queue.AgeInfo{{Name: "Internet/fabrikam.example", Total: 3, Counts: []int{1, 0, 0, 0, 0, 0, 0, 0, 0, 2}}}
 }
 
-func (q *fakeQueues) Stats() queue.Stats { return queue.Stats{Unsaved: 1, Submitted: 7} }
+func (q *fakeQueues) Stats() queue.Stats { return queue.Stats{Messages: 3, Unsaved: 1, Submitted: 7} }
 
 func (q *fakeQueues) whole(what, name string) error {
 	q.mu.Lock()

@@ -53,8 +53,10 @@ type Queue struct {
 	// tried next as far as its own clock decides.
 	OldestMessage time.Time `json:"oldest_message,omitzero"`
 	NextDue       time.Time `json:"next_due,omitzero"`
-	// LastError is why nothing leaves. The rest is of a queue in retry.
+	// LastError is why nothing leaves, or by what a message was last put off, and
+	// LastErrorTime when that was. The rest is of a queue in retry.
 	LastError      string    `json:"last_error,omitempty"`
+	LastErrorTime  time.Time `json:"last_error_time,omitzero"`
 	RetryCount     int       `json:"retry_count"`
 	FirstRetryTime time.Time `json:"first_retry_time,omitzero"`
 	LastRetryTime  time.Time `json:"last_retry_time,omitzero"`
@@ -71,6 +73,9 @@ const (
 // QueueList is the answer to a look at the queues.
 type QueueList struct {
 	Queues []Queue `json:"queues"`
+	// Distinct counts the messages of all of them, those that stand in several
+	// once.
+	Distinct int `json:"distinct_messages"`
 }
 
 // Age tells how old the messages of one queue are. Counts has one number for
@@ -125,7 +130,7 @@ func (h queueHandler) list(r *http.Request) (any, error) {
 	if err := newQuery(r).close(); err != nil {
 		return nil, err
 	}
-	a := QueueList{Queues: []Queue{}}
+	a := QueueList{Queues: []Queue{}, Distinct: h.queues.Stats().Messages}
 	for _, i := range h.queues.Snapshot() {
 		a.Queues = append(a.Queues, describeQueue(&i))
 	}
@@ -137,7 +142,7 @@ func describeQueue(i *queue.QueueInfo) Queue {
 		Identity: i.Name, Status: string(i.Status), Suspended: i.Suspended,
 		MessageCount: i.Messages, DeferredCount: i.Deferred, InFlight: i.InFlight, Window: i.Window,
 		IncomingRate: i.IncomingRate, OutgoingRate: i.OutgoingRate, Velocity: i.Velocity,
-		OldestMessage: i.Oldest.UTC(), NextDue: i.NextDue.UTC(), LastError: replyText(i.LastError), RetryCount: i.RetryCount,
+		OldestMessage: i.Oldest.UTC(), NextDue: i.NextDue.UTC(), LastError: replyText(i.LastError), LastErrorTime: i.LastErrorAt.UTC(), RetryCount: i.RetryCount,
 		FirstRetryTime: i.FirstRetry.UTC(), LastRetryTime: i.LastRetry.UTC(), NextRetryTime: i.NextRetry.UTC(),
 	}
 	if i.Suspended { // nothing of it is tried before it is resumed

@@ -46,6 +46,9 @@ func TestQueues(t *testing.T) {
 	if string(text) != want {
 		t.Errorf("a queue is\n%s, want\n%s", text, want)
 	}
+	if list.Distinct != 3 {
+		t.Errorf("%d messages", list.Distinct)
+	}
 	if u := list.Queues[1]; u.DeliveryType != "unreachable" || u.Connector != "" {
 		t.Errorf("the Unreachable queue is %+v", u)
 	}
@@ -385,6 +388,7 @@ func TestStatus(t *testing.T) {
 		{Address: netip.MustParseAddrPort("127.0.0.1:25"), Err: errors.New("permission denied")},
 		{Address: netip.MustParseAddrPort("127.0.0.1:2525"), Addr: &net.TCPAddr{}},
 	}
+	g.queues.queues = append(g.queues.queues, queue.QueueInfo{Name: "Internet/idle.example", Status: queue.Retry})
 	s, err := c.Status(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -395,7 +399,7 @@ func TestStatus(t *testing.T) {
 	if !slices.Equal(s.Listeners, []Listener{{"127.0.0.1:25", false, "permission denied"}, {"127.0.0.1:2525", true, ""}}) {
 		t.Errorf("listeners %+v", s.Listeners)
 	}
-	if q := s.Queues; q.ByStatus["retry"] != (QueueSum{1, 2}) || q.ByStatus["ready"] != (QueueSum{1, 1}) || q.Messages != 3 || q.Unsaved != 1 || q.Submitted != 7 || q.Oldest.IsZero() {
+	if q := s.Queues; q.ByStatus["retry"] != (QueueSum{2, 1, 2}) || q.ByStatus["ready"] != (QueueSum{1, 0, 1}) || q.Messages != 3 || q.Unsaved != 1 || q.Submitted != 7 || q.Oldest.IsZero() {
 		t.Errorf("queues %+v", q)
 	}
 	if s.Spool.Messages != 2 || s.Spool.LastSync != 0.0015 {

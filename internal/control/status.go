@@ -75,7 +75,9 @@ type QueueStatus struct {
 
 // QueueSum counts queues of one status.
 type QueueSum struct {
-	Queues   int `json:"queues"`
+	Queues int `json:"queues"`
+	// Empty is how many of them hold nothing just now.
+	Empty    int `json:"empty"`
 	Messages int `json:"messages"`
 }
 
@@ -143,6 +145,9 @@ func sumQueues(list []queue.QueueInfo, stats queue.Stats) QueueStatus {
 		sum := s.ByStatus[string(i.Status)]
 		sum.Queues++
 		sum.Messages += i.Messages
+		if i.Messages == 0 {
+			sum.Empty++
+		}
 		s.ByStatus[string(i.Status)] = sum
 		s.Messages += i.Messages
 		if !i.Oldest.IsZero() && (s.Oldest.IsZero() || i.Oldest.Before(s.Oldest)) {
