@@ -58,7 +58,12 @@ func (q *Queue) examine(ctx context.Context, c *chooser, after message.ID, fn fu
 		}
 		examined++
 		goOn := true
-		if at := places[id]; at != nil {
+		at := places[id]
+		if at == nil && len(c.IDs) > 0 {
+			// A clerk has taken it out of its queue and not in hand yet.
+			at = &place{active: true, next: never}
+		}
+		if at != nil {
 			e, err := q.look(id)
 			switch {
 			case errors.Is(err, spool.ErrNotFound):

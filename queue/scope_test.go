@@ -202,3 +202,26 @@ func TestRemovedWhenPoison(t *testing.T) {
 		})
 	}
 }
+
+// An order by id also meets a message that a clerk has just taken out of its
+// queue.
+func TestOrderMeetsPinned(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		w.always(postpone)
+		id := w.submit(envelope("a@x.example"))
+		synctest.Wait()
+		d := w.q.named("Internet/x.example")
+		w.q.mu.Lock()
+		it := w.q.pin(d, 0, w.q.now())
+		w.q.mu.Unlock()
+		if got := w.order(Remove, id); got.Pending != 1 {
+			t.Errorf("%+v", got)
+		}
+		w.q.rerouteItem(d, it)
+		synctest.Wait()
+		if w.statuses(id) != "R" {
+			t.Errorf("%s", w.statuses(id))
+		}
+		w.settled()
+	})
+}
