@@ -289,9 +289,11 @@ func TestManyRecipients(t *testing.T) {
 					return r
 				})
 				id := w.submit(envelope(list...))
+				w.store.mu.Lock()
 				if w.store.last != id {
 					t.Errorf("the content is stored %d times", w.store.last-id+1)
 				}
+				w.store.mu.Unlock()
 				time.Sleep(3 * time.Hour)
 				w.settled()
 				if n := len(w.delivered); n != 400+1 {

@@ -114,8 +114,11 @@ func TestEverythingDead(t *testing.T) {
 		if n := s.Wakeups - start.Wakeups; n > uint64(4*attempts) {
 			t.Errorf("the queue looked %d times for %d attempts", n, attempts)
 		}
-		if s.Items != queues*each || s.Chores != 0 || len(w.q.flights) != s.InFlight {
-			t.Errorf("after an hour: %+v, %d flights", s, len(w.q.flights))
+		w.q.mu.Lock()
+		flights, busy := len(w.q.flights), w.q.busy
+		w.q.mu.Unlock()
+		if s.Items != queues*each || s.Chores != 0 || flights != busy {
+			t.Errorf("after an hour: %+v, %d flights, %d workers at work", s, flights, busy)
 		}
 		if n := runtime.NumGoroutine(); n > defaultOutbound+50 {
 			t.Errorf("%d goroutines", n)

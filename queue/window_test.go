@@ -173,10 +173,10 @@ func TestRefusalsAreNoCongestion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, nil)
 		defer w.stop()
-		n := 0
+		var n atomic.Int64
 		w.always(func(d *message.Delivery) message.Report {
 			time.Sleep(time.Second)
-			if n++; n%2 == 0 {
+			if n.Add(1)%2 == 0 {
 				return postpone(d)
 			}
 			return refuse(d)
