@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"encoding/binary"
 	"hash/crc32"
 	"os"
@@ -145,7 +146,8 @@ func (t *table) close() {
 }
 
 // beginLife reads what the last life left behind, and begins another. It
-// returns the suspects, those first who were alone.
+// returns the suspects, those first who were alone, and the older before the
+// younger: they have seen more ends.
 func (q *Queue) beginLife() []suspect {
 	if !q.files.kept() {
 		return nil
@@ -172,7 +174,9 @@ func (q *Queue) beginLife() []suspect {
 	q.suspects = q.life
 	q.log.Warn("the gateway did not end in an orderly way; what is in hand is noted until it has run for a while",
 		"unclean_ends_in_a_row", ends, "for", quietLife, "suspects", len(list))
-	slices.SortStableFunc(list, func(a, b suspect) int { return int(b.alone) - int(a.alone) })
+	slices.SortFunc(list, func(a, b suspect) int {
+		return cmp.Or(cmp.Compare(b.alone, a.alone), cmp.Compare(a.id, b.id))
+	})
 	list = list[:min(len(list), maxSuspects)]
 	for _, s := range list {
 		q.suspects.alone[s.id] = s.alone
