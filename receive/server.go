@@ -137,6 +137,7 @@ type Server struct {
 
 	readers sync.Pool // of *wire.Reader
 	content wire.Buffers
+	dates   message.Dates
 	buffers sync.Pool // of *[]byte: replies while they wait; an idle session has none
 
 	mu        sync.Mutex

@@ -250,8 +250,9 @@ func (s *session) banner() *wire.Reply {
 	}
 	text = strings.Join(config.BannerLines(text), "\n")
 	if strings.Contains(text, "{") {
-		text = strings.NewReplacer("{fqdn}", s.connector.FQDN, "{session}", s.id,
-			"{date}", time.Now().Format("Mon, 2 Jan 2006 15:04:05 -0700")).Replace(text)
+		text = strings.ReplaceAll(text, "{session}", s.id)
+		text = strings.ReplaceAll(text, "{date}", s.server.dates.Text(time.Now()))
+		text = strings.ReplaceAll(text, "{fqdn}", s.connector.FQDN)
 	}
 	return wire.NewReply(220, noCode, text)
 }

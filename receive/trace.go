@@ -10,7 +10,7 @@ import (
 func (s *session) received(id message.ID, at time.Time) []byte {
 	r := message.Received{
 		Helo: s.helo, Client: s.remote, Local: s.local, By: s.connector.FQDN,
-		With: s.protocol(), TLS: s.tls, ID: id, At: at,
+		With: s.protocol(), TLS: s.tls, ID: id, At: at, Date: s.server.dates.Text(at),
 	}
 	// One recipient alone may be named: others must not learn of it
 	// (RFC 5321 7.2).

@@ -3,6 +3,7 @@ package message
 import (
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,6 +22,8 @@ type Received struct {
 	// more than one recipient it is left empty (RFC 5321 7.2).
 	For string
 	At  time.Time
+	// Date is At as Dates.Text writes it; Append formats At when it is empty.
+	Date string
 }
 
 // foldAt is the length that a line should not exceed, without its CRLF (RFC
@@ -53,13 +56,36 @@ func (r Received) Append(b []byte) []byte {
 	}
 	f.b = append(f.b, ';')
 	f.column++
-	var date [len(dateFormat) + 8]byte
-	f.add(string(r.At.AppendFormat(date[:0], dateFormat)))
+	if r.Date == "" {
+		r.Date = r.At.Format(dateFormat)
+	}
+	f.add(r.Date)
 	return append(f.b, "\r\n"...)
 }
 
 // dateFormat is date-time (RFC 5322 3.3), with a numeric offset.
 const dateFormat = "Mon, 2 Jan 2006 15:04:05 -0700"
+
+// Dates writes date-times as header fields carry them (RFC 5322 3.3), each
+// second's once: formatting one costs more than all the rest of a trace field.
+// The zero value is ready for concurrent use.
+type Dates struct{ last atomic.Pointer[date] }
+
+type date struct {
+	second int64
+	zone   *time.Location
+	text   string
+}
+
+// Text returns a date-time with a numeric offset.
+func (d *Dates) Text(t time.Time) string {
+	if l := d.last.Load(); l != nil && l.second == t.Unix() && l.zone == t.Location() {
+		return l.text
+	}
+	l := &date{t.Unix(), t.Location(), t.Format(dateFormat)}
+	d.last.Store(l)
+	return l.text
+}
 
 // AppendDate appends a date-time as header fields carry it (RFC 5322 3.3).
 func AppendDate(b []byte, t time.Time) []byte { return t.AppendFormat(b, dateFormat) }

@@ -104,3 +104,29 @@ func BenchmarkReceived(b *testing.B) {
 		_ = r.Append(buf)
 	}
 }
+
+func TestDates(t *testing.T) {
+	var d Dates
+	cet := time.FixedZone("CET", 3600)
+	for _, tt := range []struct {
+		at   time.Time
+		want string
+	}{
+		{time.Date(2026, 11, 2, 3, 4, 5, 0, time.UTC), "Mon, 2 Nov 2026 03:04:05 +0000"},
+		{time.Date(2026, 11, 2, 3, 4, 5, 999, time.UTC), "Mon, 2 Nov 2026 03:04:05 +0000"},
+		{time.Date(2026, 11, 2, 4, 4, 5, 0, cet), "Mon, 2 Nov 2026 04:04:05 +0100"}, // the same second elsewhere
+		{time.Date(2026, 11, 2, 3, 4, 6, 0, time.UTC), "Mon, 2 Nov 2026 03:04:06 +0000"},
+		{time.Date(2026, 11, 2, 3, 4, 5, 0, time.UTC), "Mon, 2 Nov 2026 03:04:05 +0000"},
+	} {
+		if got := d.Text(tt.at); got != tt.want {
+			t.Errorf("%v is written as %q, want %q", tt.at, got, tt.want)
+		}
+	}
+	at := time.Now()
+	r := Received{By: "edge.contoso.example", At: at}
+	plain := string(r.Append(nil))
+	r.Date = d.Text(at)
+	if got := string(r.Append(nil)); got != plain {
+		t.Errorf("%q, want %q", got, plain)
+	}
+}
