@@ -444,6 +444,9 @@ func (w *world) statuses(id message.ID) string {
 // was delivered once.
 func (w *world) settled() {
 	w.t.Helper()
+	// A clerk who met another at a message comes again after a second, and may
+	// find nothing left to do.
+	time.Sleep(3 * time.Second)
 	synctest.Wait()
 	q := w.q
 	q.mu.Lock()

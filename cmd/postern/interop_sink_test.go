@@ -70,13 +70,25 @@ func newSink(t testing.TB, o sinkOptions) *sink {
 	if o.Place == nil {
 		o.Place = home()
 	}
-	if o.Addr == "" {
+	anywhere := o.Addr == ""
+	if anywhere {
 		o.Addr = freeAddr(t)
 	}
 	if o.Keywords == nil {
 		o.Keywords = []string{"SIZE 0", "PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "DSN"}
 	}
 	s := &sink{addr: o.Addr, o: o, changed: make(chan struct{}), conns: map[net.Conn]bool{}}
+	for range 10 { // what was free may be taken by now
+		l, err := o.Place.listen(s.addr)
+		if err == nil {
+			l.Close()
+			break
+		}
+		if !anywhere {
+			break
+		}
+		s.addr = freeAddr(t)
+	}
 	s.listen(t)
 	t.Cleanup(s.close)
 	return s
