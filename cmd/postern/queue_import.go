@@ -90,19 +90,19 @@ func (i *importer) run(ctx context.Context, files []string) error {
 		var e *envelopeFile
 		switch {
 		case errors.As(err, &e) && slices.ContainsFunc(files, e.of):
-			fmt.Fprintf(i.app.err, "%s: passed over: it is the envelope of %s\n", name, e.message)
+			fmt.Fprintf(i.app.err, "%s: passed over: it is the envelope of %s\n", clean(name), clean(e.message))
 			continue
 		case errors.Is(err, control.ErrNoServer):
 			return err
 		case err != nil:
 			failed = true
-			fmt.Fprintf(i.app.err, "postern: %s: %v\n", name, asked(err))
+			fmt.Fprintf(i.app.err, "postern: %s: %s\n", clean(name), clean(asked(err).Error()))
 			continue
 		}
 		progress.add(1)
 		done = append(done, imported{name, id})
 		if !i.app.json() {
-			fmt.Fprintf(i.app.out, "%s: queued as %s\n", name, id)
+			fmt.Fprintf(i.app.out, "%s: queued as %s\n", clean(name), id)
 		}
 	}
 	if i.app.json() {
@@ -132,18 +132,17 @@ func (i *importer) open(name string) (io.ReadCloser, error) {
 	if name == "-" {
 		return io.NopCloser(i.app.in), nil
 	}
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	fi, err := f.Stat()
+	// Asked before it is opened, which with a named pipe may take for ever.
+	fi, err := os.Stat(name)
 	switch {
 	case err != nil:
-		return nil, errors.Join(err, f.Close())
+		return nil, err
 	case fi.IsDir():
-		return nil, errors.Join(fmt.Errorf("it is a directory; name the files in it, as %s", filepath.Join(name, "*.eml")), f.Close())
+		return nil, fmt.Errorf("it is a directory; name the files in it, as %s", filepath.Join(name, "*.eml"))
+	case !fi.Mode().IsRegular():
+		return nil, errors.New("it is no regular file; write what it holds to standard input and name -")
 	}
-	return f, nil
+	return os.Open(name)
 }
 
 // noMail refuses what an export wrote beside a message, whatever it is called

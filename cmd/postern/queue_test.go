@@ -366,6 +366,8 @@ func TestImportTakesNoEnvelopes(t *testing.T) {
 		{append([]string{write("renamed.txt", envelope)}, given...), exitFailed, "it is JSON"},
 		{append([]string{write("other.json", "Subject: x\r\n\r\n")}, given...), exitFailed, "another name"},
 		{[]string{dir}, exitFailed, "it is a directory; name the files in it, as " + dir + "/*.eml"},
+		{append([]string{os.DevNull}, given...), exitFailed, "it is no regular file"},
+		{append([]string{"evil\x1b[31m\nx.eml"}, given...), exitFailed, "evil?[31m?x.eml: "}, // as any name in a folder of others
 		// The message itself meets that no gateway runs.
 		{append([]string{json, eml}, given...), exitNoServer, json + ": passed over: it is the envelope of " + eml},
 	} {
@@ -376,6 +378,9 @@ func TestImportTakesNoEnvelopes(t *testing.T) {
 		t.Chdir(t.TempDir())
 		if got := run(context.Background(), append([]string{"queue", "import"}, tt.args...), streams{strings.NewReader(""), &out, &out}); got != tt.code || !strings.Contains(out.String(), tt.want) {
 			t.Errorf("import %v: exit code %d, want %d with %q in:\n%s", tt.args, got, tt.code, tt.want, out.String())
+		}
+		if strings.Contains(out.String(), "\x1b") {
+			t.Errorf("import %q prints control characters: %q", tt.args, out.String())
 		}
 	}
 }
