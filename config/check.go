@@ -174,6 +174,7 @@ func (d *decoder) checkLogs(l *Logs) {
 
 func (d *decoder) checkSend(c *SendConnector, row string) {
 	d.checkSendTLS(c, row)
+	d.checkSendHELO(c, row)
 	auth := joinPath(row, "smart_host_auth")
 	if !d.read(auth, "mechanism", "username", "password_file") {
 		return

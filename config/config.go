@@ -66,7 +66,16 @@ type DNS struct {
 	// Hosts are static answers, asked before DNS; keys are lower case without
 	// a final dot.
 	Hosts map[string][]netip.Addr
+	// Protocol is how the servers are asked: any | udp | tcp.
+	Protocol string
 }
+
+// The values of DNS.Protocol and SendConnector.DNSProtocol.
+const (
+	DNSAny = "any"
+	DNSUDP = "udp"
+	DNSTCP = "tcp"
+)
 
 // DomainType is the type of an accepted domain (reference 4.1).
 type DomainType string
@@ -197,6 +206,26 @@ const (
 	DomainValidation      = "domain_validation"
 )
 
+// The values of SendConnector.IPPreference.
+const (
+	PreferIPv4 = "prefer_ipv4"
+	PreferIPv6 = "prefer_ipv6"
+	IPv4Only   = "ipv4_only"
+	IPv6Only   = "ipv6_only"
+)
+
+// The values of SendConnector.SourceIPSelection.
+const (
+	SourceRoundRobin = "round_robin"
+	SourceSticky     = "sticky"
+)
+
+// The values of SendConnector.EightBitMIMEMissing.
+const (
+	EightBitFail = "fail"
+	EightBitSend = "send"
+)
+
 // SendConnector is one [[send_connector]] (reference 2.1).
 type SendConnector struct {
 	Name    string
@@ -215,11 +244,24 @@ type SendConnector struct {
 	TLSAuthLevel string // empty | encryption_only | certificate_validation | domain_validation
 	TLSDomain    string
 
-	MaxMessageSize  int64
-	BlockedSenders  []string
-	AllowedSenders  []string
-	SourceIPAddress []netip.Addr // at most one of each family
-	FQDN            string       // never empty: defaults to server.fqdn
+	MaxMessageSize int64
+	BlockedSenders []string
+	AllowedSenders []string
+
+	// DNSServers are asked for the next hops in place of [dns].servers.
+	DNSServers   []netip.AddrPort
+	DNSProtocol  string // any | udp | tcp; defaults to dns.protocol
+	IPPreference string // prefer_ipv4 | prefer_ipv6 | ipv4_only | ipv6_only
+	// SourceIPAddress may have several addresses of a family, of which
+	// SourceIPSelection chooses: round_robin | sticky.
+	SourceIPAddress   []netip.Addr
+	SourceIPSelection string
+	FQDN              string // never empty: defaults to server.fqdn
+	ForceHELO         bool
+	// MasqueradeDomain, when not empty, takes the place of our domains in the
+	// reverse path.
+	MasqueradeDomain    string
+	EightBitMIMEMissing string // fail | send
 
 	ConnectionInactivityTimeout time.Duration
 	MessagesPerConnection       int64

@@ -234,10 +234,21 @@ func TestFindings(t *testing.T) {
 			`edge.toml:7:70: smart_hosts: "10.0.0.300" is not a smart host: it looks like an address; SMARTHOST`,
 			`edge.toml:7:84: smart_hosts: "--" is not a smart host: the label "--" begins or ends with a hyphen; SMARTHOST`,
 			`edge.toml:7:90: smart_hosts: "ok.example:2525" stands here twice; take one of them out`}},
-		{"source addresses", receiveHead + sendHead + `source_ip_address = ["192.0.2.1", "2001:db8::1", "192.0.2.2", "::", "x"]`, []string{
-			`edge.toml:7:50: source_ip_address: 192.0.2.2 is a second address of its family; write at most one IPv4 and one IPv6 address`,
+		{"source addresses", receiveHead + sendHead + `source_ip_address = ["192.0.2.1", "2001:db8::1", "192.0.2.1", "::", "x"]`, []string{
+			`edge.toml:7:50: source_ip_address: "192.0.2.1" stands here twice; take one of them out`,
 			`edge.toml:7:63: source_ip_address: :: is no address to send from; write an address of this host, or leave the key out to let the system choose`,
 			`edge.toml:7:69: source_ip_address: "x" is not an address; write an address, such as "192.0.2.12" or "2001:db8::12"`}},
+		{"HELO and what needs EHLO", receiveHead + sendHead + "smart_hosts = [\"hub.example\"]\nforce_helo = true\ntls = \"required\"\nsmart_host_auth = { mechanism = \"basic\", username = \"edge\", password_file = \"p\" }", []string{
+			`edge.toml:8:1: force_helo: tls = "required" needs EHLO, without which no host offers STARTTLS; take force_helo out`,
+			`edge.toml:8:1: force_helo: smart_host_auth needs EHLO, without which no host offers AUTH; take force_helo out`}},
+		{"HELO and TLS by default", receiveHead + sendHead + "force_helo = true", []string{
+			`edge.toml:7:1: warning: force_helo: without EHLO no host offers STARTTLS, so that all mail goes in clear; write tls = "ignore_starttls" as well`}},
+		{"names of next hops", receiveHead + sendHead + "dns_servers = [\"ns.example\", \"::1\", \"[::1]:53\"]\ndns_protocol = \"tls\"\nip_preference = \"ipv5\"\nmasquerade_domain = \"a b\"", []string{
+			`edge.toml:7:16: dns_servers: "ns.example" is not the address of a name server; write "address" or "address:port", such as "127.0.0.1:53" or "[::1]:53"`,
+			`edge.toml:7:37: dns_servers: "[::1]:53" stands here twice; take one of them out`,
+			`edge.toml:8:1: dns_protocol: "tls" is not known here; write "any", "udp" or "tcp"`,
+			`edge.toml:9:1: ip_preference: "ipv5" is not known here; write "prefer_ipv4", "prefer_ipv6", "ipv4_only" or "ipv6_only"`,
+			`edge.toml:10:1: masquerade_domain: "a b" is not a domain name: ' ' can't stand in a name; write a domain name, such as "edge.contoso.example"`}},
 		{"TLS keys without required", receiveHead + sendHead + "tls_auth_level = \"domain_validation\"\ntls_domain = \"hub.example\"", []string{
 			`edge.toml:7:1: tls_auth_level has no effect with tls = "opportunistic"; write tls = "required", or take tls_auth_level out`,
 			`edge.toml:8:1: tls_domain has no effect with tls = "opportunistic"; write tls = "required", or take tls_domain out`}},

@@ -4,7 +4,7 @@ import "time"
 
 func sendConnectorTable() *table {
 	var keys []key
-	for _, group := range [][]key{sendScope(), sendSecurity(), sendLimits()} {
+	for _, group := range [][]key{sendScope(), sendHosts(), sendSecurity(), sendLimits()} {
 		keys = append(keys, group...)
 	}
 	return repeated(table{
@@ -46,16 +46,6 @@ func sendScope() []key {
 			Name: "port", Type: port(), Default: int64(25),
 			Doc:   "The port of next hops, where a smart host names none of its own.",
 			Field: in(func(c *SendConnector) any { return &c.Port }),
-		},
-		{
-			Name: "source_ip_address", Type: sourceAddresses(), Default: []any{},
-			Doc:   "The local addresses of outgoing connections. When empty, the system chooses; else a family without an address is not used.",
-			Field: in(func(c *SendConnector) any { return &c.SourceIPAddress }),
-		},
-		{
-			Name: "fqdn", Type: fqdn(), From: &derivation{"`server.fqdn`", func(c *Config) any { return c.Server.FQDN }},
-			Doc:   "The name in EHLO.",
-			Field: in(func(c *SendConnector) any { return &c.FQDN }),
 		},
 		{
 			Name: "protocol_logging", Type: choice("none", "verbose"), Default: "none",

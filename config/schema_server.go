@@ -70,6 +70,11 @@ func dnsTable() *table {
 				Doc:   "Static addresses of hosts, which are asked for before DNS.",
 				Field: in(func(d *DNS) any { return &d.Hosts }),
 			},
+			{
+				Name: "protocol", Type: dnsProtocol(), Default: DNSAny, Pending: true,
+				Doc:   "How they are asked: over UDP, and over TCP what does not fit (`any`), over UDP alone (`udp`), or over TCP alone (`tcp`).",
+				Field: in(func(d *DNS) any { return &d.Protocol }),
+			},
 		},
 	}, func(c *Config) *DNS { return &c.DNS })
 }

@@ -134,7 +134,7 @@ func staticHosts() typed[map[string][]netip.Addr] {
 	}
 }
 
-// sourceAddresses is a list of at most one address of each family.
+// sourceAddresses is a list of addresses to send from.
 func sourceAddresses() typed[[]netip.Addr] {
 	one := address()
 	parse := one.parse
@@ -146,14 +146,7 @@ func sourceAddresses() typed[[]netip.Addr] {
 		}
 		return a, faults
 	}
-	t := list(one, 0, func(a, b netip.Addr) *fault {
-		if a.BitLen() != b.BitLen() {
-			return nil
-		}
-		return &fault{message: b.String() + " is a second address of its family", remedy: "write at most one IPv4 and one IPv6 address"}
-	})
-	t.permits = "at most one address of each family"
-	return t
+	return list(one, 0, once[netip.Addr])
 }
 
 // passwordHash never shows the hash in a message.

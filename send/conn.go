@@ -228,12 +228,15 @@ func (c *conn) greet(ctx context.Context) *failure {
 }
 
 // hello says EHLO, or HELO to a host that does not know it, which can't be
-// where TLS is still to come and required.
+// where TLS is still to come and required, or when the connector is to.
 func (c *conn) hello(ctx context.Context) *failure {
 	name := c.heloName()
+	if c.connector.ForceHELO {
+		return c.helo(ctx, name)
+	}
 	line, err := wire.AppendEHLO(c.buf[:0], name)
 	if err != nil {
-		return &failure{phase: phaseEHLO, intact: true, reply: ours(451, codeConfig, "Send connector %q: %v", c.connector.Name, err)}
+		return c.unspeakable(err)
 	}
 	reply, lines, f := c.command(ctx, phaseEHLO, line, c.s.timeouts.EHLO)
 	if f != nil {
@@ -255,13 +258,19 @@ func (c *conn) hello(ctx context.Context) *failure {
 		return f
 	}
 	// RFC 5321 3.2: an older server may know HELO alone.
-	if line, err = wire.AppendHELO(c.buf[:0], name); err != nil {
-		return refused(phaseEHLO, reply)
+	return c.helo(ctx, name)
+}
+
+// helo says HELO. Nothing is offered in reply to it (RFC 5321 4.1.1.1).
+func (c *conn) helo(ctx context.Context, name string) *failure {
+	line, err := wire.AppendHELO(c.buf[:0], name)
+	if err != nil {
+		return c.unspeakable(err)
 	}
-	if reply, lines, f = c.command(ctx, phaseEHLO, line, c.s.timeouts.EHLO); f != nil {
-		return f
-	}
+	reply, lines, f := c.command(ctx, phaseEHLO, line, c.s.timeouts.EHLO)
 	switch {
+	case f != nil:
+		return f
 	case amiss(reply):
 		return unexpected(phaseEHLO, reply)
 	case reply.Code >= 400:
@@ -269,6 +278,11 @@ func (c *conn) hello(ctx context.Context) *failure {
 	}
 	c.ext = wire.Extensions{Name: wire.ParseEHLO(lines[:1]).Name}
 	return nil
+}
+
+// unspeakable says that the connector's name can't be said in a command.
+func (c *conn) unspeakable(err error) *failure {
+	return &failure{phase: phaseEHLO, intact: true, reply: ours(451, codeConfig, "Send connector %q: %v", c.connector.Name, err)}
 }
 
 // heloName is the connector's name, or the address literal of our end when it
