@@ -196,27 +196,6 @@ func (d *decoder) checkSend(c *SendConnector, row string) {
 	}
 }
 
-// checkSendTLS holds the rules between the TLS parameters (reference 2.1).
-func (d *decoder) checkSendTLS(c *SendConnector, row string) {
-	if !d.read(row, "tls", "tls_auth_level", "tls_domain") {
-		return
-	}
-	if c.TLS != TLSRequired {
-		for _, k := range []struct{ name, value string }{{"tls_auth_level", c.TLSAuthLevel}, {"tls_domain", c.TLSDomain}} {
-			if k.value != "" {
-				d.fail(joinPath(row, k.name), fmt.Sprintf("%s has no effect with tls = %q", k.name, c.TLS), fmt.Sprintf(`write tls = "required", or take %s out`, k.name))
-			}
-		}
-		return
-	}
-	if c.TLSDomain != "" && c.TLSAuthLevel != DomainValidation {
-		d.fail(joinPath(row, "tls_domain"), "tls_domain has no effect without domain validation", `write tls_auth_level = "domain_validation", or take tls_domain out`)
-	}
-	if c.TLSAuthLevel == DomainValidation && c.TLSDomain == "" && len(c.SmartHosts) > 0 && d.read(row, "smart_hosts") {
-		d.fail(joinPath(row, "tls_auth_level"), `tls_auth_level: "domain_validation" of smart hosts needs a name to ask for`, `write tls_domain = "..."`)
-	}
-}
-
 // checkMechanisms holds the rules between values of auth_mechanism
 // (reference 1.5).
 func (d *decoder) checkMechanisms(c *ReceiveConnector, row string) {

@@ -242,7 +242,19 @@ type SendConnector struct {
 
 	TLS          string // required | opportunistic | ignore_starttls
 	TLSAuthLevel string // empty | encryption_only | certificate_validation | domain_validation
-	TLSDomain    string
+	// TLSDomain are the names of which domain validation wants one;
+	// "*.contoso.example" stands for any name below.
+	TLSDomain []string
+	TLSCAFile string // empty: the system's authorities
+	// TLSFingerprints are digests in upper-case hexadecimal, of a certificate
+	// or, behind PublicKeyPin, of its public key.
+	TLSFingerprints []string
+	// NoTLSFallback is tls_fallback = false.
+	NoTLSFallback       bool
+	ImplicitTLS         bool
+	TLSCertificate      string // empty: by FQDN
+	DomainSecureEnabled bool
+	TLSOverrides        []TLSOverride
 
 	MaxMessageSize int64
 	BlockedSenders []string
@@ -266,6 +278,20 @@ type SendConnector struct {
 	ConnectionInactivityTimeout time.Duration
 	MessagesPerConnection       int64
 	ProtocolLogging             string // none | verbose
+}
+
+// TLSOverride is one [[send_connector.tls_override]]: the TLS policy of a Send
+// connector for some domains. Its fields are as those of SendConnector.
+type TLSOverride struct {
+	// Domain is "fabrikam.example", "*.fabrikam.example" for it and its
+	// subdomains, or an address.
+	Domain          string
+	TLS             string
+	TLSAuthLevel    string
+	TLSDomain       []string
+	TLSCAFile       string
+	TLSFingerprints []string
+	NoTLSFallback   bool
 }
 
 // Routing holds what concerns the choice of Send connectors.

@@ -258,7 +258,7 @@ func TestFindings(t *testing.T) {
 			`edge.toml:9:1: tls_auth_level: "domain_validation" of smart hosts needs a name to ask for; write tls_domain = "..."`}},
 		{"domain validation by MX", receiveHead + sendHead + "tls = \"required\"\ntls_auth_level = \"domain_validation\"", nil},
 		{"tls_domain", receiveHead + sendHead + "tls = \"required\"\ntls_auth_level = \"domain_validation\"\ntls_domain = \"hub..example\"", []string{
-			`edge.toml:9:1: tls_domain: "hub..example" is not a domain name: a label is empty; write a domain name, such as "edge.contoso.example"`}},
+			`edge.toml:9:1: tls_domain: "hub..example" is not a domain name: a label is empty; write a domain name, such as "edge.contoso.example", or "*.contoso.example" for any name below`}},
 		{"authentication without smart hosts", receiveHead + sendHead + "tls = \"ignore_starttls\"\n[send_connector.smart_host_auth]\nmechanism = \"basic_require_tls\"\nusername = \"u\"", []string{
 			`edge.toml:8:1: password_file is missing in smart_host_auth, for mechanism = "basic_require_tls"; write password_file = ...`,
 			`edge.toml:9:1: mechanism: there are no smart hosts to authenticate to; write smart_hosts, or take smart_host_auth out`,

@@ -4,14 +4,14 @@ import "time"
 
 func sendConnectorTable() *table {
 	var keys []key
-	for _, group := range [][]key{sendScope(), sendHosts(), sendSecurity(), sendLimits()} {
+	for _, group := range [][]key{sendScope(), sendHosts(), sendTLS(), sendLimits()} {
 		keys = append(keys, group...)
 	}
 	return repeated(table{
 		name: "send_connector", identity: "name", fold: true,
 		doc:  "A Send connector: which recipients' mail leaves through it, and how. A recipient belongs to the connector with the most specific address space, then the lowest cost, then the lowest name.",
 		keys: keys,
-		subs: []*table{smartHostAuthTable()},
+		subs: []*table{smartHostAuthTable(), tlsOverrideTable()},
 	}, func(c *Config) *[]SendConnector { return &c.SendConnectors })
 }
 
@@ -51,26 +51,6 @@ func sendScope() []key {
 			Name: "protocol_logging", Type: choice("none", "verbose"), Default: "none",
 			Doc:   "Whether sessions are written to the protocol log.",
 			Field: in(func(c *SendConnector) any { return &c.ProtocolLogging }),
-		},
-	}
-}
-
-func sendSecurity() []key {
-	return []key{
-		{
-			Name: "tls", Type: choice(TLSRequired, TLSOpportunistic, TLSIgnoreSTARTTLS), Default: TLSOpportunistic,
-			Doc:   "Whether mail waits rather than travel in clear (`required`), goes in clear where TLS can't be had (`opportunistic`), or never asks for TLS (`ignore_starttls`).",
-			Field: in(func(c *SendConnector) any { return &c.TLS }),
-		},
-		{
-			Name: "tls_auth_level", Type: tlsAuthLevel(), Default: "",
-			Doc:   "What is asked of the next hop's certificate, with `tls = \"required\"`: nothing (`encryption_only`, also when empty), a chain to a known root (`certificate_validation`), or also the right name (`domain_validation`).",
-			Field: in(func(c *SendConnector) any { return &c.TLSAuthLevel }),
-		},
-		{
-			Name: "tls_domain", Type: optional(fqdn()), Default: "",
-			Doc:   "The name that `domain_validation` asks for. When empty, the recipient's domain; smart hosts need it.",
-			Field: in(func(c *SendConnector) any { return &c.TLSDomain }),
 		},
 	}
 }
@@ -127,11 +107,6 @@ func smartHostAuthTable() *table {
 			},
 		},
 	}, func(c *SendConnector) *SmartHostAuth { return &c.SmartHostAuth })
-}
-
-// tlsAuthLevel is a choice that may also be left open.
-func tlsAuthLevel() typed[string] {
-	return optional(choice(EncryptionOnly, CertificateValidation, DomainValidation))
 }
 
 // optional also takes the empty string, which leaves the key unset.

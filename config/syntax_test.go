@@ -61,7 +61,7 @@ func TestSyntaxErrors(t *testing.T) {
 func TestUnknownTables(t *testing.T) {
 	const tables = "the tables are [server], [dns], [[accepted_domain]], [[receive_connector]], [[user]], [[send_connector]], [routing], [queue], [notifications], [[remote_domain]], [back_pressure], [logs], [pickup] and [control]"
 	for _, tt := range []struct{ text, want string }{
-		{"[tls]\ncertificate = \"x\"", "unknown table [tls]; tls is a key of [[send_connector]]; " + tables},
+		{"[tls]\ncertificate = \"x\"", "unknown table [tls]; tls is a key of [[send_connector]] or [[send_connector.tls_override]]; " + tables},
 		{"[[listener]]", "unknown table [[listener]]; " + tables},
 		{"[receive_connectors]", "unknown table [receive_connectors]; did you mean [[receive_connector]]?"},
 		{"[disk]", `"disk" stands outside its table; it belongs to [back_pressure]`},

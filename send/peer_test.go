@@ -116,7 +116,7 @@ func TestPeer(t *testing.T) {
 			b.options.Roots = testRoots()
 			b.connector.SourceIPAddress = []netip.Addr{netip.MustParseAddr("127.0.0.2")}
 			if secure {
-				b.connector.TLS, b.connector.TLSAuthLevel, b.connector.TLSDomain = config.TLSRequired, config.DomainValidation, "peer.test"
+				b.connector.TLS, b.connector.TLSAuthLevel, b.connector.TLSDomain = config.TLSRequired, config.DomainValidation, []string{"peer.test"}
 			}
 			h := smartHop(fmt.Sprintf("[%s]:%d", addr.Addr(), addr.Port()))
 			line := strings.Repeat("0123456789", 7) + "\r\n"

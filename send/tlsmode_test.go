@@ -65,7 +65,7 @@ func TestTLSModes(t *testing.T) {
 					mx := hosts[server]()
 					b := newBench(t, mx)
 					b.options.Roots = testRoots()
-					b.connector.TLS, b.connector.TLSAuthLevel, b.connector.TLSDomain = tt.mode, tt.level, tt.domain
+					b.connector.TLS, b.connector.TLSAuthLevel, b.connector.TLSDomain = tt.mode, tt.level, strings.Fields(tt.domain)
 					r := b.send()
 					b.stop()
 					got, want := sum(r), tt.want[i]

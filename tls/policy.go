@@ -18,8 +18,8 @@ type Policy struct {
 	// Level is what a required connection must prove: config.EncryptionOnly,
 	// CertificateValidation or DomainValidation.
 	Level string
-	// Domain is the name that DomainValidation looks for in the certificate;
-	// "*.contoso.example" stands for any name below.
+	// Domain are the names, parted by spaces, of which DomainValidation looks
+	// for one in the certificate; "*.contoso.example" stands for any below.
 	Domain string
 	// Reason says where the policy comes from, for logs and explanations.
 	Reason string
@@ -41,7 +41,7 @@ func PolicyFor(c *config.SendConnector, recipientDomain string) Policy {
 	}
 	p.Reason += fmt.Sprintf(", tls_auth_level = %q", p.Level)
 	if p.Level == config.DomainValidation {
-		p.Domain = c.TLSDomain
+		p.Domain = strings.Join(c.TLSDomain, " ")
 		if p.Domain == "" {
 			p.Domain = recipientDomain
 		}
@@ -111,9 +111,15 @@ func (p Policy) verify(cs tls.ConnectionState, roots *x509.CertPool) error {
 		return fail(err)
 	}
 	if p.Level == config.DomainValidation {
-		if err := matchDomain(leaf, p.Domain); err != nil {
-			return fail(err)
+		var errs []error
+		for domain := range strings.FieldsSeq(p.Domain) {
+			err := matchDomain(leaf, domain)
+			if err == nil {
+				return nil
+			}
+			errs = append(errs, err)
 		}
+		return fail(errors.Join(errs...))
 	}
 	return nil
 }
