@@ -15,12 +15,18 @@ const (
 	// Warning is a finding that an administrator should know of; the
 	// configuration runs all the same.
 	Warning
+	// Note is advice on a configuration that may well be meant as it is. Who
+	// asks for findings is told; a start or a reload is silent about it.
+	Note
 )
 
-// String is "error" or "warning".
+// String is "error", "warning" or "note".
 func (s Severity) String() string {
-	if s == Warning {
+	switch s {
+	case Warning:
 		return "warning"
+	case Note:
+		return "note"
 	}
 	return "error"
 }
@@ -86,8 +92,8 @@ func (f Finding) Format(pos Position) string {
 		b.WriteString(s)
 		b.WriteString(": ")
 	}
-	if f.Severity == Warning {
-		b.WriteString("warning: ")
+	if f.Severity != Error {
+		b.WriteString(f.Severity.String() + ": ")
 	}
 	b.WriteString(f.Message)
 	if f.Remedy != "" {
@@ -95,6 +101,11 @@ func (f Finding) Format(pos Position) string {
 		b.WriteString(f.Remedy)
 	}
 	return b.String()
+}
+
+// Urgent leaves the notes out.
+func Urgent(findings []Finding) []Finding {
+	return slices.DeleteFunc(slices.Clone(findings), func(f Finding) bool { return f.Severity == Note })
 }
 
 // HasErrors tells whether any finding keeps the configuration from running.

@@ -10,10 +10,12 @@ import (
 )
 
 // Lint says what is worth knowing about the Receive connectors: who may relay,
-// who may send as us, and whose word is believed. All findings are warnings; what a configuration can't
-// run with, package config refuses.
+// who may send as us, whose word is believed, and which clients don't get the
+// connector that was meant for them. All findings are warnings and notes; what a
+// configuration can't run with, package config refuses.
 func Lint(cfg *config.Config) []config.Finding {
 	var out []config.Finding
+	backscatter := authoritativeDomains(cfg)
 	for i := range cfg.ReceiveConnectors {
 		c := &cfg.ReceiveConnectors[i]
 		if !c.Enabled {
@@ -22,14 +24,25 @@ func Lint(cfg *config.Config) []config.Finding {
 		path := fmt.Sprintf("receive_connector[%d]", i)
 		out = append(out, lintSubmit(c, path)...)
 		out = append(out, lintProxies(cfg.ReceiveConnectors, i, path)...)
+		out = append(out, lintFamilies(cfg.ReceiveConnectors, i, path)...)
+		out = append(out, lintClocks(c, path)...)
+		out = append(out, lintHidden(cfg.ReceiveConnectors, i, path)...)
+		out = append(out, lintPorts(c, path)...)
 		public, ok := publicRange(c, slices.ContainsFunc(cfg.ReceiveConnectors, func(o config.ReceiveConnector) bool {
 			return o.Enabled && len(o.ProxyProtocolFrom) > 0 && shareBinding(c, &o)
 		}))
 		if !ok {
+			out = append(out, lintTrust(c, path)...)
 			continue
 		}
 		out = append(out, lintRelay(c, path, public)...)
 		out = append(out, lintSenders(c, path, public, cfg.AcceptedDomains)...)
+		out = append(out, lintGrants(c, path, public)...)
+		out = append(out, lintSubmissionPort(c, path, public)...)
+		if f, ok := lintBackscatter(c, backscatter); ok {
+			out = append(out, f)
+			backscatter = nil // once is enough
+		}
 	}
 	return out
 }
@@ -48,12 +61,11 @@ func lintSubmit(c *config.ReceiveConnector, path string) []config.Finding {
 	case rightSet(c.Deny).Has(Submit):
 		return []config.Finding{warning(path+".deny", message+": submit stands in deny",
 			"take it out, or write enabled = false to close the connector")}
+	case offersLogon(c): // package logon knows whether those who do may send
+		return nil
 	case len(c.PermissionGroups) == 0:
 		return []config.Finding{warning(path+".permission_groups", message+": it has no permission_groups",
 			`write permission_groups = ["anonymous"] to take mail for accepted domains from strangers, or ["servers"] with "external_authoritative" in auth_mechanism to trust the hosts in remote_ip_ranges`)}
-	}
-	if offersLogon(c) {
-		return nil
 	}
 	return []config.Finding{warning(path+".permission_groups",
 		fmt.Sprintf("%s: its permission groups (%s) are for clients that authenticate, which auth_mechanism does not offer", message, strings.Join(c.PermissionGroups, ", ")),
@@ -76,14 +88,15 @@ func lintRelay(c *config.ReceiveConnector, path, public string) []config.Finding
 			"narrow remote_ip_ranges to the hosts that may relay, or take accept_any_recipient out of grant")}
 	}
 	return []config.Finding{warning(path+".auth_mechanism",
-		fmt.Sprintf("open relay: connector %q trusts every host from %s as one of our servers (external_authoritative with permission group servers), which may relay, skips filters and size limits", c.Name, public),
+		fmt.Sprintf("open relay: connector %q trusts every host from %s as one of our servers (external_authoritative with permission group servers), which may relay, send as us, and skip filters and size limits", c.Name, public),
 		"narrow remote_ip_ranges to our own servers, or take external_authoritative out of auth_mechanism")}
 }
 
 // lintSenders names connectors where strangers from a public range may send as
-// us.
+// us. Those who are taken for our servers may do more, of which lintRelay tells.
 func lintSenders(c *config.ReceiveConnector, path, public string, domains []config.AcceptedDomain) []config.Finding {
-	if !RightsOf(c, 0).Has(Submit | AcceptAnySender | AcceptAuthoritativeDomainSender) {
+	trusted := PrincipalsOf(c, 0)&Servers != 0 && RightsOf(c, 0).Has(AcceptAnyRecipient)
+	if trusted || !RightsOf(c, 0).Has(Submit|AcceptAnySender|AcceptAuthoritativeDomainSender) {
 		return nil
 	}
 	for _, d := range domains {

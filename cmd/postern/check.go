@@ -23,6 +23,7 @@ type checked struct {
 	Valid    bool      `json:"valid"`
 	Errors   int       `json:"errors"`
 	Warnings int       `json:"warnings"`
+	Notes    int       `json:"notes"`
 	Findings []finding `json:"findings"`
 }
 
@@ -32,8 +33,9 @@ func (a *app) check() *cobra.Command {
 		Use:   "check",
 		Short: "Say what is wrong with the configuration file, without starting anything",
 		Long: `Check reads the file and says what is wrong with it: errors, which keep the
-gateway from starting, and warnings, which do not. It needs the file alone: no
-running gateway, no DNS, no data directory.
+gateway from starting, warnings, which do not, and notes: advice on what may
+well be meant as it is, which nobody but check gives. It needs the file alone:
+no running gateway, no DNS, no data directory.
 
 The exit code is 0 when the file is valid, 1 when it has errors, and with
 --strict also when it has warnings.`,
@@ -44,16 +46,16 @@ The exit code is 0 when the file is valid, 1 when it has errors, and with
 			if err != nil {
 				return err
 			}
-			errors, warnings := count(findings)
+			n := count(findings)
 			if a.json() {
-				err = a.printJSON(checkedJSON(cfg, findings, errors, warnings))
+				err = a.printJSON(checkedJSON(cfg, findings, n))
 			} else {
-				err = a.printChecked(cfg, findings, errors, warnings)
+				err = a.printChecked(cfg, findings, n)
 			}
 			if err != nil {
 				return err
 			}
-			if errors > 0 || strict && warnings > 0 {
+			if n.errors > 0 || strict && n.warnings > 0 {
 				return errReported
 			}
 			return nil
@@ -63,8 +65,8 @@ The exit code is 0 when the file is valid, 1 when it has errors, and with
 	return cmd
 }
 
-func checkedJSON(cfg *config.Config, findings []config.Finding, errors, warnings int) checked {
-	c := checked{Valid: errors == 0, Errors: errors, Warnings: warnings, Findings: []finding{}}
+func checkedJSON(cfg *config.Config, findings []config.Finding, n tally) checked {
+	c := checked{Valid: n.errors == 0, Errors: n.errors, Warnings: n.warnings, Notes: n.notes, Findings: []finding{}}
 	for _, f := range findings {
 		pos := f.In(cfg)
 		c.Findings = append(c.Findings, finding{
@@ -75,7 +77,7 @@ func checkedJSON(cfg *config.Config, findings []config.Finding, errors, warnings
 	return c
 }
 
-func (a *app) printChecked(cfg *config.Config, findings []config.Finding, errors, warnings int) error {
+func (a *app) printChecked(cfg *config.Config, findings []config.Finding, n tally) error {
 	s := styleFor(a.out)
 	for _, f := range findings {
 		line := f.Format(cfg.Position(f.Path))
@@ -89,9 +91,13 @@ func (a *app) printChecked(cfg *config.Config, findings []config.Finding, errors
 		name = "the embedded default"
 	}
 	verdict := "valid"
-	if errors > 0 {
+	if n.errors > 0 {
 		verdict = "not valid"
 	}
-	_, err := fmt.Fprintf(a.out, "%s is %s: %s, %s\n", name, verdict, plural(errors, "error", "errors"), plural(warnings, "warning", "warnings"))
+	notes := ""
+	if n.notes > 0 {
+		notes = ", " + plural(n.notes, "note", "notes")
+	}
+	_, err := fmt.Fprintf(a.out, "%s is %s: %s, %s%s\n", name, verdict, plural(n.errors, "error", "errors"), plural(n.warnings, "warning", "warnings"), notes)
 	return err
 }

@@ -80,13 +80,19 @@ func (a *app) report(cfg *config.Config, findings []config.Finding, severity con
 	}
 }
 
-func count(findings []config.Finding) (errors, warnings int) {
+// tally counts findings by severity.
+type tally struct{ errors, warnings, notes int }
+
+func count(findings []config.Finding) (t tally) {
 	for _, f := range findings {
-		if f.Severity == config.Error {
-			errors++
-		} else {
-			warnings++
+		switch f.Severity {
+		case config.Error:
+			t.errors++
+		case config.Warning:
+			t.warnings++
+		default:
+			t.notes++
 		}
 	}
-	return errors, warnings
+	return t
 }

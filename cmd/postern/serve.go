@@ -61,7 +61,7 @@ func (a *app) runGateway(ctx context.Context, cfg *config.Config, findings []con
 	heap := reserveHeap()
 	defer runtime.KeepAlive(heap)
 	logger := slog.New(slog.NewTextHandler(a.err, nil))
-	for _, f := range findings {
+	for _, f := range config.Urgent(findings) {
 		logger.Warn(f.Format(cfg.Position(f.Path)))
 	}
 	path := a.absolutePath()

@@ -23,6 +23,7 @@ func (s *Server) Reload(ctx context.Context) ([]config.Change, []config.Finding,
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	changes, findings, next, err := s.reload()
+	findings = config.Urgent(findings)
 	for _, f := range findings {
 		s.logger.Warn(f.Format(f.In(next)))
 	}
