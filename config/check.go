@@ -23,6 +23,7 @@ func (d *decoder) check() {
 	for i := range c.SendConnectors {
 		d.checkSend(&c.SendConnectors[i], d.rowPath("send_connector", i))
 	}
+	d.checkDKIM(c)
 	d.checkQueue(&c.Queue)
 	d.checkRemoteDomains(c.RemoteDomains)
 	d.checkPressure(&c.BackPressure.Disk)
@@ -176,23 +177,28 @@ func (d *decoder) checkSend(c *SendConnector, row string) {
 	d.checkSendTLS(c, row)
 	d.checkSendHELO(c, row)
 	auth := joinPath(row, "smart_host_auth")
-	if !d.read(auth, "mechanism", "username", "password_file") {
+	d.checkReplyRules(c, row)
+	if !d.read(auth, "mechanism", "username", "password_file", "password_env") {
 		return
 	}
 	a := &c.SmartHostAuth
-	for _, k := range []struct{ name, value string }{{"username", a.Username}, {"password_file", a.PasswordFile}} {
+	for _, k := range []struct{ name, value string }{{"username", a.Username}, {"password_file", a.PasswordFile}, {"password_env", a.PasswordEnv}} {
 		switch {
 		case a.Mechanism == "none" && k.value != "":
 			d.fail(joinPath(auth, k.name), k.name+": without a mechanism it is never sent", `write mechanism = "basic_require_tls"`)
-		case a.Mechanism != "none" && k.value == "":
+		case a.Mechanism == "none" || k.value != "":
+		case k.name == "username", k.name == "password_file" && a.PasswordEnv == "":
 			d.fail(joinPath(auth, k.name), fmt.Sprintf("%s is missing in smart_host_auth, for mechanism = %q", k.name, a.Mechanism), "write "+k.name+" = ...")
 		}
+	}
+	if a.PasswordFile != "" && a.PasswordEnv != "" {
+		d.fail(joinPath(auth, "password_env"), "password_env: password_file says where the password is already", "take one of them out")
 	}
 	if a.Mechanism != "none" && len(c.SmartHosts) == 0 && d.read(row, "smart_hosts") {
 		d.fail(joinPath(auth, "mechanism"), "mechanism: there are no smart hosts to authenticate to", "write smart_hosts, or take smart_host_auth out")
 	}
-	if a.Mechanism == "basic_require_tls" && c.TLS == TLSIgnoreSTARTTLS && d.read(row, "tls") {
-		d.fail(joinPath(auth, "mechanism"), `mechanism: "basic_require_tls" needs TLS, which tls = "ignore_starttls" never asks for`, `write tls = "required"`)
+	if strings.HasSuffix(a.Mechanism, "_require_tls") && c.TLS == TLSIgnoreSTARTTLS && d.read(row, "tls") {
+		d.fail(joinPath(auth, "mechanism"), fmt.Sprintf(`mechanism: %q needs TLS, which tls = "ignore_starttls" never asks for`, a.Mechanism), `write tls = "required"`)
 	}
 }
 

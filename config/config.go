@@ -19,6 +19,7 @@ type Config struct {
 	ReceiveConnectors []ReceiveConnector
 	Users             []User
 	SendConnectors    []SendConnector
+	DKIM              []DKIM
 	Routing           Routing
 	Queue             Queue
 	Notifications     Notifications
@@ -187,9 +188,10 @@ type SmartHost struct {
 
 // SmartHostAuth is how to authenticate to the smart hosts.
 type SmartHostAuth struct {
-	Mechanism    string // none | basic | basic_require_tls
+	Mechanism    string // none | basic | basic_require_tls | scram | scram_require_tls
 	Username     string
 	PasswordFile string
+	PasswordEnv  string // the name of a variable of the environment
 }
 
 // The TLS modes of a Send connector.
@@ -278,6 +280,60 @@ type SendConnector struct {
 	ConnectionInactivityTimeout time.Duration
 	MessagesPerConnection       int64
 	ProtocolLogging             string // none | verbose
+
+	// MaxConnections bounds the deliveries of the connector under way at a
+	// time, MaxConnectionsPerDomain those to one domain, or to its smart hosts.
+	MaxConnections          int64
+	MaxConnectionsPerDomain int64
+	// MessageRateLimit and MessageRateLimitPerDomain are deliveries a minute.
+	MessageRateLimit          int64
+	MessageRateLimitPerDomain int64
+
+	DowngradeDNSFailures bool
+	ReplyRules           []ReplyRule
+
+	SendHeadersRouting      bool
+	SendHeadersOrganization bool
+	// DKIMDomains are the domains of [[dkim]] for which mail is signed; "*"
+	// stands for all.
+	DKIMDomains []string
+}
+
+// ReplyRule is one [[send_connector.reply_rule]] (reference 2.3): replies of
+// next hops that count for another class than their own. All conditions that
+// are given must be met; the first rule that fits decides.
+type ReplyRule struct {
+	Name          string
+	Class         string // temporary | permanent
+	Codes         []int64
+	EnhancedCodes []string
+	Pattern       string // a regular expression (RE2); empty: any text
+	// Domains are recipient domains, "*.contoso.example" for a domain and those
+	// below it; empty: every one.
+	Domains []string
+}
+
+// The values of DKIM.OnError.
+const (
+	DKIMDefer        = "defer"
+	DKIMSendUnsigned = "send_unsigned"
+)
+
+// DKIM is one [[dkim]]: how mail from a domain of ours is signed (RFC 6376).
+type DKIM struct {
+	Domain string
+	// Subdomains says that mail from the domains below is signed too, in the
+	// name of Domain, unless they have a row of their own.
+	Subdomains bool
+	// Keys are files of private keys by selector; each makes a signature.
+	Keys map[string]string
+	// SignedHeaders are fields that are signed as they are, OversignedHeaders
+	// those of which none can be added either.
+	SignedHeaders     []string
+	OversignedHeaders []string
+	Canonicalization  string        // "relaxed/relaxed": of the header and of the body
+	Expiration        time.Duration // of signatures; Unlimited: never
+	OnError           string        // defer | send_unsigned
 }
 
 // TLSOverride is one [[send_connector.tls_override]]: the TLS policy of a Send

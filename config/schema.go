@@ -59,10 +59,19 @@ type key struct {
 	Field func(row any) any
 }
 
-// derivation is a default that depends on other keys.
+// derivation is a default that depends on other keys: those of the whole
+// configuration, or, with ofRow, of the same row.
 type derivation struct {
 	doc   string
 	value func(c *Config) any
+	ofRow func(row any) any
+}
+
+func (d *derivation) of(c *Config, row any) any {
+	if d.ofRow != nil {
+		return d.ofRow(row)
+	}
+	return d.value(c)
 }
 
 // in lets a typed accessor serve as a Field.
@@ -97,7 +106,7 @@ func repeated[P, T any](t table, field func(*P) *[]T) *table {
 func schema() *table {
 	return single(table{
 		subs: []*table{
-			serverTable(), dnsTable(), acceptedDomainTable(), receiveConnectorTable(), userTable(), sendConnectorTable(),
+			serverTable(), dnsTable(), acceptedDomainTable(), receiveConnectorTable(), userTable(), sendConnectorTable(), dkimTable(),
 			routingTable(), queueTable(), notificationsTable(), remoteDomainTable(), backPressureTable(), logsTable(), pickupTable(), controlTable(),
 		},
 	}, func(c *Config) *Config { return c })
@@ -175,16 +184,16 @@ func (t *table) headings() string {
 
 // defaultValue is what a key holds when it is not written; nil when it must
 // be.
-func (k *key) defaultValue(c *Config) any {
+func (k *key) defaultValue(c *Config, row any) any {
 	if k.From != nil {
-		return k.From.value(c)
+		return k.From.of(c, row)
 	}
 	return k.Default
 }
 
 // isDefault tells whether a row holds the default of a key.
 func (k *key) isDefault(c *Config, t *table, row any) bool {
-	value := k.defaultValue(c)
+	value := k.defaultValue(c, row)
 	if value == nil {
 		return false
 	}

@@ -75,7 +75,7 @@ func receiveScope() []key {
 			Field: in(func(c *ReceiveConnector) any { return &c.Banner }),
 		},
 		{
-			Name: "fqdn", Type: fqdn(), From: &derivation{"`server.fqdn`", func(c *Config) any { return c.Server.FQDN }},
+			Name: "fqdn", Type: fqdn(), From: &derivation{doc: "`server.fqdn`", value: func(c *Config) any { return c.Server.FQDN }},
 			Doc:   "The name in the greeting, the reply to EHLO and the Received field, and the name whose certificate is presented.",
 			Field: in(func(c *ReceiveConnector) any { return &c.FQDN }),
 		},
@@ -231,7 +231,7 @@ func receiveMessageLimits() []key {
 	return []key{
 		{
 			Name: "max_message_size", Type: size(64*kilobyte, maxCount),
-			From:  &derivation{"`server.max_message_size`", func(c *Config) any { return c.Server.MaxMessageSize }},
+			From:  &derivation{doc: "`server.max_message_size`", value: func(c *Config) any { return c.Server.MaxMessageSize }},
 			Doc:   "The largest message, as received, before our trace fields.",
 			Field: in(func(c *ReceiveConnector) any { return &c.MaxMessageSize }),
 		},

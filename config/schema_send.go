@@ -4,14 +4,14 @@ import "time"
 
 func sendConnectorTable() *table {
 	var keys []key
-	for _, group := range [][]key{sendScope(), sendHosts(), sendTLS(), sendLimits()} {
+	for _, group := range [][]key{sendScope(), sendHosts(), sendTLS(), sendLimits(), sendRates(), sendPolicies()} {
 		keys = append(keys, group...)
 	}
 	return repeated(table{
 		name: "send_connector", identity: "name", fold: true,
 		doc:  "A Send connector: which recipients' mail leaves through it, and how. A recipient belongs to the connector with the most specific address space, then the lowest cost, then the lowest name.",
 		keys: keys,
-		subs: []*table{smartHostAuthTable(), tlsOverrideTable()},
+		subs: []*table{smartHostAuthTable(), tlsOverrideTable(), replyRuleTable()},
 	}, func(c *Config) *[]SendConnector { return &c.SendConnectors })
 }
 
@@ -91,8 +91,8 @@ func smartHostAuthTable() *table {
 		doc:  "How to authenticate to the smart hosts.",
 		keys: []key{
 			{
-				Name: "mechanism", Type: choice("none", "basic", "basic_require_tls"), Default: "none",
-				Doc:   "Whether to send AUTH PLAIN or LOGIN, and only within TLS (`basic_require_tls`) or in any case (`basic`).",
+				Name: "mechanism", Type: choice("none", "basic", "basic_require_tls", "scram", "scram_require_tls"), Default: "none", PendingValues: []string{"scram", "scram_require_tls"},
+				Doc:   "Whether to log on with AUTH PLAIN or LOGIN (`basic`), or with SCRAM-SHA-256, which shows nobody the password (`scram`); each with `_require_tls` within TLS only.",
 				Field: in(func(a *SmartHostAuth) any { return &a.Mechanism }),
 			},
 			{
@@ -102,8 +102,14 @@ func smartHostAuthTable() *table {
 			},
 			{
 				Name: "password_file", Type: comment(), Default: "",
-				Doc:   "The path of a file whose first line is the password.",
+				Doc:   "The path of a file whose first line is the password. Nobody but its owner and its group may read it.",
 				Field: in(func(a *SmartHostAuth) any { return &a.PasswordFile }),
+			},
+			{
+				Name: "password_env", Type: optional(environmentName()), Default: "",
+				Doc:     "The name of a variable of the gateway's environment that holds the password, in the place of `password_file`.",
+				Pending: true,
+				Field:   in(func(a *SmartHostAuth) any { return &a.PasswordEnv }),
 			},
 		},
 	}, func(c *SendConnector) *SmartHostAuth { return &c.SmartHostAuth })

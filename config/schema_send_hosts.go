@@ -13,7 +13,7 @@ func sendHosts() []key {
 			Field: in(func(c *SendConnector) any { return &c.DNSServers }),
 		},
 		{
-			Name: "dns_protocol", Type: dnsProtocol(), From: &derivation{"`dns.protocol`", func(c *Config) any { return c.DNS.Protocol }}, Pending: true,
+			Name: "dns_protocol", Type: dnsProtocol(), From: &derivation{doc: "`dns.protocol`", value: func(c *Config) any { return c.DNS.Protocol }}, Pending: true,
 			Doc:   "How they are asked: like `dns.protocol`.",
 			Field: in(func(c *SendConnector) any { return &c.DNSProtocol }),
 		},
@@ -33,7 +33,7 @@ func sendHosts() []key {
 			Field: in(func(c *SendConnector) any { return &c.SourceIPSelection }),
 		},
 		{
-			Name: "fqdn", Type: fqdn(), From: &derivation{"`server.fqdn`", func(c *Config) any { return c.Server.FQDN }},
+			Name: "fqdn", Type: fqdn(), From: &derivation{doc: "`server.fqdn`", value: func(c *Config) any { return c.Server.FQDN }},
 			Doc:   "The name in EHLO.",
 			Field: in(func(c *SendConnector) any { return &c.FQDN }),
 		},

@@ -21,7 +21,7 @@ func serverTable() *table {
 		doc:  "The gateway as a whole.",
 		keys: []key{
 			{
-				Name: "fqdn", Type: fqdn(), From: &derivation{"the host name", func(c *Config) any { return c.source.hostName }},
+				Name: "fqdn", Type: fqdn(), From: &derivation{doc: "the host name", value: func(c *Config) any { return c.source.hostName }},
 				Doc:   "The name that the gateway gives itself where a connector has none of its own. With an unqualified name, EHLO sends an address literal.",
 				Field: in(func(s *Server) any { return &s.FQDN }),
 			},
@@ -37,7 +37,7 @@ func serverTable() *table {
 			},
 			{
 				Name: "postmaster_address", Type: mailbox(),
-				From:  &derivation{"`postmaster@` and `server.fqdn`", func(c *Config) any { return "postmaster@" + c.Server.FQDN }},
+				From:  &derivation{doc: "`postmaster@` and `server.fqdn`", value: func(c *Config) any { return "postmaster@" + c.Server.FQDN }},
 				Doc:   "Whom delivery status notifications come from, and who gets copies of them.",
 				Field: in(func(s *Server) any { return &s.PostmasterAddress }),
 			},
@@ -161,7 +161,7 @@ func queueTable() *table {
 		keys: []key{
 			{
 				Name: "directory", Type: path(), Restart: true,
-				From:  &derivation{"`server.data_dir`/spool", func(c *Config) any { return filepath.Join(c.Server.DataDir, "spool") }},
+				From:  &derivation{doc: "`server.data_dir`/spool", value: func(c *Config) any { return filepath.Join(c.Server.DataDir, "spool") }},
 				Doc:   "The directory of the spool.",
 				Field: in(func(q *Queue) any { return &q.Directory }),
 			},
@@ -247,7 +247,7 @@ func logsTable() *table {
 		keys: []key{
 			{
 				Name: "directory", Type: path(), Restart: true,
-				From:  &derivation{"`server.data_dir`/logs", func(c *Config) any { return filepath.Join(c.Server.DataDir, "logs") }},
+				From:  &derivation{doc: "`server.data_dir`/logs", value: func(c *Config) any { return filepath.Join(c.Server.DataDir, "logs") }},
 				Doc:   "The directory of all logs.",
 				Field: in(func(l *Logs) any { return &l.Directory }),
 			},
@@ -276,7 +276,7 @@ func controlTable() *table {
 		doc:  "The socket on which the commands of an administrator reach the server.",
 		keys: []key{{
 			Name: "socket", Type: path(), Restart: true,
-			From:  &derivation{"`server.data_dir`/control.sock", func(c *Config) any { return filepath.Join(c.Server.DataDir, "control.sock") }},
+			From:  &derivation{doc: "`server.data_dir`/control.sock", value: func(c *Config) any { return filepath.Join(c.Server.DataDir, "control.sock") }},
 			Doc:   "The path of the Unix socket.",
 			Field: in(func(l *Control) any { return &l.Socket }),
 		}},

@@ -39,7 +39,7 @@ func TestSchemaIsWhole(t *testing.T) {
 		row := tab.blank()
 		// Show fails when the field is not of the key's type.
 		k.Type.show(k.Field(row))
-		if v := k.defaultValue(cfg); v != nil {
+		if v := k.defaultValue(cfg, row); v != nil {
 			if faults := k.Type.store(k.Field(row), v); len(faults) > 0 {
 				t.Errorf("%s: its default %v is not valid: %v", path, v, faults)
 			}
