@@ -24,6 +24,7 @@ func (d *decoder) check() {
 		d.checkSend(&c.SendConnectors[i], d.rowPath("send_connector", i))
 	}
 	d.checkDKIM(c)
+	d.checkRouting(c)
 	d.checkQueue(&c.Queue)
 	d.checkRemoteDomains(c.RemoteDomains)
 	d.checkPressure(&c.BackPressure.Disk)

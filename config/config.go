@@ -29,6 +29,10 @@ type Config struct {
 	Control           Control
 	Pickup            Pickup
 
+	// lists are the files of entries that the configuration names, by path; nil
+	// before they were read.
+	lists map[string]*List
+
 	// source remembers the file's name and where each key stands in it.
 	source source
 }
@@ -194,6 +198,14 @@ type SmartHostAuth struct {
 	PasswordEnv  string // the name of a variable of the environment
 }
 
+// The ways into the gateway that are no Receive connectors, as scope names them
+// and as messages have them for their Origin.Protocol.
+const (
+	SourcePickup = "Pickup"
+	SourceReplay = "Replay"
+	SourceImport = "Import"
+)
+
 // The TLS modes of a Send connector.
 const (
 	TLSRequired       = "required"
@@ -276,6 +288,21 @@ type SendConnector struct {
 	// reverse path.
 	MasqueradeDomain    string
 	EightBitMIMEMissing string // fail | send
+	// AddressSpacesFile, BlockedSendersFile and AllowedSendersFile name files of
+	// further entries, which Config.List has; empty for none.
+	AddressSpacesFile  string
+	BlockedSendersFile string
+	AllowedSendersFile string
+	// Scope are the names of the Receive connectors, and of the other ways in
+	// (SourcePickup and so on), whose mail may use the connector; empty: all.
+	Scope []string
+	// Fallback is the name of the Send connector that takes over what could not
+	// be delivered for FallbackAfter, or after FallbackFailures attempts; empty
+	// for none.
+	Fallback         string
+	FallbackAfter    time.Duration // Unlimited: never
+	FallbackFailures int64
+	AllowWeakerTLS   bool
 
 	ConnectionInactivityTimeout time.Duration
 	MessagesPerConnection       int64

@@ -87,6 +87,8 @@ func (d *decoder) key(t *table, k *key, row any, values map[string]any, path str
 		// What is wrong with the other key is reported there.
 		d.derive = append(d.derive, func() { k.Type.store(dst, k.From.of(d.config, row)) })
 		return
+	case k.Required && !written && k.Replaceable:
+		return
 	case k.Required && !written:
 		d.fail(keyPath, fmt.Sprintf("%s is missing in %s", k.Name, d.headingOf(path)), "write "+k.Name+" = ...")
 		return

@@ -25,7 +25,8 @@ var defaultText string
 // Load reads and checks a configuration file. The error says only that the
 // file can't be read; everything that is wrong with its content is a Finding.
 // The Config is nil when a Finding is an Error; warnings come with a Config.
-// Findings are sorted by their place in the file.
+// Findings are sorted by their place in the file; those of the files that it
+// names follow.
 func Load(path string) (*Config, []Finding, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -44,7 +45,12 @@ func Load(path string) (*Config, []Finding, error) {
 			Position: Position{File: path, Line: 1, Column: 1},
 		}}, nil
 	}
-	return Parse(path, text)
+	c, findings, err := Parse(path, text)
+	if c == nil {
+		return nil, findings, err
+	}
+	c, more := c.ReadLists()
+	return c, append(findings, more...), err
 }
 
 // Parse is Load for a text at hand; name stands for the file in findings.

@@ -43,8 +43,9 @@ type key struct {
 	Default any
 	// From, in the place of Default, takes the default from another key.
 	From *derivation
-	// Required keys have no default.
-	Required bool
+	// Required keys have no default. Where something else may stand in the place
+	// of a Replaceable one, a check of its own says that it is missing.
+	Required, Replaceable bool
 	// Pending marks a key that is read and checked but not acted on yet.
 	Pending bool
 	// PendingValues are the words, of a key that is acted on, that are not.

@@ -4,7 +4,7 @@ import "time"
 
 func sendConnectorTable() *table {
 	var keys []key
-	for _, group := range [][]key{sendScope(), sendHosts(), sendTLS(), sendLimits(), sendRates(), sendPolicies()} {
+	for _, group := range [][]key{sendScope(), sendHosts(), sendTLS(), sendLimits(), sendRouting(), sendRates(), sendPolicies()} {
 		keys = append(keys, group...)
 	}
 	return repeated(table{
@@ -33,8 +33,8 @@ func sendScope() []key {
 			Field: in(func(c *SendConnector) any { return &c.Comment }),
 		},
 		{
-			Name: "address_spaces", Type: list(someText("address space"), 1, nil), Required: true,
-			Doc:   "The recipient domains, each as `smtp:contoso.example;1` with type and cost (1 to 100) or without: a domain, `*.contoso.example` for the domain and all its subdomains, `*` for every domain, `--` for all authoritative and internal-relay domains.",
+			Name: "address_spaces", Type: list(someText("address space"), 1, nil), Required: true, Replaceable: true,
+			Doc:   "The recipient domains, without which a connector needs an `address_spaces_file` or to be another's `fallback`; each as `smtp:contoso.example;1` with type and cost (1 to 100) or without: a domain, `*.contoso.example` for the domain and all its subdomains, `*` for every domain, `--` for all authoritative and internal-relay domains.",
 			Field: in(func(c *SendConnector) any { return &c.AddressSpaces }),
 		},
 		{
