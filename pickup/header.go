@@ -107,10 +107,10 @@ func (h header) without(goes func(f field) bool) header {
 	return kept
 }
 
-// firewalled reports whether a field speaks to the organisation's own servers
+// firewalled reports whether a field is of a class that does not get in
 // (reference 4.13).
-func firewalled(f field) bool {
-	return strings.HasPrefix(f.name, "x-ms-exchange-organization-") || strings.HasPrefix(f.name, "x-ms-exchange-forest-")
+func firewalled(f field, classes message.HeaderClass) bool {
+	return message.HeaderClassOf(f.name)&classes != 0
 }
 
 // mailboxes reads the address lists of all fields of a name, groups among them

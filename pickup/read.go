@@ -132,11 +132,7 @@ func (l *letter) readPickup(h header, r *rules) (header, *refusal) {
 		}
 	}
 	return h.without(func(f field) bool {
-		switch f.name {
-		case "received", "bcc":
-			return true
-		}
-		return len(f.name) > 7 && f.name[:7] == "resent-" || firewalled(f)
+		return f.name == "bcc" || firewalled(f, message.RoutingHeaders|message.InternalHeaders)
 	}), ref
 }
 

@@ -51,7 +51,9 @@ func (l *letter) readReplay(h header, r *rules) (header, *refusal) {
 	if l.received.Helo == "" && !l.received.Client.IsValid() {
 		l.received.Helo = "localhost"
 	}
-	return h[n:].without(func(f field) bool { return f.name == "bcc" || !b.trusted && firewalled(f) }), b.refusal
+	return h[n:].without(func(f field) bool {
+		return f.name == "bcc" || !b.trusted && firewalled(f, message.InternalHeaders)
+	}), b.refusal
 }
 
 // block is the block of X-headers as far as it has been read.

@@ -125,6 +125,8 @@ type body struct {
 	size    int64
 	drained int64
 	refusal *wire.Reply
+	// firewall is what the content passes on its way into the draft.
+	firewall message.HeaderFirewall
 	// lines are the line ends of content in chunks; nil where all are allowed.
 	lines *wire.LineEnds
 }
@@ -137,6 +139,7 @@ func (s *session) newBody() (*body, error) {
 	}
 	s.messages++
 	b := &body{s: s, began: time.Now(), draft: d, holding: s.submission()}
+	b.firewall.Strip, b.firewall.Out = s.firewalled(), d
 	if s.connector.MaxLocalHopCount > 0 {
 		b.scan.Local = s.ownName
 	}
@@ -232,6 +235,7 @@ func (b *body) take(p []byte) {
 	// Content that begins with white space has no header; without an empty line
 	// it would continue the field on top (RFC 5322 2.2.3).
 	if first := b.size == int64(len(p)); first && (p[0] == ' ' || p[0] == '\t') {
+		b.firewall.Strip = 0 // there is no field in it
 		b.storeOrRefuse([]byte("\r\n"))
 	}
 	b.storeOrRefuse(p)
@@ -263,7 +267,7 @@ func (b *body) checkHeader() *wire.Reply {
 func (b *body) letGo() {
 	b.holding = false
 	if fields := b.missing(); len(fields) > 0 {
-		b.storeOrRefuse(fields)
+		b.keepOrRefuse(b.store(fields))
 	}
 	if len(b.held) > 0 {
 		b.storeOrRefuse(b.held)
@@ -280,6 +284,10 @@ func (b *body) complete() {
 	if b.holding {
 		b.letGo()
 	}
+	if b.refusal == nil {
+		b.keepOrRefuse(b.firewall.Close())
+		b.noteFirewall()
+	}
 }
 
 // refuse keeps the first reason against the content, and frees its room at
@@ -294,17 +302,25 @@ func (b *body) refuse(r *wire.Reply) {
 	b.s.deadlines.enter(phaseDrain, time.Now())
 }
 
-// storeOrRefuse stores content, unless it is refused by now.
+// storeOrRefuse stores content that the firewall lets through, unless it is
+// refused by now.
 func (b *body) storeOrRefuse(p []byte) {
 	if b.refusal != nil {
 		return
 	}
-	if err := b.store(p); err != nil {
+	_, err := b.firewall.Write(p)
+	b.keepOrRefuse(err)
+}
+
+// keepOrRefuse refuses the content if it could not be stored.
+func (b *body) keepOrRefuse(err error) {
+	if err != nil {
 		b.s.storageTrouble("can't store a message", err)
 		b.refuse(replyStorage.WithLog(err.Error()))
 	}
 }
 
+// store stores what is ours, and passes no firewall.
 func (b *body) store(p []byte) error {
 	_, err := b.draft.Write(p)
 	return err

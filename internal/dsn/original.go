@@ -94,9 +94,26 @@ func (o *original) readHeader(c message.Content) error {
 	}
 	buf = buf[:n]
 	end := headerEnd(buf)
-	o.header = bytes.Clone(buf[:end])
+	if o.header, err = firewalled(buf[:end]); err != nil {
+		return err
+	}
 	o.subject = fieldValue(o.header, "Subject")
 	return nil
+}
+
+// firewalled is a header block without the fields that are the organisation's
+// own affair (reference 4.13).
+func firewalled(header []byte) ([]byte, error) {
+	var out bytes.Buffer
+	f := firewall(&out)
+	if _, err := f.Write(header); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), f.Close()
+}
+
+func firewall(out io.Writer) *message.HeaderFirewall {
+	return &message.HeaderFirewall{Strip: message.RoutingHeaders | message.InternalHeaders, Out: out}
 }
 
 // headerEnd is where a header block ends, the empty line not included. A block
@@ -228,11 +245,15 @@ func (c *composer) originalPart() error {
 		if _, err := c.Original.Seek(0, io.SeekStart); err != nil {
 			return err
 		}
-		n, err := io.Copy(c.out, io.LimitReader(c.Original, c.Original.Size()))
-		if err == nil && n < c.Original.Size() {
-			err = io.ErrUnexpectedEOF
+		f := firewall(c.out)
+		n, err := io.Copy(f, io.LimitReader(c.Original, c.Original.Size()))
+		switch {
+		case err != nil:
+			return err
+		case n < c.Original.Size():
+			return io.ErrUnexpectedEOF
 		}
-		return err
+		return f.Close()
 	case headers:
 		kind := "text/rfc822-headers" // RFC 6522 4
 		if c.Envelope.SMTPUTF8 && !ascii(c.orig.header) {

@@ -39,8 +39,12 @@ func addr(s string) message.Address {
 
 var at = time.Date(2026, 3, 4, 9, 10, 11, 0, time.FixedZone("", 3600))
 
+// plainOriginal has fields that do not come back: see returnedOriginal.
 const plainOriginal = "Received: from a by b; Wed, 4 Mar 2026 09:10:11 +0100\r\n" +
-	"From: Bob <bob@example.net>\r\nTo: kim@example.org\r\nSubject: Hello\r\n there\r\n" +
+	"X-MS-Exchange-Organization-AuthAs: Internal\r\nResent-From: c\r\n\t@example.net\r\n" + returnedOriginal
+
+// returnedOriginal is what comes back of it (reference 4.13).
+const returnedOriginal = "From: Bob <bob@example.net>\r\nTo: kim@example.org\r\nSubject: Hello\r\n there\r\n" +
 	"Message-ID: <a1@example.net>\r\n\r\nBody line\r\n.dot\r\n"
 
 // failure is a report that every test changes in one place.
