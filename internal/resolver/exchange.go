@@ -1,6 +1,7 @@
 package resolver
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -13,6 +14,8 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+
+	"postern/config"
 )
 
 // udpSize is the UDP payload we say we take: what fits the smallest IPv6
@@ -24,8 +27,9 @@ const udpSize = 1232
 const maxStrays = 32
 
 var (
-	errStrays = errors.New("too many answers to other questions")
-	errLame   = errors.New("the server is not responsible for the name and does not ask on")
+	errStrays   = errors.New("too many answers to other questions")
+	errTooLarge = errors.New(`the answer does not fit into a datagram, and TCP is left out (protocol = "udp")`)
+	errLame     = errors.New("the server is not responsible for the name and does not ask on")
 )
 
 // rcodeError is an answer that says that the server can't answer.
@@ -64,7 +68,7 @@ func (r *Resolver) query(ctx context.Context, q question) (*dns.Msg, string, err
 			// A server that answered, if only SERVFAIL, would say the same
 			// again; one that did not answer may have lost the question.
 			var rc rcodeError
-			again = again || !errors.As(err, &rc) && !errors.Is(err, errLame)
+			again = again || !errors.As(err, &rc) && !errors.Is(err, errLame) && !errors.Is(err, errTooLarge)
 		}
 		if !again {
 			break
@@ -74,15 +78,23 @@ func (r *Resolver) query(ctx context.Context, q question) (*dns.Msg, string, err
 }
 
 // askServer asks one server: over UDP with EDNS(0), without it when the
-// server does not know it, over TCP when the answer does not fit.
+// server does not know it, over TCP when the answer does not fit. Options.Protocol
+// may leave one of the two out.
 func (r *Resolver) askServer(ctx context.Context, server netip.AddrPort, q question) (*dns.Msg, error) {
-	m, err := r.exchange(ctx, "udp", server, q, true)
+	network := "udp"
+	if r.o.Protocol == config.DNSTCP {
+		network = "tcp"
+	}
+	m, err := r.exchange(ctx, network, server, q, true)
 	edns := true
 	if err == nil && lacksEDNS(m) {
 		edns = false
-		m, err = r.exchange(ctx, "udp", server, q, false)
+		m, err = r.exchange(ctx, network, server, q, false)
 	}
-	if errors.Is(err, errStrays) || err == nil && m.Truncated {
+	if network == "udp" && (errors.Is(err, errStrays) || err == nil && m.Truncated) {
+		if r.o.Protocol == config.DNSUDP {
+			return nil, cmp.Or(err, errTooLarge)
+		}
 		m, err = r.exchange(ctx, "tcp", server, q, edns)
 	}
 	if err != nil {

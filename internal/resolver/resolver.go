@@ -40,6 +40,9 @@ type Options struct {
 	// Servers are the recursive servers, asked in turn. Empty means those of
 	// /etc/resolv.conf, which is read again when it changes.
 	Servers []netip.AddrPort
+	// Protocol is config.DNSUDP or DNSTCP to ask over one of them alone; else
+	// TCP takes over what UDP can't carry.
+	Protocol string
 	// Hosts are static answers, before the DNS; keys are lower case without a
 	// final dot. Such a name is its own mail exchanger.
 	Hosts map[string][]netip.Addr
