@@ -8,17 +8,17 @@ import "net/netip"
 func sendHosts() []key {
 	return []key{
 		{
-			Name: "dns_servers", Type: list(nameServer(), 0, once[netip.AddrPort]), Default: []any{}, Pending: true,
+			Name: "dns_servers", Type: list(nameServer(), 0, once[netip.AddrPort]), Default: []any{},
 			Doc:   "The resolvers to ask for this connector's next hops, in this order, with a cache of their own. When empty, those of `[dns]`. `dns.hosts` comes first in any case.",
 			Field: in(func(c *SendConnector) any { return &c.DNSServers }),
 		},
 		{
-			Name: "dns_protocol", Type: dnsProtocol(), From: &derivation{doc: "`dns.protocol`", value: func(c *Config) any { return c.DNS.Protocol }}, Pending: true,
+			Name: "dns_protocol", Type: dnsProtocol(), From: &derivation{doc: "`dns.protocol`", value: func(c *Config) any { return c.DNS.Protocol }},
 			Doc:   "How they are asked: like `dns.protocol`.",
 			Field: in(func(c *SendConnector) any { return &c.DNSProtocol }),
 		},
 		{
-			Name: "ip_preference", Type: choice(PreferIPv4, PreferIPv6, IPv4Only, IPv6Only), Default: PreferIPv4, Pending: true,
+			Name: "ip_preference", Type: choice(PreferIPv4, PreferIPv6, IPv4Only, IPv6Only), Default: PreferIPv4,
 			Doc:   "Which addresses of a next hop are used: those of both families in turns, IPv4 first (`prefer_ipv4`) or IPv6 first (`prefer_ipv6`), or those of one alone (`ipv4_only`, `ipv6_only`); the other family is then not asked for.",
 			Field: in(func(c *SendConnector) any { return &c.IPPreference }),
 		},
@@ -28,7 +28,7 @@ func sendHosts() []key {
 			Field: in(func(c *SendConnector) any { return &c.SourceIPAddress }),
 		},
 		{
-			Name: "source_ip_selection", Type: choice(SourceRoundRobin, SourceSticky), Default: SourceRoundRobin, Pending: true,
+			Name: "source_ip_selection", Type: choice(SourceRoundRobin, SourceSticky), Default: SourceRoundRobin,
 			Doc:   "Which of several source addresses of a family a connection comes from: each in turn (`round_robin`), or always the same one for a destination, which is the recipient domain or the smart host (`sticky`).",
 			Field: in(func(c *SendConnector) any { return &c.SourceIPSelection }),
 		},

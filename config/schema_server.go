@@ -71,7 +71,7 @@ func dnsTable() *table {
 				Field: in(func(d *DNS) any { return &d.Hosts }),
 			},
 			{
-				Name: "protocol", Type: dnsProtocol(), Default: DNSAny, Pending: true,
+				Name: "protocol", Type: dnsProtocol(), Default: DNSAny,
 				Doc:   "How they are asked: over UDP, and over TCP what does not fit (`any`), over UDP alone (`udp`), or over TCP alone (`tcp`).",
 				Field: in(func(d *DNS) any { return &d.Protocol }),
 			},

@@ -159,7 +159,7 @@ func TestOwnAddresses(t *testing.T) {
 			{Enabled: true, FQDN: "localhost", Bindings: []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:25"), netip.MustParseAddrPort("203.0.113.1:587")}},
 			{Enabled: false, FQDN: "off.contoso.example", Bindings: []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:2525")}},
 		},
-	})
+	}, nil, nil)
 	own := &ownAddresses{list: func() []netip.Addr {
 		return []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}
 	}}

@@ -63,6 +63,10 @@ type failure struct {
 	// local says that the reason is on this side, such as a source address
 	// that this host does not have.
 	local bool
+	// source says that it is the source address that can't be used.
+	source bool
+	// late says that the connection was given less time than it may take.
+	late bool
 	// tls says that TLS is what failed: a fresh connection in clear may do.
 	tls bool
 	// loop says that the host is this gateway.
@@ -101,7 +105,7 @@ var (
 
 // lost says that the connection failed in a phase, in our words.
 func lost(ctx context.Context, p phase, err error) *failure {
-	f := &failure{phase: p, unreachable: p <= phaseEHLO, local: isLocal(err)}
+	f := &failure{phase: p, unreachable: p <= phaseEHLO, local: isLocal(err), source: p == phaseConnect && isSource(err)}
 	switch {
 	case ctx.Err() != nil:
 		f.reply, f.canceled, f.unreachable = interrupted(p), true, false
@@ -180,4 +184,11 @@ func fromWire(r *wire.Reply) message.Reply {
 // as a source address that this host does not have.
 func isLocal(err error) bool {
 	return errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
+}
+
+// isSource reports whether a connection failed because its source address could
+// not be bound (bind(2)).
+func isSource(err error) bool {
+	e, ok := errors.AsType[*os.SyscallError](err)
+	return ok && e.Syscall == "bind"
 }

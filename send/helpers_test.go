@@ -50,20 +50,25 @@ func (n *names) MX(_ context.Context, domain string) (resolver.MXResult, error) 
 	return resolver.MXResult{}, &resolver.Error{Name: domain, Type: "MX", Kind: resolver.NXDomain}
 }
 
-func (n *names) Addresses(_ context.Context, host string) ([]netip.Addr, error) {
+func (n *names) Host(_ context.Context, host string, want resolver.Families) (resolver.HostAddresses, error) {
 	switch v := n.addrs[host].(type) {
 	case func() error:
-		return nil, v()
+		return resolver.HostAddresses{}, v()
 	case error:
-		return nil, v
+		return resolver.HostAddresses{}, v
 	case string:
-		var addrs []netip.Addr
-		for a := range strings.FieldsSeq(v) {
-			addrs = append(addrs, netip.MustParseAddr(a))
+		var h resolver.HostAddresses
+		for text := range strings.FieldsSeq(v) {
+			if a := netip.MustParseAddr(text); want == resolver.BothFamilies || a.Is4() == (want == resolver.OnlyIPv4) {
+				h.Addrs = append(h.Addrs, a)
+			}
 		}
-		return addrs, nil
+		if len(h.Addrs) == 0 {
+			return h, &resolver.Error{Name: host, Type: "A", Kind: resolver.NoData}
+		}
+		return h, nil
 	}
-	return nil, &resolver.Error{Name: host, Type: "A+AAAA", Kind: resolver.NXDomain}
+	return resolver.HostAddresses{}, &resolver.Error{Name: host, Type: "A+AAAA", Kind: resolver.NXDomain}
 }
 
 func dnsTrouble(kind resolver.Kind) error {

@@ -352,7 +352,7 @@ func TestSource(t *testing.T) {
 			if got := fmt.Sprint(b.net.dials); got != tt.dials {
 				t.Errorf("sources %q: dialled %s, want %s", tt.sources, got, tt.dials)
 			}
-			if len(r.Attempts) == 1 && tt.sources != "" && !strings.Contains(r.Attempts[0].Source, b.net.dials[0].source.String()) {
+			if len(b.net.dials) == 1 && tt.sources != "" && !strings.Contains(r.Attempts[0].Source, b.net.dials[0].source.String()) {
 				t.Errorf("attempt names the source %q", r.Attempts[0].Source)
 			}
 		})

@@ -42,12 +42,14 @@ func lintSources(c *config.SendConnector, warn warnFunc) {
 	if len(c.SourceIPAddress) == 0 {
 		return
 	}
+	var from sources
+	from.init(c)
 	for _, h := range c.SmartHosts {
 		a, err := netip.ParseAddr(h.Host)
 		if err != nil {
 			continue
 		}
-		if _, ok := sourceFor(c, a.Unmap()); !ok {
+		if !from.serves(a.Unmap()) {
 			warn("source_ip_address", "add a source address of the smart host's family, or remove the smart host",
 				"the smart host %s is never used: there is no source address of its family", h.Host)
 		}

@@ -22,14 +22,23 @@ func (r *run) open(ctx context.Context, k key, clear bool) (*conn, *failure) {
 	c := &conn{s: r.s, key: k, connector: r.connector, generation: r.generation, session: r.s.o.SessionIDs.Next(),
 		logsOn: authenticates(r.connector) && r.ownHosts()}
 	if strings.EqualFold(r.connector.ProtocolLogging, "verbose") {
-		c.log = r.s.o.Log.Session(r.connector.Name, c.session, netip.AddrPort{}, k.endpoint.addr)
+		local := netip.AddrPort{}
+		if k.endpoint.source.IsValid() {
+			local = netip.AddrPortFrom(k.endpoint.source, 0)
+		}
+		c.log = r.s.o.Log.Session(r.connector.Name, c.session, local, k.endpoint.addr)
 	}
 	c.log.Info("", "attempting to connect")
-	dialing, cancel := context.WithTimeout(ctx, r.s.timeouts.Connect)
+	patience := r.s.timeouts.Connect
+	if r.hurry {
+		patience = min(patience, r.s.timeouts.OtherFamily)
+	}
+	dialing, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	raw, err := r.s.o.Dial(dialing, k.endpoint.source, k.endpoint.addr)
 	if err != nil {
 		f := lost(ctx, phaseConnect, err)
+		f.late = r.hurry && dialing.Err() != nil && !f.canceled
 		c.log.Info(f.reply.String(), "failed to connect")
 		return c, f
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -18,11 +19,8 @@ const maxTries = 10
 
 // run is one attempt to bring a message to a next hop.
 type run struct {
-	s          *Sender
-	snap       *snapshot
-	connector  *config.SendConnector
+	finder
 	generation int
-	hop        routing.NextHop
 	d          *message.Delivery
 
 	// pending are the recipients without an outcome.
@@ -33,17 +31,20 @@ type run struct {
 	content  message.Content
 
 	tries int
-	// lookingUp is the time spent on the look-up of hosts' names.
-	lookingUp time.Duration
+	// hurry says that a connection that is not made soon is to be left for now.
+	hurry bool
+	// late are the failures of those that were, until they are tried again.
+	late map[netip.AddrPort]*failure
+	// unbound is why the last connection's source address could not be used.
+	unbound *failure
 	// took says that some host took the connection, served that one said yes to
 	// MAIL, congested that one did not stand another delivery.
 	took, served, congested bool
-	// loop says in what way the gateway was about to send to itself.
-	loop string
 	// temporary and permanent are the most telling failures of each class.
 	temporary, permanent *noted
-	// skipped says why an address was passed over without being tried.
-	skipped *noted
+	// skipped says which addresses were passed over without being tried, and
+	// why: the first of each host and family.
+	skipped []message.Attempt
 }
 
 // end is what recipients share who share an Outcome.
@@ -69,8 +70,9 @@ func (s *Sender) deliver(ctx context.Context, hop routing.NextHop, d *message.De
 	if connector == nil {
 		return refuseAll(d, ours(451, codeConfig, "There is no send connector %q in the configuration", hop.Connector))
 	}
-	r := &run{s: s, snap: snap, connector: connector, generation: generation, hop: hop, d: d,
-		pending: slices.Clone(d.Recipients)}
+	r := &run{generation: generation, d: d, pending: slices.Clone(d.Recipients),
+		finder: finder{s: s, snap: snap, connector: connector, own: snap.exits[hop.Connector], hop: hop}}
+	r.noted = func(f *failure) { r.note(f, "") }
 	groups, v := r.hostGroups(ctx)
 	if v != nil {
 		r.settle(r.pending, v.status, v.reply, "")
@@ -84,35 +86,6 @@ func (s *Sender) deliver(ctx context.Context, hop routing.NextHop, d *message.De
 	return message.Report{Outcomes: r.outcomes, Attempts: r.attempts, Unreachable: unreachable, Congested: r.congested && !r.served}
 }
 
-// walk tries the hosts group by group, those that are dead after all others.
-func (r *run) walk(ctx context.Context, groups [][]host) {
-	var dead []endpoint
-	for _, g := range groups {
-		list, last := r.endpoints(ctx, g)
-		for _, e := range list {
-			if r.s.dead.has(e.addr) {
-				dead = append(dead, e)
-				continue
-			}
-			loop := r.try(ctx, e)
-			if r.done(ctx) {
-				return
-			}
-			if last = loop && r.hop.Kind == routing.MX; last {
-				break
-			}
-		}
-		if last {
-			break
-		}
-	}
-	for _, e := range dead {
-		if r.try(ctx, e); r.done(ctx) {
-			return
-		}
-	}
-}
-
 func (r *run) done(ctx context.Context) bool {
 	return len(r.pending) == 0 || ctx.Err() != nil || r.tries >= maxTries
 }
@@ -123,6 +96,12 @@ func (r *run) finish(ctx context.Context) (unreachable bool) {
 	switch {
 	case len(r.pending) == 0:
 		return false
+	}
+	r.attempts = append(r.attempts, r.skipped...)
+	for _, f := range r.late {
+		r.note(f, "")
+	}
+	switch {
 	case ctx.Err() != nil:
 		r.settle(r.pending, message.Deferred, interrupted(phaseConnect), "")
 	case r.temporary != nil:
@@ -135,8 +114,8 @@ func (r *run) finish(ctx context.Context) (unreachable bool) {
 		r.settle(r.pending, message.Failed, r.permanent.reply, r.permanent.remote)
 	default:
 		reply := ours(451, codeNoRoute, "There is no host to connect to")
-		if r.skipped != nil {
-			reply = r.skipped.reply
+		if len(r.skipped) > 0 {
+			reply = r.skipped[0].Reply
 		}
 		r.settle(r.pending, message.Deferred, reply, "")
 		unreachable = true
@@ -195,15 +174,20 @@ func (r *run) note(f *failure, remote string) {
 	}
 }
 
+// policyFor is what TLS to a host must be as far as the connector decides.
+func policyFor(c *config.SendConnector, hop routing.NextHop, e endpoint) ptls.Policy {
+	domain := hop.Domain
+	if hop.Kind == routing.SmartHost {
+		domain = e.host
+	}
+	return ptls.PolicyFor(c, domain)
+}
+
 // policy is what TLS to a host must be. A message that came with REQUIRETLS
 // asks for more than its connector may: the name of the host in a trusted
 // certificate (RFC 8689 4.2.1).
 func (r *run) policy(e endpoint) ptls.Policy {
-	domain := r.hop.Domain
-	if r.hop.Kind == routing.SmartHost {
-		domain = e.host
-	}
-	p := ptls.PolicyFor(r.connector, domain)
+	p := policyFor(r.connector, r.hop, e)
 	if r.d.Envelope.RequireTLS && (!p.Required() || p.Level != config.DomainValidation) {
 		p = ptls.Policy{Mode: config.TLSRequired, Level: config.DomainValidation, Domain: e.host,
 			Reason: "the message was submitted with REQUIRETLS"}
@@ -304,7 +288,13 @@ func (r *run) connect(ctx context.Context, started time.Time, k key, inClear boo
 		r.s.o.Logger.Warn("TLS failed; the message goes in clear over a new connection",
 			"connector", r.connector.Name, "host", k.endpoint.String(), "session", c.session, "error", f.reply.String())
 		return nil, f
+	case f.source:
+		r.sourceGone(k.endpoint.source, f)
+		return nil, f
 	case f.local:
+	case f.late:
+		r.left(k.endpoint.addr, f)
+		return nil, f
 	case f.unreachable:
 		r.s.dead.mark(k.endpoint.addr, time.Now().Add(r.s.timeouts.Dead))
 	default:

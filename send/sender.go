@@ -21,7 +21,7 @@ import (
 // Resolver is what a Sender needs to know of names; *resolver.Resolver is one.
 type Resolver interface {
 	MX(ctx context.Context, domain string) (resolver.MXResult, error)
-	Addresses(ctx context.Context, host string) ([]netip.Addr, error)
+	Host(ctx context.Context, host string, want resolver.Families) (resolver.HostAddresses, error)
 }
 
 // DialFunc opens a TCP connection from a source address, which is the zero
@@ -29,10 +29,13 @@ type Resolver interface {
 // context.
 type DialFunc func(ctx context.Context, source netip.Addr, remote netip.AddrPort) (net.Conn, error)
 
-// Options are what a Sender works with. Config and Resolver are required; of
-// everything else the zero value works.
+// Options are what a Sender works with. Config is required; of everything else
+// the zero value works.
 type Options struct {
-	Config   *config.Config
+	Config *config.Config
+	// Resolver serves the connectors without DNS servers of their own. It must
+	// change with the configuration; nil means one that asks as the [dns] of the
+	// first configuration says.
 	Resolver Resolver
 	// Log is the protocol log of Send connectors; nil for none. SessionIDs
 	// names the sessions; the gateway has one for all.
@@ -60,9 +63,8 @@ type Sender struct {
 	snapshot atomic.Pointer[snapshot]
 	pool     *pool
 	dead     deadHosts
+	gone     goneSources
 	own      ownAddresses
-	// turn rotates the smart hosts.
-	turn atomic.Uint32
 	// shuffle is rand.Shuffle; tests take another.
 	shuffle func(n int, swap func(i, j int))
 
@@ -88,6 +90,10 @@ func New(o Options) *Sender {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if o.Resolver == nil {
+		d := o.Config.DNS
+		o.Resolver = resolver.New(resolver.Options{Servers: d.Servers, Protocol: d.Protocol, Hosts: d.Hosts})
+	}
 	s := &Sender{o: o, timeouts: o.Timeouts.withDefaults(), shuffle: rand.Shuffle}
 	s.own.list = o.LocalAddrs
 	s.dead.probe = s.timeouts.Dead
@@ -100,7 +106,8 @@ func New(o Options) *Sender {
 // Configure puts a new configuration in place. Deliveries under way keep
 // theirs; connections kept for reuse are closed.
 func (s *Sender) Configure(cfg *config.Config) {
-	s.snapshot.Store(newSnapshot(cfg))
+	s.snapshot.Store(newSnapshot(cfg, s.o.Resolver, s.snapshot.Load()))
+	s.gone.clear(netip.Addr{})
 	s.pool.configure(perHostLimit(cfg.Queue.MaxPerDomainOutboundConnections))
 }
 

@@ -14,6 +14,10 @@ import (
 // snapshot is what a Sender needs of a configuration. It is never changed.
 type snapshot struct {
 	connectors map[string]*config.SendConnector
+	// exits are the connectors' ways out, by name; resolvers those that some of
+	// them have of their own.
+	exits     map[string]*exits
+	resolvers *resolvers
 	// names are the names by which the gateway calls itself, as
 	// message.DomainKeys; unqualified ones, which any host may have, are not
 	// among them.
@@ -22,8 +26,14 @@ type snapshot struct {
 	bindings []netip.AddrPort
 }
 
-func newSnapshot(cfg *config.Config) *snapshot {
-	s := &snapshot{connectors: make(map[string]*config.SendConnector), names: make(map[string]bool)}
+// newSnapshot makes one. The standard resolver asks as [dns] says; before is the
+// snapshot that this one takes the place of, if any.
+func newSnapshot(cfg *config.Config, standard Resolver, before *snapshot) *snapshot {
+	s := &snapshot{connectors: make(map[string]*config.SendConnector), exits: make(map[string]*exits), names: make(map[string]bool)}
+	if before != nil {
+		s.resolvers = before.resolvers
+	}
+	s.resolvers = newResolvers(cfg, s.resolvers)
 	addName := func(name string) {
 		if key := message.DomainKey(name); strings.Contains(key, ".") {
 			s.names[key] = true
@@ -33,6 +43,7 @@ func newSnapshot(cfg *config.Config) *snapshot {
 	for i := range cfg.SendConnectors {
 		c := &cfg.SendConnectors[i]
 		s.connectors[c.Name] = c
+		s.exits[c.Name] = newExits(c, s.resolvers.of(cfg, c, standard))
 	}
 	for i := range cfg.ReceiveConnectors {
 		c := &cfg.ReceiveConnectors[i]
@@ -144,6 +155,14 @@ func (d *deadHosts) clear(a netip.AddrPort) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	delete(d.until, a)
+}
+
+// isDead reports whether a host is dead, without asking to be the one who tries
+// it again.
+func (d *deadHosts) isDead(a netip.AddrPort) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return time.Now().Before(d.until[a])
 }
 
 // has reports whether a host is dead. When its time is up, the first who asks is

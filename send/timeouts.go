@@ -9,6 +9,10 @@ import "time"
 type Timeouts struct {
 	// Connect bounds the TCP connection, 30 s.
 	Connect time.Duration
+	// OtherFamily is how long the TCP connection may take while the host has an
+	// address of the other family to try, 5 s. When none of the others takes the
+	// message either, it is made again and may take as long as Connect.
+	OtherFamily time.Duration
 	// Greeting bounds the wait for the banner, 2 min. RFC 5321 4.5.3.2.1 has
 	// 5 min; with other hosts to try, less serves the mail better.
 	Greeting time.Duration
@@ -53,6 +57,7 @@ func (t Timeouts) withDefaults() Timeouts {
 		value time.Duration
 	}{
 		{&t.Connect, 30 * time.Second},
+		{&t.OtherFamily, 5 * time.Second},
 		{&t.Greeting, 2 * time.Minute},
 		{&t.EHLO, 2 * time.Minute},
 		{&t.TLS, time.Minute},

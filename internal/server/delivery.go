@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"errors"
-	"net/netip"
 	"strings"
 	"sync/atomic"
 
@@ -22,7 +21,7 @@ type names struct {
 }
 
 func (n *names) configure(cfg config.DNS) {
-	n.current.Store(resolver.New(resolver.Options{Servers: cfg.Servers, Hosts: cfg.Hosts}))
+	n.current.Store(resolver.New(resolver.Options{Servers: cfg.Servers, Protocol: cfg.Protocol, Hosts: cfg.Hosts}))
 }
 
 // MX makes names a send.Resolver.
@@ -30,9 +29,9 @@ func (n *names) MX(ctx context.Context, domain string) (resolver.MXResult, error
 	return n.current.Load().MX(ctx, domain)
 }
 
-// Addresses makes names a send.Resolver.
-func (n *names) Addresses(ctx context.Context, host string) ([]netip.Addr, error) {
-	return n.current.Load().Addresses(ctx, host)
+// Host makes names a send.Resolver.
+func (n *names) Host(ctx context.Context, host string, want resolver.Families) (resolver.HostAddresses, error) {
+	return n.current.Load().Host(ctx, host, want)
 }
 
 // buildDelivery makes everything between the spool and the next hop.
