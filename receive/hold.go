@@ -12,7 +12,7 @@ import (
 
 // maxTarpitted bounds the sessions whose replies are held back at one time. A
 // further one lets the one go that has waited longest.
-const maxTarpitted = 1000
+const maxTarpitted = 2000
 
 // blindInterval is how often a session that is held back looks up, where the
 // connection can't say by itself that the client is gone.

@@ -276,7 +276,7 @@ func TestTooManyHeldBack(t *testing.T) {
 		last := b.dialog(greet + "\nC: FOO")
 		held[0].play("S: 500 .*\nC: NOOP\nS: 250 .*")
 		after(t, start, 0)
-		if b.limitCount(limitTarpitted) != 1 || !strings.Contains(logged(), "* 1001 of 1000 | limit max_tarpitted_sessions\n") {
+		if b.limitCount(limitTarpitted) != 1 || !strings.Contains(logged(), "* 2001 of 2000 | limit max_tarpitted_sessions\n") {
 			t.Error("the limit was not counted or logged")
 		}
 		last.play("S: 500 .*")

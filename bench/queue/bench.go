@@ -178,70 +178,23 @@ func (g *gateway) best(ctx context.Context, args ...string) (shortest, longest t
 	return shortest, longest, nil
 }
 
-// usage is what a process takes at one moment.
-type usage struct {
-	resident, peak int64 // octets
-	threads        int
-	cpu            time.Duration // since its start
-}
-
-// usage reads /proc (proc(5)).
-func (g *gateway) usage() (u usage, err error) {
-	dir := fmt.Sprintf("/proc/%d/", g.ID())
-	status, err := os.ReadFile(dir + "status")
-	if err != nil {
-		return u, err
-	}
-	for line := range strings.Lines(string(status)) {
-		name, value, _ := strings.Cut(line, ":")
-		fields := strings.Fields(value)
-		if len(fields) == 0 {
-			continue
-		}
-		n, _ := strconv.ParseInt(fields[0], 10, 64)
-		switch name {
-		case "VmRSS":
-			u.resident = n << 10
-		case "VmHWM":
-			u.peak = n << 10
-		case "Threads":
-			u.threads = int(n)
-		}
-	}
-	stat, err := os.ReadFile(dir + "stat")
-	if err != nil {
-		return u, err
-	}
-	_, rest, _ := strings.Cut(string(stat), ") ")
-	fields := strings.Fields(rest)
-	if len(fields) < 13 {
-		return u, fmt.Errorf("%sstat: %q", dir, stat)
-	}
-	const ticks = 100 // a second, on every Linux that Go runs on
-	for _, f := range fields[11:13] {
-		n, _ := strconv.ParseInt(f, 10, 64)
-		u.cpu += time.Duration(n) * time.Second / ticks
-	}
-	return u, nil
-}
-
 // rest waits until the gateway uses next to no processor time, for a minute at
 // most, and measures how much it uses then.
-func (g *gateway) rest(ctx context.Context) (u usage, load float64, err error) {
+func (g *gateway) rest(ctx context.Context) (u rig.Usage, load float64, err error) {
 	progress := newProgress("waiting for rest")
 	defer progress.end()
 	const step = 5 * time.Second
-	last, err := g.usage()
+	last, err := g.Usage()
 	for began := time.Now(); err == nil; {
 		select {
 		case <-ctx.Done():
 			return u, 0, ctx.Err()
 		case <-time.After(step):
 		}
-		if u, err = g.usage(); err != nil {
+		if u, err = g.Usage(); err != nil {
 			break
 		}
-		load = (u.cpu - last.cpu).Seconds() / step.Seconds()
+		load = (u.CPU - last.CPU).Seconds() / step.Seconds()
 		last = u
 		progress.show("%.1f %% of a processor", 100*load)
 		if load < 0.01 || time.Since(began) > time.Minute {

@@ -22,19 +22,19 @@ func (b *bench) measureDeferred(ctx context.Context) error {
 		return err
 	}
 	defer g.Stop()
-	atReady, err := g.usage()
+	atReady, err := g.Usage()
 	if err != nil {
 		return err
 	}
 	fmt.Printf("%d messages for %d next hops that are down\n", b.deferred, b.hops)
 	fmt.Printf("  from the start of the process to 220    %.1f s\n", g.ready.Seconds())
-	fmt.Printf("  resident when ready                     %s\n", size(atReady.resident))
+	fmt.Printf("  resident when ready                     %s\n", size(atReady.Resident))
 	rest, load, err := g.rest(ctx)
 	if err != nil {
 		return err
 	}
 	fmt.Printf("  resident at rest                        %s (%s at most), %d threads, %.1f %% of a processor\n",
-		size(rest.resident), size(rest.peak), rest.threads, 100*load)
+		size(rest.Resident), size(rest.Peak), rest.Threads, 100*load)
 	if err := g.waiting(ctx, b.deferred); err != nil {
 		return err
 	}
@@ -54,14 +54,14 @@ func (b *bench) measureDeferred(ctx context.Context) error {
 		}
 		fmt.Printf("  %-38s  %.0f ms (%.0f ms at most, of 5)\n", c.what, milliseconds(shortest), milliseconds(longest))
 	}
-	if rest, err = g.usage(); err != nil {
+	if rest, err = g.Usage(); err != nil {
 		return err
 	}
 	octets, err := disk(g.data)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("  resident after all that                 %s\n", size(rest.resident))
+	fmt.Printf("  resident after all that                 %s\n", size(rest.Resident))
 	fmt.Printf("  on disk                                 %s, %d octets a message\n", size(octets), octets/int64(b.deferred))
 	return nil
 }

@@ -30,15 +30,15 @@ func (b *bench) measureDestinations(ctx context.Context) error {
 		return err
 	}
 	defer g.Stop()
-	var peak usage
+	var peak rig.Usage
 	goroutines := 0
 	total, err := b.follow(ctx, sink, b.destinations, g.began, func() error {
-		u, err := g.usage()
+		u, err := g.Usage()
 		if err != nil {
 			return err
 		}
-		peak.threads = max(peak.threads, u.threads)
-		peak.peak = u.peak
+		peak.Threads = max(peak.Threads, u.Threads)
+		peak.Peak = u.Peak
 		if s, err := g.status(ctx); err == nil {
 			goroutines = max(goroutines, s.Server.Goroutines)
 		}
@@ -47,15 +47,15 @@ func (b *bench) measureDestinations(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	u, err := g.usage()
+	u, err := g.Usage()
 	if err != nil {
 		return err
 	}
 	fmt.Printf("%d destinations with one message each, MX and address looked up for each, %d connections to the host at a time\n", b.destinations, b.perHost)
 	fmt.Printf("  from the start of the process to 220    %.1f s\n", g.ready.Seconds())
 	fmt.Printf("  to the last message at the sink         %.1f s, %.0f messages/s\n", total.Seconds(), rate(b.destinations, total))
-	fmt.Printf("  at most                                 %s resident, %d threads, %d goroutines\n", size(peak.peak), peak.threads, goroutines)
-	fmt.Printf("  processor time                          %.0f µs a message\n", float64(u.cpu.Microseconds())/float64(b.destinations))
+	fmt.Printf("  at most                                 %s resident, %d threads, %d goroutines\n", size(peak.Peak), peak.Threads, goroutines)
+	fmt.Printf("  processor time                          %.0f µs a message\n", float64(u.CPU.Microseconds())/float64(b.destinations))
 	return nil
 }
 

@@ -25,6 +25,8 @@ import (
 	"syscall"
 	"text/tabwriter"
 	"time"
+
+	"postern/bench/internal/rig"
 )
 
 // settings are what the flags say.
@@ -110,8 +112,8 @@ func print(results []*result) {
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "messages/s (median)\tend to end\tlowest\thighest\taccepted\tCPU µs/message\tx Postfix\t% of direct\t")
 	for _, r := range results {
-		fmt.Fprintf(w, "%s\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%s\t%s\t\n", r.name, median(r.rates), slices.Min(r.rates), slices.Max(r.rates),
-			median(r.accepted), median(r.cpu), quotient(r, postfix, 1, "%.2f"), quotient(r, direct, 100, "%.0f"))
+		fmt.Fprintf(w, "%s\t%.0f\t%.0f\t%.0f\t%.0f\t%.0f\t%s\t%s\t\n", r.name, rig.Median(r.rates), slices.Min(r.rates), slices.Max(r.rates),
+			rig.Median(r.accepted), rig.Median(r.cpu), quotient(r, postfix, 1, "%.2f"), quotient(r, direct, 100, "%.0f"))
 	}
 	w.Flush()
 }
@@ -124,17 +126,11 @@ func find(results []*result, name string) *result {
 	return results[i]
 }
 
-func median(values []float64) float64 {
-	v := slices.Sorted(slices.Values(values))
-	n := len(v)
-	return (v[(n-1)/2] + v[n/2]) / 2
-}
-
 func quotient(r, of *result, times float64, format string) string {
 	if of == nil {
 		return "-"
 	}
-	return fmt.Sprintf(format, times*median(r.rates)/median(of.rates))
+	return fmt.Sprintf(format, times*rig.Median(r.rates)/rig.Median(of.rates))
 }
 
 func judge(results []*result, atLeast float64) error {
@@ -145,7 +141,7 @@ func judge(results []*result, atLeast float64) error {
 	if postern == nil || postfix == nil {
 		return errors.New("-at-least needs both Postern and Postfix measured")
 	}
-	if x := median(postern.rates) / median(postfix.rates); x < atLeast {
+	if x := rig.Median(postern.rates) / rig.Median(postfix.rates); x < atLeast {
 		return fmt.Errorf("%.2f times the messages of Postfix, fewer than the %.2f times that -at-least asks for", x, atLeast)
 	}
 	return nil

@@ -3,10 +3,7 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
-	"os/exec"
-	"strconv"
 	"time"
 
 	"postern/bench/internal/rig"
@@ -71,42 +68,10 @@ func (b *bench) measure(ctx context.Context, c contender) (m measured, err error
 	if err = rig.Await(ctx, addr); err != nil {
 		return m, err
 	}
-	if _, _, err = b.relay(ctx, addr, warmUp); err != nil {
+	load := rig.Load{Sessions: b.sessions, Size: b.size, Reuse: b.reuse}
+	if _, _, err = load.Relay(ctx, addr, b.sink, warmUp); err != nil {
 		return m, err
 	}
-	m.accepted, m.total, err = b.relay(ctx, addr, b.messages)
+	m.accepted, m.total, err = load.Relay(ctx, addr, b.sink, b.messages)
 	return m, err
-}
-
-// relay sends messages to an address and waits until all are at the sink.
-func (b *bench) relay(ctx context.Context, addr string, messages int) (accepted, total time.Duration, err error) {
-	program, err := rig.LookPath("smtp-source")
-	if err != nil {
-		return 0, 0, err
-	}
-	args := []string{"-s", strconv.Itoa(b.sessions), "-m", strconv.Itoa(messages), "-l", strconv.Itoa(b.size),
-		"-f", "source@contoso.example", "-t", "sink@fabrikam.example"}
-	if b.reuse {
-		args = append(args, "-d")
-	}
-	goal := b.sink.Count() + int64(messages)
-	began := time.Now()
-	if out, err := exec.CommandContext(ctx, program, append(args, "inet:"+addr)...).CombinedOutput(); err != nil {
-		return 0, 0, fmt.Errorf("smtp-source: %w\n%s", err, out)
-	}
-	accepted = time.Since(began)
-	last, since := int64(-1), time.Now()
-	for {
-		n := b.sink.Count()
-		if n >= goal {
-			return accepted, b.sink.At(began), nil
-		}
-		if n != last {
-			last, since = n, time.Now()
-		}
-		if time.Since(since) > rig.Waiting || ctx.Err() != nil {
-			return 0, 0, fmt.Errorf("%d messages did not arrive within %v of the one before: %w", goal-n, rig.Waiting, errors.Join(ctx.Err(), b.sink.Ended()))
-		}
-		time.Sleep(time.Millisecond)
-	}
 }
