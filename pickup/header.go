@@ -3,9 +3,6 @@ package pickup
 import (
 	"bytes"
 	"fmt"
-	"io"
-	"mime"
-	"net/mail"
 	"strings"
 
 	"postern/internal/message"
@@ -122,60 +119,13 @@ func (h header) mailboxes(name string) ([]message.Address, error) {
 		if v == "" {
 			continue
 		}
-		some, err := parseMailboxes(v)
+		some, err := message.ParseMailboxes(v)
 		list = append(list, some...)
 		if err != nil {
 			return list, fmt.Errorf("the field %s: %w", strings.TrimSpace(string(f.raw[:bytes.IndexByte(f.raw, ':')])), err)
 		}
 	}
 	return list, nil
-}
-
-// parseMailboxes reads an address list.
-func parseMailboxes(v string) ([]message.Address, error) {
-	// Of the names beside the addresses nothing is wanted, so that any character
-	// set will do.
-	p := mail.AddressParser{WordDecoder: &mime.WordDecoder{
-		CharsetReader: func(_ string, r io.Reader) (io.Reader, error) { return r, nil },
-	}}
-	parsed, err := p.ParseList(v)
-	if err != nil {
-		return nil, fmt.Errorf("not a list of addresses: %s", strings.TrimPrefix(err.Error(), "mail: "))
-	}
-	list := make([]message.Address, 0, len(parsed))
-	for _, a := range parsed {
-		m, err := mailbox(a.Address)
-		if err != nil {
-			return list, fmt.Errorf("%q is no address: %w", a.Address, err)
-		}
-		list = append(list, m)
-	}
-	return list, nil
-}
-
-// mailbox makes an address of local part and domain, as package mail has them:
-// without the quotes that the local part may need (RFC 5321 4.1.2).
-func mailbox(s string) (message.Address, error) {
-	i := strings.LastIndexByte(s, '@')
-	if i < 0 {
-		return message.Address{}, fmt.Errorf("it has no domain")
-	}
-	a, err := message.ParseAddress(s, true)
-	if err == nil {
-		return a, nil
-	}
-	quoted := make([]byte, 0, len(s)+2)
-	quoted = append(quoted, '"')
-	for _, c := range []byte(s[:i]) {
-		if c == '"' || c == '\\' {
-			quoted = append(quoted, '\\')
-		}
-		quoted = append(quoted, c)
-	}
-	if q, qerr := message.ParseAddress(string(append(quoted, '"'))+s[i:], true); qerr == nil {
-		return q, nil
-	}
-	return message.Address{}, err
 }
 
 // addRecipient adds a recipient unless it is there: one copy each.

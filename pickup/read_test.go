@@ -3,12 +3,9 @@ package pickup
 import (
 	"bytes"
 	"io"
-	"net/mail"
 	"strings"
 	"testing"
 	"time"
-
-	"pgregory.net/rapid"
 
 	"postern/internal/message"
 )
@@ -194,37 +191,6 @@ func TestReplayParameters(t *testing.T) {
 	if got := string(l.received.Append(nil)); !strings.HasPrefix(got, "Received: from mail.x.example ([192.0.2.7])") {
 		t.Errorf("trace %q", got)
 	}
-}
-
-// TestAnyMailboxes: whatever addresses a list is made of, those come out of it,
-// and nothing that can't stand in a command.
-func TestAnyMailboxes(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		var list []string
-		var want []message.Address
-		for range rapid.IntRange(1, 5).Draw(t, "n") {
-			local := rapid.StringMatching(`[a-zA-Z0-9 ."@<>,;:()\\!]{1,20}`).Draw(t, "local")
-			domain := rapid.StringMatching(`[a-z][a-z0-9]{0,8}\.example`).Draw(t, "domain")
-			list = append(list, (&mail.Address{Name: rapid.StringMatching(`[a-zA-Z äß€,.@]{0,12}`).Draw(t, "name"), Address: local + "@" + domain}).String())
-			a, err := mailbox(local + "@" + domain)
-			if err != nil {
-				t.Fatalf("%q: %v", local, err)
-			}
-			want = append(want, a)
-		}
-		got, err := parseMailboxes(strings.Join(list, ", "))
-		if err != nil {
-			t.Fatalf("%q: %v", list, err)
-		}
-		for i := range want {
-			if len(got) != len(want) || !got[i].Equal(want[i]) {
-				t.Fatalf("%q: got %v, want %v", list, got, want)
-			}
-			if _, err := message.ParseAddress(got[i].String(), true); err != nil {
-				t.Fatalf("%v is not valid: %v", got[i], err)
-			}
-		}
-	})
 }
 
 // FuzzRead: whatever a header holds, what comes of it has proper lines, valid

@@ -127,6 +127,9 @@ type body struct {
 	refusal *wire.Reply
 	// firewall is what the content passes on its way into the draft.
 	firewall message.HeaderFirewall
+	// authors reads whom the message says it comes from, until that was checked;
+	// nil where anybody will do.
+	authors *message.AuthorScanner
 	// lines are the line ends of content in chunks; nil where all are allowed.
 	lines *wire.LineEnds
 }
@@ -140,6 +143,9 @@ func (s *session) newBody() (*body, error) {
 	s.messages++
 	b := &body{s: s, began: time.Now(), draft: d, holding: s.submission()}
 	b.firewall.Strip, b.firewall.Out = s.firewalled(), d
+	if s.ownAuthors() {
+		b.authors = new(message.AuthorScanner)
+	}
 	if s.connector.MaxLocalHopCount > 0 {
 		b.scan.Local = s.ownName
 	}
@@ -218,6 +224,12 @@ func (b *body) take(p []byte) {
 		b.refuse(atLimit(replyMessageSize, b.size, limit))
 		return
 	}
+	// Content that begins with white space has no header; without an empty line
+	// it would continue the field on top (RFC 5322 2.2.3).
+	headless := b.size == int64(len(p)) && (p[0] == ' ' || p[0] == '\t')
+	if b.scanAuthors(p, headless); b.refusal != nil {
+		return
+	}
 	if !b.scan.Done() {
 		b.scan.Scan(p)
 		if r := b.checkHeader(); r != nil {
@@ -232,9 +244,7 @@ func (b *body) take(p []byte) {
 			b.letGo()
 		}
 	}
-	// Content that begins with white space has no header; without an empty line
-	// it would continue the field on top (RFC 5322 2.2.3).
-	if first := b.size == int64(len(p)); first && (p[0] == ' ' || p[0] == '\t') {
+	if headless {
 		b.firewall.Strip = 0 // there is no field in it
 		b.storeOrRefuse([]byte("\r\n"))
 	}
@@ -277,6 +287,9 @@ func (b *body) letGo() {
 
 // complete says that the content has come to its end.
 func (b *body) complete() {
+	if b.authors != nil && b.refusal == nil {
+		b.checkAuthors()
+	}
 	if b.refusal != nil {
 		return
 	}

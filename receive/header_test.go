@@ -2,10 +2,12 @@ package receive
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
 	"postern/config"
+	"postern/internal/message"
 	"postern/internal/metrics"
 )
 
@@ -147,5 +149,90 @@ func TestFirewallOfSubmissions(t *testing.T) {
 	if !strings.HasPrefix(got, "Received: from x (") || strings.Count(got, "Received:") != 1 || !strings.HasSuffix(got, "\r\nSubject: y\r\n") ||
 		!strings.Contains(got, "\r\nMessage-ID: <") || !strings.Contains(got, "\r\nDate: ") {
 		t.Errorf("stored:\n%s", got)
+	}
+}
+
+// ownSenders are the senders of a user of tests.
+type ownSenders []string
+
+func (o ownSenders) MaySendAs(a message.Address) bool {
+	for _, s := range o {
+		if s == a.String() || s == a.Domain {
+			return true
+		}
+	}
+	return false
+}
+
+// TestAuthors: who may not send as anybody may not put anybody into From either.
+func TestAuthors(t *testing.T) {
+	const (
+		denied = `550 5\.7\.60 SMTP; Client does not have permissions to send as this sender`
+		taken  = `250 2\.6\.0 .*`
+	)
+	for _, tt := range []struct{ name, content, want, log string }{
+		{"one's own", "From: Ann <ann@contoso.example>\r\n\r\nbody\r\n", taken, ""},
+		{"one's own, of several", "From: ann@contoso.example, x@team.example\r\nSender: ann@contoso.example\r\n\r\n", taken, ""},
+		{"nobody", "Subject: x\r\n\r\nFrom: boss@contoso.example\r\n", taken, ""},
+		{"no header", "test\r\n", taken, ""},
+		{"no header, white space", " test\r\nFrom: boss@contoso.example\r\n", taken, ""},
+		{"nothing", "", taken, ""},
+		{"the boss", "Subject: x\r\nFrom: The Boss <boss@contoso.example>\r\n\r\nbody\r\n", denied,
+			"boss@contoso.example in the field From is not proven to be the client's own"},
+		{"the boss without an end", "From: boss@contoso.example\r\n", denied, "boss@contoso.example in the field From"},
+		{"the boss among others", "From: ann@contoso.example, boss@contoso.example\r\n\r\n", denied, "boss@"},
+		{"for the boss", "From: boss@contoso.example\r\nSender: ann@contoso.example\r\n\r\n", denied, "in the field From"},
+		{"as Sender", "From: ann@contoso.example\r\nSender: boss@contoso.example\r\n\r\n", denied, "in the field Sender"},
+		{"twice", "From: ann@contoso.example\r\nFrom: boss@contoso.example\r\n\r\n", denied, "boss@"},
+		{"behind a malformed line", "rubbish\r\nFrom: boss@contoso.example\r\n\r\n", denied, "boss@"},
+		{"unreadable", "From: boss @ contoso.example <ann@contoso.example>\r\n\r\n", denied, "nobody knows whom others read in the field From"},
+	} {
+		for _, chunk := range []int{0, 3} {
+			t.Run(fmt.Sprintf("%s %d", tt.name, chunk), func(t *testing.T) {
+				b := newAuthBench(t)
+				withFakes(b, fakes{senders: ownSenders{"ann@contoso.example", "team.example"}})
+				logged := protocolLog(t, b)
+				c := b.dialog(greet + `
+					C: AUTH PLAIN ` + b64("\x00ann\x00ann") + `
+					S: 235 .*`)
+				got := c.deliver(tt.content, "", chunk)
+				if !regexp.MustCompile("^" + tt.want + "$").MatchString(got) {
+					t.Error(got)
+				}
+				c.play("C: RSET\nS: 250 .*\nC: MAIL FROM:<ann@contoso.example>\nS: 250 .*" + quit)
+				c.close()
+				if !strings.Contains(logged(), tt.log) || strings.Contains(logged(), "accept_any_sender is missing") != (tt.log != "") {
+					t.Error(logged())
+				}
+				if n := len(b.queue.all()); (n == 1) != (tt.want == taken) {
+					t.Errorf("%d messages", n)
+				}
+			})
+		}
+	}
+}
+
+// TestAuthorsOfOthers: nobody looks at From where any sender will do, nor at that
+// of a stranger's notification.
+func TestAuthorsOfOthers(t *testing.T) {
+	for name, change := range map[string]func(*config.ReceiveConnector){
+		"granted":                 func(c *config.ReceiveConnector) { c.Grant = []string{"accept_any_sender"} },
+		"a stranger":              nil,
+		"a stranger who may less": func(c *config.ReceiveConnector) { c.Deny = []string{"accept_any_sender"} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newAuthBench(t, func(c *config.ReceiveConnector) {
+				if change != nil {
+					change(c)
+				}
+			})
+			c := b.dialog(greet)
+			if name == "granted" {
+				c.play("C: AUTH PLAIN " + b64("\x00ann\x00ann") + "\nS: 235 .*")
+			}
+			if got := c.deliver("From: boss@contoso.example\r\n\r\n", "", 0); !strings.HasPrefix(got, "250 ") {
+				t.Error(got)
+			}
+		})
 	}
 }

@@ -19,6 +19,9 @@ const (
 	OrganizationHeaders
 	// ForestHeaders are the same for a forest: X-MS-Exchange-Forest-*.
 	ForestHeaders
+	// AuthorHeaders say who wrote a message: From and Sender (RFC 5322 3.6.2).
+	// No firewall takes them out.
+	AuthorHeaders
 
 	// InternalHeaders are those that only the organisation's own servers may
 	// write: whoever forges one passes for one of them.
@@ -31,6 +34,10 @@ const (
 func HeaderClassOf(name string) HeaderClass {
 	switch {
 	case name == "":
+	case name[0]|0x20 == 'f' || name[0]|0x20 == 's':
+		if name = strings.TrimRight(name, " \t"); strings.EqualFold(name, "From") || strings.EqualFold(name, "Sender") {
+			return AuthorHeaders
+		}
 	case name[0]|0x20 == 'r':
 		if strings.EqualFold(strings.TrimRight(name, " \t"), "Received") || hasFoldedPrefix(name, "Resent-") {
 			return RoutingHeaders
@@ -66,13 +73,15 @@ const maxHeldName = 1000
 // too, a malformed line does not end the header, and nothing but an empty line
 // that ends and follows on CRLF does.
 //
-// Strip and Out are set before the first octet. A HeaderFirewall is not for
+// Strip, Out and Taken are set before the first octet. A HeaderFirewall is not for
 // concurrent use.
 type HeaderFirewall struct {
 	// Strip are the classes that go; the zero value keeps everything.
 	Strip HeaderClass
 	// Out gets what is kept.
 	Out io.Writer
+	// Taken gets the fields that go; nil: nobody wants them.
+	Taken io.Writer
 
 	state    firewallState
 	bare     bool // the line before the current one ended in CR or LF alone
@@ -110,14 +119,14 @@ func (f *HeaderFirewall) Write(p []byte) (int, error) {
 			return 0, err
 		}
 		if !keep {
-			if err := f.pass(p[from:i]); err != nil {
+			if err := write(f.Out, p[from:i]); err != nil {
 				return 0, err
 			}
 			from = i + n
 		}
 		i += n
 	}
-	if err := f.pass(p[from:]); err != nil {
+	if err := write(f.Out, p[from:]); err != nil {
 		return 0, err
 	}
 	return len(p), nil
@@ -127,23 +136,27 @@ func (f *HeaderFirewall) Write(p []byte) (int, error) {
 // close Out, and may be called more than once.
 func (f *HeaderFirewall) Close() error {
 	f.state = headerOver
+	f.removing = false
 	return f.release()
 }
 
-// pass writes what is kept.
-func (f *HeaderFirewall) pass(p []byte) error {
-	if len(p) == 0 {
+func write(to io.Writer, p []byte) error {
+	if to == nil || len(p) == 0 {
 		return nil
 	}
-	_, err := f.Out.Write(p)
+	_, err := to.Write(p)
 	return err
 }
 
 // release writes what was held.
 func (f *HeaderFirewall) release() error {
+	to := f.Out
+	if f.removing {
+		to = f.Taken
+	}
 	held := f.held
 	f.held = f.held[:0]
-	return f.pass(held)
+	return write(to, held)
 }
 
 // step takes octets from the front of p, which is not empty, and says how many
@@ -161,8 +174,9 @@ func (f *HeaderFirewall) step(p []byte) (n int, keep bool, err error) {
 	}
 	if f.removing {
 		f.octets += int64(n)
+		err = write(f.Taken, p[:n])
 	}
-	return n, !f.removing, nil
+	return n, !f.removing, err
 }
 
 // begin takes the first octet of a line, unless it belongs to a name.
@@ -179,7 +193,7 @@ func (f *HeaderFirewall) begin(c byte) (n int) {
 	case '\n':
 		f.bare = true
 		return 1
-	case 'r', 'R', 'x', 'X': // the first of all names that are looked for
+	case 'r', 'R', 'x', 'X', 'f', 'F', 's', 'S': // the first of all names that are looked for
 		f.state = lineName
 	default:
 		f.state = lineRest
@@ -205,14 +219,13 @@ func (f *HeaderFirewall) name(p []byte) (n int, keep bool, err error) {
 	}
 	f.state = lineRest
 	if len(f.held) == 0 {
-		f.decide(p[:n], named)
-		return n, !f.removing, nil
+		if f.decide(p[:n], named); f.removing {
+			err = write(f.Taken, p[:n])
+		}
+		return n, !f.removing, err
 	}
 	f.held = append(f.held, p[:n]...)
 	f.decide(f.held, named)
-	if f.removing {
-		f.held = f.held[:0]
-	}
 	return n, false, f.release()
 }
 
