@@ -43,12 +43,12 @@ func sendHosts() []key {
 			Field: in(func(c *SendConnector) any { return &c.ForceHELO }),
 		},
 		{
-			Name: "masquerade_domain", Type: optional(fqdn()), Default: "", Pending: true,
+			Name: "masquerade_domain", Type: optional(fqdn()), Default: "",
 			Doc:   "The domain that takes the place of the sender's in the reverse path (MAIL FROM), for senders in authoritative and internal-relay domains. Header fields and recipients stay as they are. When empty, none.",
 			Field: in(func(c *SendConnector) any { return &c.MasqueradeDomain }),
 		},
 		{
-			Name: "eight_bit_mime_missing", Type: choice(EightBitFail, EightBitSend), Default: EightBitFail, Pending: true,
+			Name: "eight_bit_mime_missing", Type: choice(EightBitFail, EightBitSend), Default: EightBitFail,
 			Doc:   "What becomes of 8-bit content where a next hop does not offer 8BITMIME: another host is tried and, when none is left, the message fails with 5.6.3 (`fail`), or it goes as it is (`send`).",
 			Field: in(func(c *SendConnector) any { return &c.EightBitMIMEMissing }),
 		},

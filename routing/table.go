@@ -170,6 +170,12 @@ func (t *Table) Accepted(domain string) (config.AcceptedDomain, bool) {
 	return config.AcceptedDomain{}, false
 }
 
+// Accepted returns Table.Accepted for those who need no routes.
+func Accepted(cfg *config.Config) func(domain string) (config.AcceptedDomain, bool) {
+	t := Table{domains: newDomains(cfg)}
+	return t.Accepted
+}
+
 // DefaultDomain returns the domain of a recipient without one: the accepted
 // domain marked as default, else the first that is not a wildcard, else the
 // server's name.

@@ -28,7 +28,11 @@ type run struct {
 	outcomes []message.Outcome
 	byEnd    map[end]int // index into outcomes
 	attempts []message.Attempt
-	content  message.Content
+	// sender is the reverse path, where the connector gives it another domain.
+	sender  string
+	content message.Content
+	// eightBit says whether it has 8-bit octets; nil as long as nobody asked.
+	eightBit *bool
 
 	tries int
 	// hurry says that a connection that is not made soon is to be left for now.
@@ -72,6 +76,7 @@ func (s *Sender) deliver(ctx context.Context, hop routing.NextHop, d *message.De
 	}
 	r := &run{generation: generation, d: d, pending: slices.Clone(d.Recipients),
 		finder: finder{s: s, snap: snap, connector: connector, own: snap.exits[hop.Connector], hop: hop}}
+	r.masquerade()
 	r.noted = func(f *failure) { r.note(f, "") }
 	groups, v := r.hostGroups(ctx)
 	if v != nil {
@@ -97,7 +102,7 @@ func (r *run) finish(ctx context.Context) (unreachable bool) {
 	case len(r.pending) == 0:
 		return false
 	}
-	r.attempts = append(r.attempts, r.skipped...)
+	r.attempts = append(r.skipped, r.attempts...)
 	for _, f := range r.late {
 		r.note(f, "")
 	}
@@ -339,7 +344,7 @@ func (r *run) drop(c *conn, f *failure) {
 
 // attempted adds a connection to the report.
 func (r *run) attempted(at time.Time, e endpoint, c *conn, reply message.Reply) {
-	a := message.Attempt{At: at, Host: e.host, Address: e.addr.String(), TLS: c.tls, Session: c.session, Reply: reply}
+	a := message.Attempt{At: at, Host: e.host, Address: e.addr.String(), TLS: c.tls, Session: c.session, Reply: reply, Sender: r.sender}
 	if c.local.IsValid() {
 		a.Source = c.local.String()
 	}

@@ -18,6 +18,10 @@ type snapshot struct {
 	// them have of their own.
 	exits     map[string]*exits
 	resolvers *resolvers
+	// isOurDomain says of a domain, in any form, that mail for it is ours to
+	// answer for: it is an authoritative or internal-relay one. It is nil where
+	// no connector wants to know.
+	isOurDomain func(domain string) bool
 	// names are the names by which the gateway calls itself, as
 	// message.DomainKeys; unqualified ones, which any host may have, are not
 	// among them.
@@ -43,6 +47,9 @@ func newSnapshot(cfg *config.Config, standard Resolver, before *snapshot) *snaps
 	for i := range cfg.SendConnectors {
 		c := &cfg.SendConnectors[i]
 		s.connectors[c.Name] = c
+		if c.MasqueradeDomain != "" && s.isOurDomain == nil {
+			s.isOurDomain = ourDomains(cfg)
+		}
 		s.exits[c.Name] = newExits(c, s.resolvers.of(cfg, c, standard))
 	}
 	for i := range cfg.ReceiveConnectors {

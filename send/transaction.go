@@ -51,6 +51,9 @@ func (c *conn) deliver(ctx context.Context, r *run) (message.Reply, *failure) {
 		if f := r.openContent(); f != nil {
 			return f.reply, f
 		}
+		if f := c.checkEightBit(r); f != nil {
+			return f.reply, f
+		}
 		n := c.batchSize(r)
 		t := &transaction{c: c, r: r, piped: c.ext.Pipelining,
 			chunked: c.ext.Chunking && (r.d.Envelope.Body == message.BodyBinaryMIME || r.d.Size >= chunkingFrom)}
@@ -129,13 +132,18 @@ func (r *run) openContent() *failure {
 	}
 	content, err := r.d.Open()
 	if err != nil {
-		f := &failure{phase: phaseMAIL, intact: true, local: true, reply: ours(451, codeSystem, "%v", &errContent{err})}
-		r.settle(r.pending, message.Deferred, f.reply, "")
-		r.pending = nil
-		return f
+		return r.unreadable(&errContent{err})
 	}
 	r.content = content
 	return nil
+}
+
+// unreadable defers what is pending because the stored content can't be read.
+func (r *run) unreadable(err error) *failure {
+	f := &failure{phase: phaseMAIL, intact: true, local: true, reply: ours(451, codeSystem, "%v", err)}
+	r.settle(r.pending, message.Deferred, f.reply, "")
+	r.pending = nil
+	return f
 }
 
 func (t *transaction) run(ctx context.Context, batch []int) *failure {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -171,6 +172,15 @@ func (a *app) printRecipients(m *control.MessageDetail) {
 	fmt.Fprintln(a.out)
 }
 
+// addressOf is an endpoint without its port.
+func addressOf(endpoint string) string {
+	a, err := netip.ParseAddrPort(endpoint)
+	if err != nil {
+		return ""
+	}
+	return a.Addr().String()
+}
+
 func (a *app) printAttempts(m *control.MessageDetail, s style) {
 	flying := slices.Contains([]string{"active", "pending_suspend", "pending_remove"}, m.Status)
 	if len(m.Attempts) == 0 && !flying {
@@ -194,6 +204,12 @@ func (a *app) printAttempts(m *control.MessageDetail, s style) {
 			how = "not connected"
 		}
 		line := fmt.Sprintf("%s  %s, %s", localTime(t.At), host, how)
+		if ip := addressOf(t.Source); ip != "" {
+			line += ", from " + ip
+		}
+		if t.Sender != "" {
+			line += ", as <" + clean(t.Sender) + ">"
+		}
 		if t.Session != "" {
 			line += ", session " + clean(t.Session)
 		}

@@ -128,7 +128,7 @@ func TestShowText(t *testing.T) {
 				{Address: "ann@fabrikam.example", Status: "delivered", Tries: 1, At: &at},
 			},
 		},
-		Attempts: []control.Attempt{{At: at, Host: "mx1.fabrikam.example", Address: "192.0.2.1:25", Source: "192.0.2.12:50000", TLS: "TLS1.3 TLS_AES_128_GCM_SHA256", Session: "08DF482E8F31E39D", Reply: "451 4.7.1 Greylisted"}},
+		Attempts: []control.Attempt{{At: at, Host: "mx1.fabrikam.example", Address: "192.0.2.1:25", Source: "192.0.2.12:50000", TLS: "TLS1.3 TLS_AES_128_GCM_SHA256", Session: "08DF482E8F31E39D", Reply: "451 4.7.1 Greylisted", Sender: "kim@mail.contoso.example"}},
 		Routes:   []control.Route{{Queue: "Internet/fabrikam.example", Reason: "The address space \"*\" matches."}},
 	}
 	golden(t, func(a *app) { a.printMessage(m, noon()) }, `
@@ -161,7 +161,8 @@ RECIPIENT               STATUS     TRIES  AT
 
 Latest connections
   2026-11-22 11:00:00 +0000 mx1.fabrikam.example 192.0.2.1:25, TLS1.3
-    TLS_AES_128_GCM_SHA256, session 08DF482E8F31E39D
+    TLS_AES_128_GCM_SHA256, from 192.0.2.12, as <kim@mail.contoso.example>,
+    session 08DF482E8F31E39D
       451 4.7.1 Greylisted
 `)
 }

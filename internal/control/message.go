@@ -81,6 +81,9 @@ type Attempt struct {
 	TLS     string    `json:"tls,omitempty"`
 	Session string    `json:"session,omitempty"`
 	Reply   string    `json:"reply,omitempty"`
+	// Sender is the reverse path that the host was given, where it is another
+	// than the envelope's.
+	Sender string `json:"sender,omitempty"`
 }
 
 // MessageDetail is all that is known of a queued message.
@@ -236,7 +239,7 @@ func (h messageHandler) show(r *http.Request) (any, error) {
 	}
 	for _, a := range info.State.Attempts {
 		d.Attempts = append(d.Attempts, Attempt{
-			At: a.At.UTC(), Host: a.Host, Address: a.Address, Source: a.Source, TLS: a.TLS, Session: a.Session, Reply: replyText(a.Reply),
+			At: a.At.UTC(), Host: a.Host, Address: a.Address, Source: a.Source, TLS: a.TLS, Session: a.Session, Reply: replyText(a.Reply), Sender: a.Sender,
 		})
 	}
 	d.Waits = waits(summary, &info, d.Routes, h.queues.Snapshot(), time.Now())

@@ -80,6 +80,9 @@ const (
 	attemptNextHop
 )
 
+// attemptSender is a tag of an Attempt as well.
+const attemptSender = 20
+
 // The tags of an Update.
 const (
 	updateAt = iota + 1
@@ -347,6 +350,7 @@ func appendAttempt(b []byte, tag uint64, a *Attempt) []byte {
 		b = appendString(b, attemptTLS, a.TLS)
 		b = appendString(b, attemptSession, a.Session)
 		b = appendReply(b, attemptReply, &a.Reply)
+		b = appendString(b, attemptSender, a.Sender)
 		return appendString(b, attemptNextHop, a.NextHop)
 	})
 }
@@ -459,6 +463,8 @@ func (f *fields) attempt() (a Attempt) {
 			a.Reply = g.reply()
 		case attemptNextHop:
 			a.NextHop = g.v
+		case attemptSender:
+			a.Sender = g.v
 		}
 	}
 	f.fail(g.err)

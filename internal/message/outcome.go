@@ -122,6 +122,10 @@ type Attempt struct {
 	// "connector/domain"; empty in records of earlier versions. The queue fills
 	// it in.
 	NextHop string
+	// Sender is the reverse path that the host was given, where it is another
+	// than the envelope's: the connector's masquerade_domain took the place of its
+	// domain.
+	Sender string
 }
 
 // Update is a change to a stored message: what one delivery attempt brought.
