@@ -82,6 +82,24 @@ func (s *session) admit() *wire.Reply {
 	return nil
 }
 
+// The events of connections beyond a limit, as Exchange numbers them
+// (reference 10.3).
+const (
+	eventConnectorFull = 1020
+	eventSourceFull    = 1021
+)
+
+// tellLimited tells the event log of a connection beyond a limit: once a minute
+// for each limit of a connector, with the number of those before.
+func (s *session) tellLimited(r *wire.Reply) {
+	event := eventConnectorFull
+	if r.Limit == limitPerSource || r.Limit == limitPercentage {
+		event = eventSourceFull
+	}
+	s.server.limited.of(r.Limit+" "+s.connector.Name).tell(s.server.logger.Warn, "a connection is refused: "+r.Limit, nil,
+		"event_id", event, "connector", s.connector.Name, "figures", r.Log, "remote", s.remote.Addr().String())
+}
+
 // dismiss makes the session nobody's.
 func (s *session) dismiss() {
 	s.countOut()

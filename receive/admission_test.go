@@ -57,7 +57,7 @@ func TestConnectionsPerSource(t *testing.T) {
 			first.close()
 			b.dial(from(tt.one)).play(hail)
 			b.dial(from(tt.one)).play(tooMany)
-			if !strings.Contains(b.logged.String(), "a connection is refused: max_inbound_connection_per_source") {
+			if !strings.Contains(b.logged.String(), `msg="a connection is refused: max_inbound_connection_per_source" event_id=1021 connector="From Internet" figures="3 of 2"`) {
 				t.Errorf("the event log does not tell:\n%s", b.logged)
 			}
 		})
@@ -277,4 +277,35 @@ func TestLocalHops(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestLimitsAreToldOfOnceAMinute: each limit of each connector has a line of its
+// own a minute, however many connections it refuses.
+func TestLimitsAreToldOfOnceAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := startBench(t, testConnector(func(c *config.ReceiveConnector) { c.MaxInboundConnection, c.MaxInboundConnectionPerSource = 2, 1 }))
+		first := b.dial(from("198.51.100.7"))
+		first.play(hail)
+		for i := range 63 { // one a second
+			c := b.dial(from("198.51.100.7"))
+			c.play(tooMany)
+			c.close()
+			if i == 0 {
+				second := b.dial(from("198.51.100.8"))
+				second.play(hail)
+				c := b.dial(from("198.51.100.9"))
+				c.play(tooMany)
+				c.close()
+				second.play(quit)
+				second.close()
+			}
+			first.play("C: NOOP\nS: 250 .*")
+			time.Sleep(time.Second)
+		}
+		lines := strings.Split(strings.TrimSpace(b.logged.String()), "\n")
+		if len(lines) != 3 || !strings.Contains(lines[0], "event_id=1021") || !strings.Contains(lines[1], "event_id=1020") ||
+			!strings.Contains(lines[1], `max_inbound_connection"`) || !strings.HasSuffix(lines[2], "refused_meanwhile=59") {
+			t.Errorf("logged:\n%s", strings.Join(lines, "\n"))
+		}
+	})
 }

@@ -210,12 +210,18 @@ func (s *session) peer() Peer {
 	}
 }
 
+// authPossible reports whether AUTH could ever succeed on the connector.
+func (s *session) authPossible() bool {
+	return slices.ContainsFunc(s.mechanisms(), func(m Mechanism) bool {
+		return hasMechanism(s.connector.ReceiveConnector, m.Value)
+	})
+}
+
 // strayAuth says why AUTH has no place now. A connector on which nothing could
 // ever make AUTH succeed does not have the command.
 func (s *session) strayAuth() *wire.Reply {
-	possible := func(m Mechanism) bool { return hasMechanism(s.connector.ReceiveConnector, m.Value) }
 	switch {
-	case !slices.ContainsFunc(s.mechanisms(), possible):
+	case !s.authPossible():
 		return replyNotImplemented
 	case !s.extended: // HELO is not enough for an extension (RFC 5321 2.2.1)
 		return replyHelloFirst

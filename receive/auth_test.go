@@ -299,3 +299,39 @@ func checkSecrets(t *testing.T, got string) {
 		}
 	}
 }
+
+// TestHelpListsAuth where it could succeed.
+func TestHelpListsAuth(t *testing.T) {
+	b := newAuthBench(t)
+	b.dialog(greet + `
+		C: HELP
+		S~ 214-.*\n214 2\.0\.0 HELO EHLO STARTTLS AUTH MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT` + quit)
+}
+
+// TestRightsAreLoggedOnce for each time that they change.
+func TestRightsAreLoggedOnce(t *testing.T) {
+	for name, tt := range map[string]struct {
+		change func(*config.ReceiveConnector)
+		times  int
+	}{
+		"a user has other rights": {nil, 2},
+		"a user has the same": {func(c *config.ReceiveConnector) {
+			c.PermissionGroups, c.Grant = nil, []string{"submit"}
+		}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newAuthBench(t, func(c *config.ReceiveConnector) {
+				if tt.change != nil {
+					tt.change(c)
+				}
+			})
+			logged := protocolLog(t, b)
+			c := b.dialog(greet + `
+				C: AUTH PLAIN ` + b64("\x00kim\x00kim") + "\n" + authenticatedReply + quit)
+			c.close()
+			if n := strings.Count(logged(), "| Set Session Permissions\n"); n != tt.times {
+				t.Errorf("%d times, want %d:\n%s", n, tt.times, logged())
+			}
+		})
+	}
+}

@@ -53,6 +53,8 @@ func commandOf(verb string) command {
 		return command{run: (*session).help, tls: true, idle: true}
 	case "QUIT":
 		return command{run: (*session).quit, bare: true}
+	case "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "PRI": // RFC 9110 9, RFC 9113 3.4
+		return command{run: (*session).foreign, unknown: true}
 	case "EXPN", "SEND", "SOML", "SAML", "TURN": // known and not there (RFC 5321 4.2.4)
 		return command{run: (*session).notImplemented, tls: true}
 	}
@@ -63,6 +65,9 @@ func commandOf(verb string) command {
 func (s *session) command(line []byte) {
 	cmd, err := wire.ParseCommand(line)
 	c := commandOf(cmd.Verb)
+	if c.unknown && requestLine(cmd.Arg) {
+		c.run = (*session).foreign
+	}
 	s.logReceived(line, c)
 	s.idles = c.idle
 	if err != nil {
@@ -211,19 +216,41 @@ func (s *session) vrfy(arg string) {
 	s.reply(replyVerify)
 }
 
-func (s *session) help(string) { s.reply(replyHelp) }
+// help lists the commands that are there.
+func (s *session) help(string) {
+	c := s.connector
+	verbs := "HELO EHLO"
+	for _, v := range []struct {
+		there bool
+		verb  string
+	}{
+		{c.tls != nil, "STARTTLS"}, {s.authPossible(), "AUTH"}, {true, "MAIL RCPT DATA"}, {c.ChunkingEnabled, "BDAT"},
+		{true, "RSET NOOP VRFY HELP QUIT"},
+	} {
+		if v.there {
+			verbs += " " + v.verb
+		}
+	}
+	s.reply(wire.NewReply(214, code(2, 0, 0), "This server supports the following commands:\n"+verbs))
+}
 
 func (s *session) quit(string) { s.reply(replyBye) }
 
 func (s *session) notImplemented(string) { s.reply(replyNotImplemented) }
 
-// unrecognized is any other verb. A request line of HTTP ends the session: it
-// comes from a browser or another program that was tricked into speaking to us,
-// and what the trickster wants to say as a client of ours follows in its body.
-func (s *session) unrecognized(arg string) {
-	if version := arg[strings.LastIndexByte(arg, ' ')+1:]; strings.HasPrefix(version, "HTTP/") { // RFC 9112 3
-		s.reply(replyNotHTTP)
-		return
-	}
-	s.reply(replyUnrecognized)
+// unrecognized is any other verb.
+func (s *session) unrecognized(string) { s.reply(replyUnrecognized) }
+
+// foreign is a request of HTTP. It ends the session: it comes from a browser or
+// another program that was tricked into speaking to us, and what the trickster
+// wants to say as a client of ours follows in its header or body.
+func (s *session) foreign(string) { s.reply(replyNotHTTP) }
+
+// requestLine reports whether a line whose verb is none of ours is a request:
+// its last word is a protocol with its version, as those of HTTP, SIP and RTSP
+// have it (RFC 9112 3, RFC 3261 7.1, RFC 7826 20.1).
+func requestLine(arg string) bool {
+	version := arg[strings.LastIndexByte(arg, ' ')+1:]
+	name, number, ok := strings.Cut(version, "/")
+	return ok && number != "" && '0' <= number[0] && number[0] <= '9' && (name == "HTTP" || name == "SIP" || name == "RTSP")
 }

@@ -40,7 +40,7 @@ func (s *session) delay(r *wire.Reply) (d time.Duration, why string) {
 	switch {
 	case r.Prompt:
 		return 0, ""
-	case r.Code == replyAuthFailed.Code, r.Limit == limitLogons:
+	case r.Code == replyAuthFailed.Code, r.Limit == limitLogons, r.Limit == limitSourceLogons:
 		kind = tarpit.FailedLogon
 	case r.Code >= 500:
 		kind = tarpit.Refusal

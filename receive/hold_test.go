@@ -93,6 +93,8 @@ func TestWhatIsHeldBack(t *testing.T) {
 		{"content", nil, strings.TrimPrefix(strings.ReplaceAll(begin, greet, ""), "\n") + "\nC> \"a\\nb\\r\\n.\\r\\n\"\nS: 550 5\\.6\\.11 .*", 5 * time.Second},
 		{"a failed logon", nil, "C: AUTH PLAIN " + b64("\x00kim\x00wrong") + "\nS: 535 .*", 5 * time.Second},
 		{"the last failed logon", func(c *config.ReceiveConnector) { c.MaxLogonFailures = 1 }, "C: AUTH PLAIN " + b64("\x00kim\x00wrong") + "\nS: 421 .*", 5 * time.Second},
+		{"too many failed logons of the address", func(c *config.ReceiveConnector) { c.MaxLogonFailuresPerSource, c.TarpitInterval = 1, 0 },
+			"C: AUTH PLAIN " + b64("\x00kim\x00wrong") + "\nS: 535 .*\nC: AUTH PLAIN " + b64("\x00kim\x00kim") + "\nS: 421 .*", 10 * time.Second},
 		{"a failed logon that costs more", func(c *config.ReceiveConnector) { c.TarpitInterval, c.AuthTarpitInterval = 0, time.Minute/4 },
 			"C: AUTH PLAIN " + b64("\x00kim\x00wrong") + "\nS: 535 .*", 15 * time.Second},
 		{"a failed logon of a host that may relay", relay, "C: AUTH PLAIN " + b64("\x00kim\x00wrong") + "\nS: 535 .*", 5 * time.Second},

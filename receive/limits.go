@@ -30,6 +30,7 @@ const (
 	limitEarlyTalker  = "early_talker"
 	limitTarpitted    = "max_tarpitted_sessions"
 	limitIdleCommands = "max_idle_commands"
+	limitForeign      = "foreign_protocol"
 )
 
 // maxCommandLine is how long a command line may be, CRLF included: the 512

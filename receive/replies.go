@@ -23,7 +23,6 @@ var (
 	replyReset       = wire.NewReply(250, code(2, 0, 0), "Resetting")
 	replyOK          = wire.NewReply(250, code(2, 0, 0), "OK")
 	replyVerify      = wire.NewReply(252, code(2, 1, 5), "Cannot VRFY user, but will accept message and attempt delivery") // RFC 5321 3.5.3
-	replyHelp        = wire.NewReply(214, code(2, 0, 0), "This server supports the following commands:\nHELO EHLO STARTTLS MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT")
 	replyStartTLS    = wire.NewReply(220, code(2, 0, 0), "SMTP server ready")
 	replyBye         = closing(wire.NewReply(221, code(2, 0, 0), "Service closing transmission channel"))
 )
@@ -81,7 +80,7 @@ var (
 	replyStorage           = limited(wire.NewReply(452, code(4, 3, 1), "Insufficient system resources"), limitStorage)
 
 	replyNotAvailable       = closing(wire.NewReply(421, code(4, 3, 2), "Service not available"))
-	replyNotHTTP            = closing(wire.NewReply(421, code(4, 7, 0), "This is SMTP, closing transmission channel"))
+	replyNotHTTP            = closing(limited(wire.NewReply(421, code(4, 7, 0), "This is SMTP, closing transmission channel").WithLog("a request of HTTP or its kin"), limitForeign))
 	replyStopping           = closing(wire.NewReply(421, code(4, 3, 2), "Service not available, closing transmission channel"))
 	replyTooManyConnections = closing(limited(wire.NewReply(421, code(4, 3, 2), "The maximum number of concurrent connections has exceeded a limit, closing transmission channel"), limitConnections))
 	replyTooManyFromSource  = closing(limited(replyTooManyConnections, limitPerSource))

@@ -127,7 +127,7 @@ type Server struct {
 	proxies     troubles // with PROXY headers
 	strangers   trouble  // for whom there is no connector
 	guessers    trouble  // who try passwords
-	limited     trouble  // connections beyond a limit
+	limited     troubles // connections beyond a limit, by connector and limit
 
 	failures        *bucket.Table[netip.Prefix] // failed logons by source
 	connectionRates *bucket.Table[string]       // by connector

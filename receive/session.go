@@ -42,6 +42,7 @@ type session struct {
 
 	proven        Principals
 	rights        Rights
+	permitted     bool    // rights were set
 	user          string  // who authenticated; empty: nobody
 	senders       Senders // the client's own; nil: none
 	certificate   []byte  // what we presented, in DER; nil in clear text
@@ -72,8 +73,7 @@ func (s *session) run(refusal *wire.Reply) {
 	defer s.end()
 	s.permit(0)
 	if refusal != nil {
-		s.server.limited.tell(s.server.logger.Warn, "a connection is refused: "+refusal.Limit, nil,
-			"connector", c.Name, "figures", refusal.Log, "remote", s.remote.Addr().String())
+		s.tellLimited(refusal)
 		s.refuse(refusal)
 		return
 	}
@@ -137,11 +137,13 @@ func (s *session) refuse(r *wire.Reply) {
 	s.hangsUp = false
 }
 
-// permit sets the rights that follow from what the session has proven.
+// permit sets the rights that follow from what the session has proven, and logs
+// them when they change.
 func (s *session) permit(proven Principals) {
-	s.proven = proven
+	before, first := s.rights, !s.permitted
+	s.proven, s.permitted = proven, true
 	s.rights = RightsOf(s.connector.ReceiveConnector, proven)
-	if s.log != nil {
+	if s.log != nil && (first || s.rights != before) {
 		s.log.Info(s.rights.String(), "Set Session Permissions")
 	}
 }

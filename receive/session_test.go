@@ -56,7 +56,9 @@ func TestDialogs(t *testing.T) {
 		{
 			name: "a word of HTTP elsewhere is an error",
 			script: greet + `
-				C: POST HTTP
+				C: TELL HTTP
+				S: 500 5\.3\.3 Unrecognized command
+				C: TELL x/1 HTTP/x
 				S: 500 5\.3\.3 Unrecognized command
 				C: NOOP HTTP/1.1
 				S: 250 .*` + quit,
@@ -130,6 +132,17 @@ func TestDialogs(t *testing.T) {
 				S: 250 .*` + quit,
 		},
 		{
+			name: "names of clients, internationalised",
+			script: `
+				S: 220 .*
+				C: EHLO xn--bcher-kva.example
+				S~ 250-.*
+				C: EHLO bücher.example
+				S: 501 5\.5\.4 Invalid domain name
+				C: HELO xn--99zzzz9999.example
+				S: 501 5\.5\.4 Invalid domain name` + quit,
+		},
+		{
 			name:   "names of clients, lenient",
 			change: func(c *config.ReceiveConnector) { c.EHLODomainValidation = "lenient" },
 			script: `
@@ -164,7 +177,7 @@ func TestDialogs(t *testing.T) {
 				C: VRFY postmaster
 				S: 252 2\.1\.5 Cannot VRFY user, .*
 				C: HELP
-				S~ 214-2\.0\.0 This server supports .*\n214 2\.0\.0 HELO EHLO .*
+				S~ 214-2\.0\.0 This server supports the following commands:\n214 2\.0\.0 HELO EHLO STARTTLS MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT
 				C: MAIL FROM:<a@b.example>
 				S: 503 5\.5\.2 Send hello first
 				C: EHLO client.example

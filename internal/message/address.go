@@ -219,6 +219,21 @@ func checkLabel(s string, from, to int) error {
 	return nil
 }
 
+// CheckALabels reports what is wrong with the A-labels of a domain that
+// CheckDomain takes: each must decode to the U-label that it stands for
+// (RFC 5890 2.3.2.1, RFC 5891 4.2).
+func CheckALabels(domain string) error {
+	for label := range strings.SplitSeq(domain, ".") {
+		if !hasFoldedPrefix(label, "xn--") {
+			continue
+		}
+		if _, err := idna.Registration.ToUnicode(strings.ToLower(label)); err != nil {
+			return fmt.Errorf("%q is no A-label: %s", label, strings.TrimPrefix(err.Error(), "idna: "))
+		}
+	}
+	return nil
+}
+
 // checkInternationalDomain takes U-labels as IDNA 2008 defines them (RFC 5890
 // 2.3.2.1), but that upper case is let pass. Full-width forms and the like,
 // which a mapping would turn into dots and letters, are not U-labels.

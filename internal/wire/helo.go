@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"errors"
 	"net/netip"
 	"strings"
 
@@ -15,7 +16,8 @@ type HeloCheck uint8
 // The ways to validate. The zero value is the strictest.
 const (
 	// HeloStrict takes a domain, a single label too, or an address literal
-	// (RFC 5321 4.1.1.1), and nothing before or behind it.
+	// (RFC 5321 4.1.1.1), and nothing before or behind it. Internationalised
+	// names stand in valid A-labels (RFC 6531 3.7.1).
 	HeloStrict HeloCheck = iota
 	// HeloLenient takes a final dot and white space at the end besides.
 	HeloLenient
@@ -65,9 +67,21 @@ func ParseHelo(arg string, v Validation) (Helo, error) {
 			h.Name = h.Name[:n-1]
 		}
 	}
-	if err := message.CheckDomain(h.Name, false); err != nil {
+	if err := checkHeloName(h.Name); err != nil {
 		return Helo{}, replyDomainName(err.Error())
 	}
 	h.Literal, _ = message.ParseLiteral(h.Name)
 	return h, nil
+}
+
+// checkHeloName holds a name against RFC 5321 4.1.2 and, in US-ASCII alone,
+// RFC 6531 3.7.1: before EHLO is answered nobody knows whether UTF-8 is taken.
+func checkHeloName(name string) error {
+	if strings.ContainsFunc(name, func(r rune) bool { return r > 0x7f }) {
+		return errors.New("the name is not US-ASCII: internationalised names are sent in A-labels")
+	}
+	if err := message.CheckDomain(name, false); err != nil {
+		return err
+	}
+	return message.CheckALabels(name)
 }
