@@ -208,7 +208,7 @@ func (s *Server) accept(ctx context.Context, nl net.Listener, port uint16) error
 	for {
 		conn, err := nl.Accept()
 		if err == nil {
-			s.spawn(conn, port)
+			s.spawn(arrival{conn, port})
 			continue
 		}
 		if ctx.Err() != nil {

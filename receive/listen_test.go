@@ -250,6 +250,55 @@ func TestAcceptFails(t *testing.T) {
 	})
 }
 
+// TestGoroutinesServeAgain: connections that come one after the other are
+// served by one goroutine; of those for many at once not more than a few stay,
+// and none after the end.
+func TestGoroutinesServeAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := startBench(t)
+		n := &network{}
+		b.server.listen = n.listen
+		b.server.Configure(Snapshot{Connectors: []config.ReceiveConnector{bound("192.0.2.1:25")}, Domains: testDomains})
+		resting := func(want int) {
+			t.Helper()
+			synctest.Wait()
+			b.server.mu.Lock()
+			defer b.server.mu.Unlock()
+			if got := len(b.server.resting); got != want {
+				t.Errorf("%d goroutines rest, want %d", got, want)
+			}
+		}
+		connect := func() *client {
+			near, far := newPipe(strangerAddr, netip.MustParseAddrPort("192.0.2.1:25"))
+			n.at("192.0.2.1:25").conns <- far
+			return &client{t: t, conn: near, r: newReader(near)}
+		}
+		for range 3 {
+			c := connect()
+			c.play("S: 220 .*")
+			resting(0)
+			c.play("C: QUIT\nS: 221 .*\nEND")
+			resting(1)
+		}
+		many := make([]*client, 3*maxResting)
+		for i := range many {
+			many[i] = connect()
+		}
+		for _, c := range many {
+			c.play("S: 220 .*")
+		}
+		resting(0)
+		for _, c := range many {
+			c.conn.Close()
+		}
+		resting(maxResting)
+		if err := b.server.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		resting(0)
+	})
+}
+
 // TestTCP carries messages of an independent client over real sockets, in clear
 // text and under TLS.
 func TestTCP(t *testing.T) {

@@ -143,6 +143,7 @@ type Server struct {
 	mu        sync.Mutex
 	stopping  bool
 	sessions  map[*deadlines]struct{}
+	resting   []chan arrival // of goroutines that wait for a connection; closed to end them
 	listeners map[socket]*listener
 	active    map[string]*atomic.Int64 // sessions by connector; outlives snapshots
 }
@@ -218,18 +219,6 @@ func (s *Server) ServeConn(conn net.Conn) {
 	}
 	defer s.work.Done()
 	s.serve(conn, addrPort(conn.LocalAddr()).Port())
-}
-
-// spawn serves a connection in a goroutine of its own.
-func (s *Server) spawn(conn net.Conn, port uint16) {
-	if !s.begin() {
-		conn.Close()
-		return
-	}
-	go func() {
-		defer s.work.Done()
-		s.serve(conn, port)
-	}()
 }
 
 // begin counts a goroutine in, unless the server is stopping.
@@ -308,6 +297,10 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	for d := range s.sessions {
 		d.stop()
 	}
+	for _, next := range s.resting {
+		close(next)
+	}
+	s.resting = nil
 	s.mu.Unlock()
 
 	done := make(chan struct{})
