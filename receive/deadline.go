@@ -58,6 +58,10 @@ const (
 // deadlines holds the clocks of one session and the read deadline of its
 // connection. All of it belongs to the session's goroutine, but for stop and
 // abort.
+//
+// To set a connection's deadline costs about as much as a short read, and next
+// to none ever passes: one that is set already and comes before the one that is
+// meant is left alone, and put right in the case that it passes (again).
 type deadlines struct {
 	conn net.Conn
 	idle time.Duration // 0: none
@@ -68,10 +72,12 @@ type deadlines struct {
 	waited  time.Duration // for the content of this message
 	octets  int64         // of it
 	started time.Time     // of the read that is going on
-	due     string        // the limit whose deadline is set
+	by      time.Time     // until when it may take; zero: for ever
+	due     string        // the limit that is
 	write   time.Time     // the write deadline that is set
 
 	mu      sync.Mutex // guards what follows, and the order of deadlines
+	armed   time.Time  // the read deadline that is set
 	stopped bool
 	aborted bool
 	busy    bool // in DATA: stop does not interrupt
@@ -110,14 +116,19 @@ func (d *deadlines) enter(p phase, now time.Time) {
 	d.mu.Unlock()
 }
 
+// setRead sets the read deadline. It is called with the lock held.
+func (d *deadlines) setRead(t time.Time) error {
+	d.armed = t
+	return d.conn.SetReadDeadline(t)
+}
+
 // beforeRead sets the deadline of the next read.
 func (d *deadlines) beforeRead() error {
 	d.started = time.Now()
-	var by time.Time
-	d.due = ""
+	d.by, d.due = time.Time{}, ""
 	earlier := func(t time.Time, limit string) {
-		if by.IsZero() || t.Before(by) {
-			by, d.due = t, limit
+		if d.by.IsZero() || t.Before(d.by) {
+			d.by, d.due = t, limit
 		}
 	}
 	if d.idle > 0 {
@@ -135,7 +146,21 @@ func (d *deadlines) beforeRead() error {
 	if err := d.interrupted(); err != nil {
 		return err
 	}
-	return d.conn.SetReadDeadline(by)
+	if d.armed.After(d.started) && (d.by.IsZero() || !d.armed.After(d.by)) {
+		return nil
+	}
+	return d.setRead(d.by)
+}
+
+// again reports whether a read that failed is to be made again: the deadline
+// that passed was that of an earlier one. It sets the right one.
+func (d *deadlines) again(err error) bool {
+	if !errors.Is(err, os.ErrDeadlineExceeded) || !d.by.IsZero() && !time.Now().Before(d.by) {
+		return false
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.interrupted() == nil && d.setRead(d.by) == nil
 }
 
 // afterRead accounts for a read and says what its error means.
@@ -176,7 +201,7 @@ func (d *deadlines) proxyHeader() error {
 	if err := d.interrupted(); err != nil {
 		return err
 	}
-	return d.conn.SetReadDeadline(d.started.Add(proxyTimeout))
+	return d.setRead(d.started.Add(proxyTimeout))
 }
 
 // handshake sets the deadline of a whole TLS handshake.
@@ -192,7 +217,7 @@ func (d *deadlines) handshake() error {
 	if err := d.interrupted(); err != nil {
 		return err
 	}
-	d.started, d.write = now, by
+	d.started, d.write, d.armed = now, by, by
 	return d.conn.SetDeadline(by)
 }
 
@@ -209,7 +234,8 @@ func (d *deadlines) last(t time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if !d.aborted {
-		d.conn.SetDeadline(time.Now().Add(t))
+		d.armed = time.Now().Add(t)
+		d.conn.SetDeadline(d.armed)
 	}
 }
 
@@ -231,7 +257,7 @@ func (d *deadlines) stop() {
 	defer d.mu.Unlock()
 	d.stopped = true
 	if !d.busy {
-		d.conn.SetReadDeadline(time.Unix(1, 0))
+		d.setRead(time.Unix(1, 0))
 	}
 }
 
@@ -240,5 +266,6 @@ func (d *deadlines) abort() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.aborted = true
-	d.conn.SetDeadline(time.Unix(1, 0))
+	d.armed = time.Unix(1, 0)
+	d.conn.SetDeadline(d.armed)
 }

@@ -95,7 +95,7 @@ func (d *deadlines) letGo() {
 	defer d.mu.Unlock()
 	d.released = true
 	if d.holding {
-		d.conn.SetReadDeadline(time.Unix(1, 0))
+		d.setRead(time.Unix(1, 0))
 	}
 }
 
@@ -110,7 +110,7 @@ func (d *deadlines) hold(until time.Time, words bool) error {
 	err := d.interrupted()
 	if err == nil && !d.released {
 		d.holding = true
-		err = d.conn.SetReadDeadline(until)
+		err = d.setRead(until)
 	}
 	holding := d.holding
 	d.mu.Unlock()

@@ -49,6 +49,7 @@ func TestTarpit(t *testing.T) {
 			S: 250 .*
 			S: 250 2\.1\.5 .*`)
 		after(t, start, 0)
+		synctest.Wait()
 		if n := b.gauge("receive_tarpitted_sessions"); n != 1 {
 			t.Errorf("%d sessions are held back", n)
 		}

@@ -162,6 +162,9 @@ func (s *session) Read(p []byte) (int, error) {
 		return 0, s.readErr
 	}
 	n, err := s.conn.Read(p)
+	for n == 0 && s.deadlines.again(err) {
+		n, err = s.conn.Read(p)
+	}
 	s.readErr = s.deadlines.afterRead(n, err)
 	return n, s.readErr
 }
