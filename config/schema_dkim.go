@@ -22,7 +22,7 @@ var (
 
 func dkimTable() *table {
 	return repeated(table{
-		name: "dkim", identity: "domain", fold: true, pending: true,
+		name: "dkim", identity: "domain", fold: true,
 		doc: "A domain of ours whose mail is signed (DKIM, RFC 6376) when it leaves through a Send connector. `postern cert dkim` makes the keys.",
 		keys: []key{
 			{

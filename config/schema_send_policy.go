@@ -54,24 +54,21 @@ func sendPolicies() []key {
 		},
 		{
 			Name: "send_headers_routing", Type: boolean(), Default: true,
-			Doc:     "Whether the fields that tell the message's way (Received, Resent-) are sent along.",
-			Pending: true,
-			Field:   in(func(c *SendConnector) any { return &c.SendHeadersRouting }),
+			Doc:   "Whether the fields that tell the message's way (Received, Resent-) are sent along.",
+			Field: in(func(c *SendConnector) any { return &c.SendHeadersRouting }),
 		},
 		{
 			Name: "send_headers_organization", Type: boolean(),
 			From: &derivation{doc: "`true` when `address_spaces` is `--` alone, else `false`", ofRow: func(row any) any {
 				return toOrganization(row.(*SendConnector).AddressSpaces)
 			}},
-			Doc:     "Whether the fields that only servers of the organization may see (X-MS-Exchange-Organization-, X-MS-Exchange-Forest-) are sent along.",
-			Pending: true,
-			Field:   in(func(c *SendConnector) any { return &c.SendHeadersOrganization }),
+			Doc:   "Whether the fields that only servers of the organization may see (X-MS-Exchange-Organization-, X-MS-Exchange-Forest-) are sent along.",
+			Field: in(func(c *SendConnector) any { return &c.SendHeadersOrganization }),
 		},
 		{
 			Name: "dkim_domains", Type: list(optionalDKIMDomain(), 0, once[string]), Default: []any{"*"},
-			Doc:     "The domains of `[[dkim]]` whose mail is signed when it leaves through the connector; `*` stands for all of them, and nothing is signed when the list is empty.",
-			Pending: true,
-			Field:   in(func(c *SendConnector) any { return &c.DKIMDomains }),
+			Doc:   "The domains of `[[dkim]]` whose mail is signed when it leaves through the connector; `*` stands for all of them, and nothing is signed when the list is empty.",
+			Field: in(func(c *SendConnector) any { return &c.DKIMDomains }),
 		},
 	}
 }

@@ -114,7 +114,7 @@ func dated(h header) bool {
 // readPickup takes the envelope from the fields that name people, and those
 // fields away that a new message has no use for (reference 11).
 func (l *letter) readPickup(h header, r *rules) (header, *refusal) {
-	e := &message.Envelope{Origin: message.Origin{Protocol: "Pickup"}}
+	e := &message.Envelope{Origin: message.Origin{Protocol: "Pickup", MayRelay: true}}
 	l.envelope = e
 	l.received.Helo = "localhost"
 	var ref *refusal

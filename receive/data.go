@@ -62,7 +62,7 @@ func (s *session) finish(b *body) {
 	e.SMTPUTF8 = e.SMTPUTF8 && needsUTF8(e, &b.scan)
 	e.Origin = message.Origin{
 		Connector: s.connector.Name, Session: s.id, Client: s.remote, Local: s.local,
-		Helo: s.helo, Protocol: with, User: s.user,
+		Helo: s.helo, Protocol: with, User: s.user, MayRelay: s.rights.Has(AcceptAnyRecipient),
 	}
 	if s.flush() != nil { // nothing waits while storage does
 		s.closing = true

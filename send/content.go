@@ -28,14 +28,13 @@ type contentBuffer struct {
 
 // sendContent sends the content with its end, by DATA or as one BDAT chunk.
 // Short content leaves in a single write.
-func (c *conn) sendContent(ctx context.Context, content message.Content, chunked bool) *failure {
-	size := content.Size()
+func (c *conn) sendContent(ctx context.Context, o *outgoing, chunked bool) *failure {
 	t := c.s.timeouts
 	w := &contentWriter{c: c, ctx: ctx,
-		end: time.Now().Add(t.DataBlock + time.Duration(size/t.MinRate)*time.Second)}
+		end: time.Now().Add(t.DataBlock + time.Duration(o.size/t.MinRate)*time.Second)}
 	b := buffers.Get().(*contentBuffer)
 	b.out.Reset(w)
-	err := c.copyContent(b, content, size, chunked)
+	err := c.copyContent(b, o, chunked)
 	b.out.Reset(nil)
 	buffers.Put(b)
 	if err == nil {
@@ -64,20 +63,20 @@ func (c *conn) sendContent(ctx context.Context, content message.Content, chunked
 // Were the rest sent, that reply would be taken for the one to its end.
 var errTooEarly = errors.New("the host answered before the end of the content")
 
-func (c *conn) copyContent(b *contentBuffer, content message.Content, size int64, chunked bool) error {
+func (c *conn) copyContent(b *contentBuffer, o *outgoing, chunked bool) error {
 	if chunked {
-		command := wire.AppendBDAT(nil, uint64(size), true)
+		command := wire.AppendBDAT(nil, uint64(o.size), true)
 		c.log.Sent(string(command[:len(command)-2]))
 		if _, err := b.out.Write(command); err != nil {
 			return err
 		}
-		if err := readBlocks(b.in, content, size, b.out.Write); err != nil {
+		if err := o.stream(b.in, b.out.Write); err != nil {
 			return err
 		}
 		return b.out.Flush()
 	}
 	dw := wire.NewDataWriter(b.out)
-	if err := readBlocks(b.in, content, size, dw.Write); err != nil {
+	if err := o.stream(b.in, dw.Write); err != nil {
 		return err
 	}
 	return dw.Close()

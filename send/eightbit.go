@@ -16,7 +16,7 @@ func (c *conn) checkEightBit(r *run) *failure {
 		return nil
 	}
 	if r.eightBit == nil {
-		is, err := isEightBit(r.content)
+		is, err := isEightBit(r.out.content)
 		if err != nil {
 			return r.unreadable(err)
 		}

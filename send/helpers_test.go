@@ -99,7 +99,7 @@ func newBench(t *testing.T, mx *fakeMX) *bench {
 		ReceiveConnectors: []config.ReceiveConnector{{Name: "In", Enabled: true, FQDN: "mail.contoso.example",
 			Bindings: []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:25"), netip.MustParseAddrPort("192.0.2.1:587")}}},
 		SendConnectors: []config.SendConnector{{Name: "Internet", Enabled: true, TLS: config.TLSOpportunistic,
-			FQDN: "out.contoso.example", Port: 25, MessagesPerConnection: 20}},
+			FQDN: "out.contoso.example", Port: 25, MessagesPerConnection: 20, SendHeadersRouting: true}},
 	}
 	b.connector = &b.config.SendConnectors[0]
 	b.options.LocalAddrs = func() []netip.Addr { return []netip.Addr{netip.MustParseAddr("192.0.2.1")} }

@@ -29,8 +29,8 @@ type run struct {
 	byEnd    map[end]int // index into outcomes
 	attempts []message.Attempt
 	// sender is the reverse path, where the connector gives it another domain.
-	sender  string
-	content message.Content
+	sender string
+	out    *outgoing // nil until the content is opened
 	// eightBit says whether it has 8-bit octets; nil as long as nobody asked.
 	eightBit *bool
 
@@ -84,8 +84,8 @@ func (s *Sender) deliver(ctx context.Context, hop routing.NextHop, d *message.De
 		return message.Report{Outcomes: r.outcomes, Unreachable: v.status == message.Deferred && ctx.Err() == nil}
 	}
 	r.walk(ctx, groups)
-	if r.content != nil {
-		_ = r.content.Close()
+	if r.out != nil {
+		_ = r.out.content.Close()
 	}
 	unreachable := r.finish(ctx)
 	return message.Report{Outcomes: r.outcomes, Attempts: r.attempts, Unreachable: unreachable, Congested: r.congested && !r.served}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"postern/config"
+	"postern/internal/dkim"
 	"postern/internal/message"
 	"postern/internal/resolver"
 	"postern/logs"
@@ -65,6 +66,8 @@ type Sender struct {
 	dead     deadHosts
 	gone     goneSources
 	own      ownAddresses
+	keys     dkim.Keys
+	unsigned once // of which keys it was told that they can't be used
 	// shuffle is rand.Shuffle; tests take another.
 	shuffle func(n int, swap func(i, j int))
 
@@ -108,6 +111,7 @@ func New(o Options) *Sender {
 func (s *Sender) Configure(cfg *config.Config) {
 	s.snapshot.Store(newSnapshot(cfg, s.o.Resolver, s.snapshot.Load()))
 	s.gone.clear(netip.Addr{})
+	s.keys.Retain(keyPaths(cfg))
 	s.pool.configure(perHostLimit(cfg.Queue.MaxPerDomainOutboundConnections))
 }
 

@@ -28,12 +28,13 @@ type snapshot struct {
 	names map[string]bool
 	// bindings are the addresses on which the gateway listens.
 	bindings []netip.AddrPort
+	signing  signingDomains
 }
 
 // newSnapshot makes one. The standard resolver asks as [dns] says; before is the
 // snapshot that this one takes the place of, if any.
 func newSnapshot(cfg *config.Config, standard Resolver, before *snapshot) *snapshot {
-	s := &snapshot{connectors: make(map[string]*config.SendConnector), exits: make(map[string]*exits), names: make(map[string]bool)}
+	s := &snapshot{signing: newSigningDomains(cfg.DKIM), connectors: make(map[string]*config.SendConnector), exits: make(map[string]*exits), names: make(map[string]bool)}
 	if before != nil {
 		s.resolvers = before.resolvers
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"postern/config"
 	"postern/internal/message"
 	"postern/internal/wire"
 )
@@ -45,18 +46,18 @@ type transaction struct {
 func (c *conn) deliver(ctx context.Context, r *run) (message.Reply, *failure) {
 	var last message.Reply
 	for len(r.pending) > 0 && !c.spent() {
-		if f := c.check(r); f != nil {
+		chunked := c.ext.Chunking && (r.d.Envelope.Body == message.BodyBinaryMIME || r.d.Size >= chunkingFrom)
+		if f := r.openContent(chunked); f != nil {
 			return f.reply, f
 		}
-		if f := r.openContent(); f != nil {
+		if f := c.check(r); f != nil {
 			return f.reply, f
 		}
 		if f := c.checkEightBit(r); f != nil {
 			return f.reply, f
 		}
 		n := c.batchSize(r)
-		t := &transaction{c: c, r: r, piped: c.ext.Pipelining,
-			chunked: c.ext.Chunking && (r.d.Envelope.Body == message.BodyBinaryMIME || r.d.Size >= chunkingFrom)}
+		t := &transaction{c: c, r: r, piped: c.ext.Pipelining, chunked: chunked}
 		batch, rest := r.pending[:n:n], r.pending[n:]
 		f := t.run(ctx, batch)
 		if r.pending = rest; len(t.left) > 0 {
@@ -117,38 +118,71 @@ func (c *conn) batchSize(r *run) int {
 
 // check fails for a message that this host can't be given.
 func (c *conn) check(r *run) *failure {
-	if c.ext.Size > 0 && r.d.Size > c.ext.Size { // RFC 1870 6.1
+	if size := r.size(); c.ext.Size > 0 && size > c.ext.Size { // RFC 1870 6.1
 		return &failure{phase: phaseMAIL, intact: true, reply: ours(552, [3]int{5, 3, 4},
-			"The message has %d octets, but the host takes %d at most", r.d.Size, c.ext.Size)}
+			"The message has %d octets, but the host takes %d at most", size, c.ext.Size)}
 	}
 	return nil
 }
 
-// openContent opens the stored content before MAIL is said. That it can't be
-// read is no host's fault: the recipients wait.
-func (r *run) openContent() *failure {
-	if r.content != nil {
-		return nil
+// openContent opens the stored content before MAIL is said, and signs it if it
+// is to be signed. That either can't be done is no host's fault: the recipients
+// wait. With exact the size is known to the octet.
+func (r *run) openContent(exact bool) *failure {
+	if r.out == nil {
+		content, err := r.d.Open()
+		if err != nil {
+			return r.unreadable(&errContent{err})
+		}
+		o := newOutgoing(content, stripFor(r.connector))
+		if err := r.sign(o); err != nil {
+			_ = content.Close()
+			return r.unreadable(err)
+		}
+		r.out = o
 	}
-	content, err := r.d.Open()
-	if err != nil {
-		return r.unreadable(&errContent{err})
+	if exact {
+		if err := r.out.measure(); err != nil {
+			return r.unreadable(err)
+		}
 	}
-	r.content = content
 	return nil
 }
 
-// unreadable defers what is pending because the stored content can't be read.
+// size is how many octets are sent, for SIZE=.
+func (r *run) size() int64 { return r.d.Size + r.out.size - r.out.content.Size() }
+
+// unreadable settles the recipients of a message that can't be sent for a reason
+// on this side.
 func (r *run) unreadable(err error) *failure {
-	f := &failure{phase: phaseMAIL, intact: true, local: true, reply: ours(451, codeSystem, "%v", err)}
+	code := codeSystem
+	if isSign(err) {
+		code = codeTLS // cryptographic failure
+	}
+	f := &failure{phase: phaseMAIL, intact: true, local: true, reply: ours(451, code, "%v", err)}
 	r.settle(r.pending, message.Deferred, f.reply, "")
 	r.pending = nil
 	return f
 }
 
+// stripFor are the classes of header fields that a connector may not send
+// (reference 2.4).
+func stripFor(c *config.SendConnector) (strip message.HeaderClass) {
+	if !c.SendHeadersRouting {
+		strip |= message.RoutingHeaders
+	}
+	if !c.SendHeadersOrganization {
+		strip |= message.InternalHeaders
+	}
+	return strip
+}
+
 func (t *transaction) run(ctx context.Context, batch []int) *failure {
 	c := t.c
 	c.log.Info(t.r.d.ID.String(), "sending message")
+	for _, m := range t.r.out.remarks {
+		c.log.Info(m.data, m.context)
+	}
 	if f := t.compose(batch); f != nil {
 		t.left, t.last = batch, f.reply
 		return f
@@ -174,7 +208,7 @@ func (t *transaction) compose(batch []int) *failure {
 	if c.dirty {
 		b = t.add(append(b, "RSET\r\n"...))
 	}
-	b, err := wire.AppendMail(b, r.d.Envelope, c.ext, r.d.Size)
+	b, err := wire.AppendMail(b, r.d.Envelope, c.ext, r.size())
 	if err != nil {
 		return &failure{phase: phaseMAIL, intact: true, reply: composeReply(err, [3]int{5, 1, 7})}
 	}

@@ -249,7 +249,7 @@ func (t *transaction) data(ctx context.Context) *failure {
 func (t *transaction) content(ctx context.Context) *failure {
 	c, r := t.c, t.r
 	c.until = time.Time{}
-	f := c.sendContent(ctx, r.content, t.chunked)
+	f := c.sendContent(ctx, r.out, t.chunked)
 	var reply message.Reply
 	if f == nil {
 		reply, _, f = c.read(ctx, phaseEnd, c.s.timeouts.DataEnd)

@@ -21,13 +21,15 @@ type field struct {
 }
 
 // HeaderEnd returns where the header ends in a message, behind its empty line,
-// or -1 when that has not come. A message without an empty line is all header.
-func HeaderEnd(p []byte) int {
+// or -1 when that has not come. It is not among the first seen octets. A message
+// without an empty line is all header.
+func HeaderEnd(p []byte, seen int) int {
 	if bytes.HasPrefix(p, crlf) {
 		return len(crlf)
 	}
-	if i := bytes.Index(p, []byte("\r\n\r\n")); i >= 0 {
-		return i + 4
+	from := max(0, seen-3)
+	if i := bytes.Index(p[from:], []byte("\r\n\r\n")); i >= 0 {
+		return from + i + 4
 	}
 	return -1
 }

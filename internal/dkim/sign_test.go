@@ -36,7 +36,7 @@ func testPolicy(header, body bool) *Policy {
 // sign puts signatures with all keys on top of a message.
 func sign(t testing.TB, p *Policy, content []byte) []byte {
 	t.Helper()
-	end := HeaderEnd(content)
+	end := HeaderEnd(content, 0)
 	if end < 0 {
 		end = len(content)
 	}
@@ -156,7 +156,7 @@ func TestSignCorpus(t *testing.T) {
 		}
 		total++
 		b = bytes.ReplaceAll(bytes.ReplaceAll(b, []byte("\r"), nil), []byte("\n"), []byte("\r\n"))
-		end := HeaderEnd(b)
+		end := HeaderEnd(b, 0)
 		if end < 0 {
 			return nil // the verifier wants an empty line
 		}
@@ -239,5 +239,21 @@ func TestExpiration(t *testing.T) {
 	f, err := Sign(ParseHeader([]byte(letter)), NewBodyHash(true).Sum(), p, Key{"ed25519", testKeys()["ed25519"]}, time.Unix(1_700_000_000, 0))
 	if err != nil || !strings.Contains(string(f), " t=1700000000; x=1700172800;") {
 		t.Errorf("%q, %v", f, err)
+	}
+}
+
+// TestHeaderEnd cuts a message at every place.
+func TestHeaderEnd(t *testing.T) {
+	for content, want := range map[string]int{"": -1, "\r\n": 2, "\r\nA: b\r\n\r\n": 2, "A: b\r\n\r\nc\r\n\r\n": 8, "A: b\r\n": -1, "A\r\n\n\r\n\r\n": 8, "\n\r\n": -1} {
+		for cut := range len(content) + 1 {
+			p := []byte(content)
+			end := HeaderEnd(p[:cut], 0)
+			if end < 0 {
+				end = HeaderEnd(p, cut)
+			}
+			if end != want {
+				t.Errorf("%q, cut at %d: %d, want %d", content, cut, end, want)
+			}
+		}
 	}
 }

@@ -47,6 +47,7 @@ const (
 	originInternal
 	originReportOf
 	originUser
+	originMayRelay
 )
 
 // The tags of a Reply.
@@ -153,7 +154,8 @@ func AppendEnvelope(b []byte, e *Envelope) []byte {
 		b = appendString(b, originProtocol, o.Protocol)
 		b = appendBool(b, originInternal, o.Internal)
 		b = appendUint(b, originReportOf, uint64(o.ReportOf))
-		return appendString(b, originUser, o.User)
+		b = appendString(b, originUser, o.User)
+		return appendBool(b, originMayRelay, o.MayRelay)
 	})
 }
 
@@ -395,6 +397,8 @@ func (f *fields) origin() (o Origin) {
 			o.ReportOf = ID(g.uint())
 		case originUser:
 			o.User = g.v
+		case originMayRelay:
+			o.MayRelay = g.bool()
 		}
 	}
 	f.fail(g.err)

@@ -68,7 +68,7 @@ func genEnvelope() *rapid.Generator[*Envelope] {
 			Body: BodyType(rapid.IntRange(0, 3).Draw(t, "body")), SMTPUTF8: rapid.Bool().Draw(t, "utf8"), RequireTLS: rapid.Bool().Draw(t, "tls"),
 			Return: Return(rapid.IntRange(0, 2).Draw(t, "ret")), EnvID: str("envid"), Size: rapid.Int64().Draw(t, "size"), Arrived: genTime().Draw(t, "arrived"), MessageID: str("mid"), Subject: str("subject"), Auth: str("auth"),
 			Origin: Origin{Connector: str("connector"), Session: str("session"), Client: genAddrPort().Draw(t, "client"), Local: genAddrPort().Draw(t, "local"),
-				Helo: str("helo"), Protocol: str("protocol"), Internal: rapid.Bool().Draw(t, "internal"), ReportOf: ID(rapid.Uint64().Draw(t, "report")), User: str("user")},
+				Helo: str("helo"), Protocol: str("protocol"), Internal: rapid.Bool().Draw(t, "internal"), ReportOf: ID(rapid.Uint64().Draw(t, "report")), User: str("user"), MayRelay: rapid.Bool().Draw(t, "relay")},
 		}
 		for range rapid.IntRange(0, 4).Draw(t, "rcpts") {
 			e.Recipients = append(e.Recipients, Recipient{Address: Address{Local: str("l"), Domain: str("d")},

@@ -106,6 +106,11 @@ type Origin struct {
 	Protocol string
 	// User is the name that the client authenticated as; empty when it did not.
 	User string
+	// MayRelay says that whoever brought the message may send to anybody
+	// through the gateway (accept_any_recipient), so that it is not a
+	// stranger's: it may be signed as ours. Records of earlier versions do not
+	// have it.
+	MayRelay bool
 	// Internal marks a message made by this gateway.
 	Internal bool
 	// ReportOf is, for a delivery status notification, the message it

@@ -8,6 +8,7 @@ import (
 
 	"postern/config"
 	"postern/routing"
+	"postern/send"
 )
 
 // ErrInvalid says that a configuration was not put in force because it has
@@ -65,7 +66,7 @@ func (s *Server) reload() ([]config.Change, []config.Finding, *config.Config, er
 	s.receive.Configure(intake)
 	s.pickup.Configure(pickupSettings(next, table))
 	s.config = next
-	return changes, findings, next, nil
+	return changes, append(findings, send.CheckKeys(next)...), next, nil
 }
 
 // changes tells what changes with a configuration: against the one before it,

@@ -170,7 +170,7 @@ func (s *Server) openLogs() error {
 // Start begins to deliver what the spool holds, then opens the listeners. A
 // binding that can't be opened is reported and tried again; see Bindings.
 func (s *Server) Start(ctx context.Context) error {
-	for _, f := range send.CheckSources(s.config) {
+	for _, f := range append(send.CheckSources(s.config), send.CheckKeys(s.config)...) {
 		s.logger.Warn(f.Format(f.In(s.config)))
 	}
 	if err := s.queue.Start(ctx); err != nil {
