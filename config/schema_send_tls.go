@@ -29,32 +29,32 @@ func sendTLS() []key {
 			Field: in(func(c *SendConnector) any { return &c.TLSDomain }),
 		},
 		{
-			Name: "tls_ca_file", Type: optionalPath(), Default: "", Pending: true,
+			Name: "tls_ca_file", Type: optionalPath(), Default: "",
 			Doc:   "A PEM file with the authorities that may have issued the certificate, in the place of the system's. It is read again when it changes.",
 			Field: in(func(c *SendConnector) any { return &c.TLSCAFile }),
 		},
 		{
-			Name: "tls_fingerprints", Type: list(fingerprint(), 0, once[string]), Default: []any{}, Pending: true,
+			Name: "tls_fingerprints", Type: list(fingerprint(), 0, once[string]), Default: []any{},
 			Doc:   "Pins, with `tls = \"required\"`: the next hop's certificate must be one of these, besides what `tls_auth_level` asks. Each is the SHA-256 digest of a certificate, or `spki:` and that of its public key.",
 			Field: in(func(c *SendConnector) any { return &c.TLSFingerprints }),
 		},
 		{
-			Name: "tls_fallback", Type: denied(), Default: true, Pending: true,
+			Name: "tls_fallback", Type: denied(), Default: true,
 			Doc:   "With `tls = \"opportunistic\"`: whether mail goes in clear when a host offers STARTTLS and TLS then fails. Otherwise it waits.",
 			Field: in(func(c *SendConnector) any { return &c.NoTLSFallback }),
 		},
 		{
-			Name: "implicit_tls", Type: boolean(), Default: false, Pending: true,
+			Name: "implicit_tls", Type: boolean(), Default: false,
 			Doc:   "Whether TLS begins with the first octet, without STARTTLS, as smart hosts want it at port 465.",
 			Field: in(func(c *SendConnector) any { return &c.ImplicitTLS }),
 		},
 		{
-			Name: "tls_certificate", Type: comment(), Default: "", Pending: true,
+			Name: "tls_certificate", Type: comment(), Default: "",
 			Doc:   "The certificate that is shown to next hops that ask for one: its SHA-256 thumbprint, a name in it or its friendly name in the certificate store, the path of a PEM file, or `none`. When empty, the one in the store that an authority issued for `fqdn`, if there is one.",
 			Field: in(func(c *SendConnector) any { return &c.TLSCertificate }),
 		},
 		{
-			Name: "domain_secure_enabled", Type: boolean(), Default: false, Pending: true,
+			Name: "domain_secure_enabled", Type: boolean(), Default: false,
 			Doc:   "Mutual TLS: mail waits also when there is no certificate of ours to show, or the host asks for none.",
 			Field: in(func(c *SendConnector) any { return &c.DomainSecureEnabled }),
 		},
@@ -63,7 +63,7 @@ func sendTLS() []key {
 
 func tlsOverrideTable() *table {
 	return repeated(table{
-		name: "tls_override", identity: "domain", fold: true, pending: true,
+		name: "tls_override", identity: "domain", fold: true,
 		doc: "For some domains of a Send connector, another TLS policy in the place of the connector's: what is not written here has its default, not the connector's value. The most specific domain counts.",
 		keys: []key{
 			{

@@ -3,7 +3,6 @@ package send
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"net"
 	"net/netip"
@@ -35,7 +34,8 @@ type conn struct {
 	log     *logs.Session
 	session string
 	local   netip.AddrPort
-	tls     string // what was negotiated; empty for clear text
+	tls     string        // what was negotiated; empty for clear text
+	peer    *ptls.Session // nil for clear text
 	ext     wire.Extensions
 
 	// messages counts the transactions, dirty says that one is open and must
@@ -254,7 +254,7 @@ func (c *conn) hello(ctx context.Context) *failure {
 	if c.tls == "" && c.key.policy.Required() {
 		f := refused(phaseEHLO, reply)
 		f.unreachable, f.said = false, false
-		f.reply = ours(451, codeNoTLS, "TLS is required, but the host refuses EHLO: %s", oneLine(reply.String()))
+		f.reply = ours(451, codeNoTLS, "TLS is required, but the host refuses EHLO: %s%s", oneLine(reply.String()), because(c.key.policy))
 		return f
 	}
 	// RFC 5321 3.2: an older server may know HELO alone.
@@ -299,51 +299,6 @@ func (c *conn) heloName() string {
 		return message.Literal(a)
 	}
 	return message.Literal(netip.AddrFrom4([4]byte{127, 0, 0, 1}))
-}
-
-// startTLS asks for TLS, negotiates it and says EHLO again (RFC 3207).
-func (c *conn) startTLS(ctx context.Context) *failure {
-	reply, _, f := c.command(ctx, phaseSTARTTLS, []byte("STARTTLS\r\n"), c.s.timeouts.EHLO)
-	switch {
-	case f != nil:
-	case reply.Code != 220:
-		f = &failure{phase: phaseSTARTTLS, reply: ours(454, codeNoTLS, "The host refuses STARTTLS: %s", oneLine(reply.String()))}
-	case c.r.Buffered() > 0: // what is not yet read is no TLS record and fails the handshake
-		// Octets in clear behind the reply would be taken for the first of
-		// the protected ones.
-		f = &failure{phase: phaseSTARTTLS, reply: ours(421, codeTLS, "The host sent data in clear behind its reply to STARTTLS")}
-	default:
-		f = c.handshake(ctx)
-	}
-	if f != nil {
-		f.tls = !f.canceled
-		return f
-	}
-	// RFC 3207 4.2: what was learnt before is forgotten.
-	c.ext = wire.Extensions{}
-	return c.hello(ctx)
-}
-
-func (c *conn) handshake(ctx context.Context) *failure {
-	e := c.key.endpoint
-	_ = c.raw.SetDeadline(time.Now().Add(c.s.timeouts.TLS))
-	if ctx.Err() != nil {
-		return lost(ctx, phaseHandshake, ctx.Err())
-	}
-	tc := tls.Client(c.raw, c.key.policy.ClientConfig(e.host, c.s.o.Roots))
-	if err := tc.HandshakeContext(ctx); err != nil {
-		if ctx.Err() != nil {
-			return lost(ctx, phaseHandshake, err)
-		}
-		c.log.Info(err.Error(), "TLS negotiation failed")
-		return &failure{phase: phaseHandshake, reply: tlsReply(err)}
-	}
-	_ = c.raw.SetDeadline(time.Time{})
-	c.nc, c.r = tc, wire.NewReader(tc, wire.DefaultBuffer)
-	state := tc.ConnectionState()
-	c.tls = ptls.Describe(state)
-	logTLS(c.log, c.tls, state)
-	return nil
 }
 
 // quit ends the session politely and closes the connection.

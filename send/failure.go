@@ -75,6 +75,8 @@ type failure struct {
 	intact bool
 	// canceled says that the attempt was given up by us.
 	canceled bool
+	// err is how the connection was lost; nil when it was not.
+	err error
 }
 
 func (f *failure) Error() string { return f.reply.String() }
@@ -105,7 +107,7 @@ var (
 
 // lost says that the connection failed in a phase, in our words.
 func lost(ctx context.Context, p phase, err error) *failure {
-	f := &failure{phase: p, unreachable: p <= phaseEHLO, local: isLocal(err), source: p == phaseConnect && isSource(err)}
+	f := &failure{phase: p, unreachable: p <= phaseEHLO, local: isLocal(err), source: p == phaseConnect && isSource(err), err: err}
 	switch {
 	case ctx.Err() != nil:
 		f.reply, f.canceled, f.unreachable = interrupted(p), true, false

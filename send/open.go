@@ -2,16 +2,10 @@ package send
 
 import (
 	"context"
-	"crypto/tls"
-	"encoding/hex"
-	"errors"
 	"net/netip"
 	"strings"
 
-	"postern/internal/message"
 	"postern/internal/wire"
-	"postern/logs"
-	ptls "postern/tls"
 )
 
 // open connects to a host and brings the session to where MAIL can be said:
@@ -66,46 +60,29 @@ func closedBy(f *failure) string {
 }
 
 func (c *conn) establish(ctx context.Context, clear bool) *failure {
+	policy := c.key.policy
+	if policy.Implicit() {
+		if f := c.handshake(ctx); f != nil {
+			return f
+		}
+	}
 	if f := c.greet(ctx); f != nil {
 		return f
 	}
 	if f := c.hello(ctx); f != nil {
 		return f
 	}
-	policy := c.key.policy
-	if policy.Uses() && !clear && c.ext.StartTLS {
+	switch {
+	case c.tls != "" || !policy.Uses():
+	case clear:
+		c.log.Info("TLS failed on the connection before", "going on in clear")
+	case c.ext.StartTLS:
 		if f := c.startTLS(ctx); f != nil {
 			return f
 		}
-	} else if policy.Required() {
+	case policy.Required():
 		return &failure{phase: phaseSTARTTLS, intact: true,
-			reply: ours(451, codeNoTLS, "TLS is required (%s), but the host does not offer STARTTLS", policy.Reason)}
+			reply: ours(451, codeNoTLS, "TLS is required, but the host does not offer STARTTLS%s", because(policy))}
 	}
 	return c.authenticate(ctx)
-}
-
-// tlsReply says why a handshake failed.
-func tlsReply(err error) message.Reply {
-	if ce, ok := errors.AsType[*ptls.CertificateError](err); ok {
-		return ours(454, codeTLS, "Certificate validation failure: %v", ce)
-	}
-	return ours(454, codeTLS, "TLS negotiation failed: %v", err)
-}
-
-// logTLS writes what was negotiated and with whom (reference 7.1).
-func logTLS(log *logs.Session, described string, state tls.ConnectionState) {
-	if log == nil {
-		return
-	}
-	log.Info(described, "TLS negotiation succeeded")
-	if len(state.PeerCertificates) == 0 {
-		return
-	}
-	leaf := state.PeerCertificates[0]
-	log.Info("", "Received certificate")
-	log.Info(leaf.Subject.String(), "Certificate subject")
-	log.Info(leaf.Issuer.String(), "Certificate issuer name")
-	log.Info(strings.ToUpper(hex.EncodeToString(leaf.SerialNumber.Bytes())), "Certificate serial number")
-	log.Info(ptls.Thumbprint(leaf), "Certificate thumbprint")
-	log.Info(strings.Join(ptls.Names(leaf), ";"), "Certificate alternate names")
 }

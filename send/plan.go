@@ -157,7 +157,7 @@ func (f *finder) plannedHost(h host, rank int, list []found, missing resolver.Ho
 		a := PlannedAddress{Address: e.addr, Skipped: e.skipped}
 		if a.Skipped == "" {
 			a.Unhealthy = f.s.dead.isDead(e.addr)
-			a.TLS = policyFor(f.connector, f.hop, e.endpoint).Reason
+			a.TLS = f.snap.policyFor(f.hop, e.endpoint, false).String()
 			for _, source := range f.own.sources.peek(e.addr.Addr(), e.destination, &f.s.gone) {
 				if source.IsValid() {
 					a.Sources = append(a.Sources, source)

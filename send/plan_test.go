@@ -167,7 +167,7 @@ func TestNewPlan(t *testing.T) {
 		t.Errorf("plan %s", got)
 	}
 	j, err := json.Marshal(p)
-	if err != nil || !strings.HasPrefix(string(j), `{"connector":"Hub","next_hop":"Hub/hub.test:25","hosts":[{"host":"hub.test","rank":1,"preference":0,"addresses":[{"address":"10.0.0.11:25","tls":"send connector \"Hub\" has tls = \"required\"`) {
+	if err != nil || !strings.HasPrefix(string(j), `{"connector":"Hub","next_hop":"Hub/hub.test:25","hosts":[{"host":"hub.test","rank":1,"preference":0,"addresses":[{"address":"10.0.0.11:25","tls":"TLS (send connector \"Hub\")"`) {
 		t.Errorf("%s, %v", j, err)
 	}
 }

@@ -14,11 +14,13 @@ import (
 )
 
 // key says for what a connection can be used again: the same connector, the
-// same two ends, and the same demands on TLS.
+// same two ends, and the same demands on TLS, which rest on the same files.
 type key struct {
 	connector string
 	endpoint  endpoint
 	policy    ptls.Policy
+	// material is the generation of the certificates that it rests on.
+	material uint64
 }
 
 // The bounds of a pool.

@@ -305,7 +305,7 @@ with requiretls
 only clear
 open PIPELINING, REQUIRETLS
 kept
-= 0 deferred 451 4.7.4 TLS is required (the message was submitted with REQUIRETLS)
+= 0 deferred 451 4.7.4 TLS is required, but the host does not offer STARTTLS. REQUIRETLS of the message asks for TLS with a valid certificate for mx.test
 
 case REQUIRETLS over TLS (RFC 8689 4.2.1)
 with requiretls

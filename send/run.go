@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
-	"postern/config"
 	"postern/internal/message"
 	"postern/routing"
 	ptls "postern/tls"
@@ -179,31 +179,25 @@ func (r *run) note(f *failure, remote string) {
 	}
 }
 
-// policyFor is what TLS to a host must be as far as the connector decides.
-func policyFor(c *config.SendConnector, hop routing.NextHop, e endpoint) ptls.Policy {
-	domain := hop.Domain
-	if hop.Kind == routing.SmartHost {
-		domain = e.host
+// policyFor is what TLS to a host must be for a message with or without
+// REQUIRETLS.
+func (s *snapshot) policyFor(hop routing.NextHop, e endpoint, requireTLS bool) ptls.Policy {
+	h := ptls.Hop{Host: e.host, RequireTLS: requireTLS}
+	if hop.Kind == routing.MX {
+		h.Domain = hop.Domain
 	}
-	return ptls.PolicyFor(c, domain)
+	return s.policies[hop.Connector].For(h)
 }
 
-// policy is what TLS to a host must be. A message that came with REQUIRETLS
-// asks for more than its connector may: the name of the host in a trusted
-// certificate (RFC 8689 4.2.1).
+// policy is what TLS to a host must be.
 func (r *run) policy(e endpoint) ptls.Policy {
-	p := policyFor(r.connector, r.hop, e)
-	if r.d.Envelope.RequireTLS && (!p.Required() || p.Level != config.DomainValidation) {
-		p = ptls.Policy{Mode: config.TLSRequired, Level: config.DomainValidation, Domain: e.host,
-			Reason: "the message was submitted with REQUIRETLS"}
-	}
-	return p
+	return r.snap.policyFor(r.hop, e, r.d.Envelope.RequireTLS)
 }
 
 // try delivers what is pending over one endpoint, as far as it goes. Loop says
 // that the endpoint is the gateway itself.
 func (r *run) try(ctx context.Context, e endpoint) (loop bool) {
-	k := key{connector: r.connector.Name, endpoint: e, policy: r.policy(e)}
+	k := key{connector: r.connector.Name, endpoint: e, policy: r.policy(e), material: r.s.material.Generation()}
 	var inClear, fresh bool
 	var held *conn  // in hand, and neither put back nor dropped
 	var placed bool // a place at the host is ours
@@ -228,7 +222,7 @@ func (r *run) try(ctx context.Context, e endpoint) (loop bool) {
 			var f *failure
 			if c, f = r.connect(ctx, started, k, inClear); f != nil {
 				placed = false // connect has given it up
-				if f.tls && !k.policy.Required() {
+				if f.tls && k.policy.FallsBack() {
 					inClear, fresh = true, true
 					continue
 				}
@@ -288,7 +282,7 @@ func (r *run) connect(ctx context.Context, started time.Time, k key, inClear boo
 		return nil, f
 	case f.canceled:
 		return nil, f
-	case f.tls && !k.policy.Required():
+	case f.tls && k.policy.FallsBack():
 		r.took = true
 		r.s.o.Logger.Warn("TLS failed; the message goes in clear over a new connection",
 			"connector", r.connector.Name, "host", k.endpoint.String(), "session", c.session, "error", f.reply.String())
@@ -348,7 +342,20 @@ func (r *run) attempted(at time.Time, e endpoint, c *conn, reply message.Reply) 
 	if c.local.IsValid() {
 		a.Source = c.local.String()
 	}
+	if c.peer != nil {
+		a.Peer, a.Trust, a.Client = clipName(c.peer.Peer), clipName(c.peer.Trust), c.peer.Client()
+		a.Policy = clipName(c.key.policy.String())
+	}
 	r.attempts = append(r.attempts, a)
+}
+
+// clipName bounds what a host's certificate adds to each attempt on disk.
+func clipName(s string) string {
+	const most = 200
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "..."
 }
 
 // errContent says that the stored content could not be read.

@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/x509"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +19,7 @@ import (
 	"postern/internal/resolver"
 	"postern/logs"
 	"postern/routing"
+	ptls "postern/tls"
 )
 
 // Resolver is what a Sender needs to know of names; *resolver.Resolver is one.
@@ -48,8 +51,12 @@ type Options struct {
 	// that a next hop is the gateway itself; nil means those of its
 	// interfaces.
 	LocalAddrs func() []netip.Addr
-	// Roots are the certificate authorities trusted; nil means the system's.
+	// Roots are the certificate authorities trusted where a connector names none
+	// of its own; nil means the system's.
 	Roots *x509.CertPool
+	// Certificates is the directory of those that may be presented to next
+	// hops; empty for none.
+	Certificates string
 	// Timeouts bound each phase; fields left zero have their defaults.
 	Timeouts Timeouts
 	// Logger hears what an administrator should know; nil for nobody.
@@ -63,6 +70,7 @@ type Sender struct {
 	timeouts Timeouts
 	snapshot atomic.Pointer[snapshot]
 	pool     *pool
+	material *ptls.Material // the certificates that policies name
 	dead     deadHosts
 	gone     goneSources
 	own      ownAddresses
@@ -102,6 +110,7 @@ func New(o Options) *Sender {
 	s.dead.probe = s.timeouts.Dead
 	s.base, s.abandon = context.WithCancel(context.Background())
 	s.pool = newPool(s)
+	s.material = ptls.NewMaterial(ptls.MaterialOptions{Directory: o.Certificates, Roots: o.Roots, Logger: o.Logger})
 	s.Configure(o.Config)
 	return s
 }
@@ -109,7 +118,9 @@ func New(o Options) *Sender {
 // Configure puts a new configuration in place. Deliveries under way keep
 // theirs; connections kept for reuse are closed.
 func (s *Sender) Configure(cfg *config.Config) {
-	s.snapshot.Store(newSnapshot(cfg, s.o.Resolver, s.snapshot.Load()))
+	snap := newSnapshot(cfg, s.o.Resolver, s.snapshot.Load())
+	s.snapshot.Store(snap)
+	s.material.Retain(slices.Collect(maps.Values(snap.policies)))
 	s.gone.clear(netip.Addr{})
 	s.keys.Retain(keyPaths(cfg))
 	s.pool.configure(perHostLimit(cfg.Queue.MaxPerDomainOutboundConnections))

@@ -9,6 +9,7 @@ import (
 
 	"postern/config"
 	"postern/internal/message"
+	ptls "postern/tls"
 )
 
 // snapshot is what a Sender needs of a configuration. It is never changed.
@@ -22,6 +23,8 @@ type snapshot struct {
 	// answer for: it is an authoritative or internal-relay one. It is nil where
 	// no connector wants to know.
 	isOurDomain func(domain string) bool
+	// policies say what TLS must be, by connector.
+	policies map[string]*ptls.Rules
 	// names are the names by which the gateway calls itself, as
 	// message.DomainKeys; unqualified ones, which any host may have, are not
 	// among them.
@@ -34,7 +37,8 @@ type snapshot struct {
 // newSnapshot makes one. The standard resolver asks as [dns] says; before is the
 // snapshot that this one takes the place of, if any.
 func newSnapshot(cfg *config.Config, standard Resolver, before *snapshot) *snapshot {
-	s := &snapshot{signing: newSigningDomains(cfg.DKIM), connectors: make(map[string]*config.SendConnector), exits: make(map[string]*exits), names: make(map[string]bool)}
+	s := &snapshot{signing: newSigningDomains(cfg.DKIM), connectors: make(map[string]*config.SendConnector), exits: make(map[string]*exits),
+		policies: make(map[string]*ptls.Rules), names: make(map[string]bool)}
 	if before != nil {
 		s.resolvers = before.resolvers
 	}
@@ -52,6 +56,7 @@ func newSnapshot(cfg *config.Config, standard Resolver, before *snapshot) *snaps
 			s.isOurDomain = ourDomains(cfg)
 		}
 		s.exits[c.Name] = newExits(c, s.resolvers.of(cfg, c, standard))
+		s.policies[c.Name] = ptls.RulesOf(c)
 	}
 	for i := range cfg.ReceiveConnectors {
 		c := &cfg.ReceiveConnectors[i]

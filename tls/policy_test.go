@@ -1,148 +1,128 @@
 package ptls
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"errors"
-	"math/big"
+	"reflect"
 	"strings"
 	"testing"
-	"time"
 
 	"postern/config"
 )
 
-// authority is a certification authority for one test.
-type authority struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-}
-
-func newAuthority(t *testing.T) *authority {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Test authority"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &authority{cert, key}
-}
-
-func (a *authority) pool() *x509.CertPool {
-	p := x509.NewCertPool()
-	p.AddCert(a.cert)
-	return p
-}
-
-func (a *authority) issue(t *testing.T, notAfter time.Time, names ...string) *tls.Config {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: names[0]}, DNSNames: names,
-		NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: notAfter,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, key.Public(), a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
-}
-
-// TestPolicyLevels runs every level against every kind of certificate
-// (reference 2.1, TlsAuthLevel).
-func TestPolicyLevels(t *testing.T) {
-	ca, stranger := newAuthority(t), newAuthority(t)
-	soon := time.Now().Add(time.Hour)
-	const host = "hub1.corp.contoso.example"
-	servers := map[string]*tls.Config{
-		"good":    ca.issue(t, soon, host, "hub.corp.contoso.example"),
-		"star":    ca.issue(t, soon, "*.corp.contoso.example"),
-		"other":   ca.issue(t, soon, "mail.fabrikam.example"),
-		"expired": ca.issue(t, time.Now().Add(-time.Hour), "hub.corp.contoso.example"),
-		"unknown": stranger.issue(t, soon, "hub.corp.contoso.example"),
-		"tls10":   {MaxVersion: tls.VersionTLS10, MinVersion: tls.VersionTLS10, Certificates: ca.issue(t, soon, host).Certificates},
-	}
-	tests := []struct {
-		name   string
-		c      config.SendConnector
-		domain string
-		server string
-		want   string // part of the error; empty for success
+// TestPolicyFor: who decides what the TLS of a next hop must be, and how the
+// decision explains itself.
+func TestPolicyFor(t *testing.T) {
+	const pin = "ABCD"
+	plain := config.SendConnector{Name: "Internet", TLS: config.TLSOpportunistic}
+	strict := config.SendConnector{Name: "Partners", TLS: config.TLSRequired, TLSAuthLevel: config.CertificateValidation, TLSCAFile: "ca.pem"}
+	hubs := config.SendConnector{Name: "Hubs", TLS: config.TLSRequired, TLSAuthLevel: config.DomainValidation, TLSDomain: []string{"hub.example", "*.corp.example"}, ImplicitTLS: true}
+	over := config.SendConnector{Name: "Mixed", TLS: config.TLSOpportunistic, NoTLSFallback: true, TLSOverrides: []config.TLSOverride{
+		{Domain: "*.fabrikam.example", TLS: config.TLSRequired, TLSAuthLevel: config.DomainValidation},
+		{Domain: "broken.fabrikam.example", TLS: config.TLSIgnoreSTARTTLS},
+		{Domain: "*.deep.fabrikam.example", TLS: config.TLSOpportunistic},
+		{Domain: "Bücher.example", TLS: config.TLSRequired, TLSFingerprints: []string{pin}},
+		{Domain: "192.0.2.1", TLS: config.TLSRequired},
+	}}
+	secure := config.SendConnector{Name: "Secure", TLS: config.TLSRequired, TLSAuthLevel: config.DomainValidation, DomainSecureEnabled: true}
+	for _, tt := range []struct {
+		name string
+		c    *config.SendConnector
+		hop  Hop
+		want string
 	}{
-		{"encryption only takes any certificate", config.SendConnector{TLS: "required"}, "contoso.example", "unknown", ""},
-		{"encryption only takes an expired one", config.SendConnector{TLS: "required", TLSAuthLevel: "encryption_only"}, "contoso.example", "expired", ""},
-		{"opportunistic takes any", config.SendConnector{TLS: "opportunistic"}, "contoso.example", "unknown", ""},
-		{"chain good", config.SendConnector{TLS: "required", TLSAuthLevel: "certificate_validation"}, "contoso.example", "good", ""},
-		{"chain does not ask for the name", config.SendConnector{TLS: "required", TLSAuthLevel: "certificate_validation"}, "contoso.example", "other", ""},
-		{"chain unknown", config.SendConnector{TLS: "required", TLSAuthLevel: "certificate_validation"}, "contoso.example", "unknown", "unknown authority"},
-		{"chain expired", config.SendConnector{TLS: "required", TLSAuthLevel: "certificate_validation"}, "contoso.example", "expired", "expired"},
-		{"domain good", config.SendConnector{TLS: "required", TLSAuthLevel: "domain_validation", TLSDomain: []string{"hub.corp.contoso.example"}}, "contoso.example", "good", ""},
-		{"domain under a wildcard", config.SendConnector{TLS: "required", TLSAuthLevel: "domain_validation", TLSDomain: []string{"hub.corp.contoso.example"}}, "contoso.example", "star", ""},
-		{"any name below", config.SendConnector{TLS: "required", TLSAuthLevel: "domain_validation", TLSDomain: []string{"*.contoso.example"}}, "contoso.example", "good", ""},
-		{"no name below", config.SendConnector{TLS: "required", TLSAuthLevel: "domain_validation", TLSDomain: []string{"*.contoso.example"}}, "contoso.example", "other", "no name below contoso.example"},
-		{"domain wrong", config.SendConnector{TLS: "required", TLSAuthLevel: "domain_validation", TLSDomain: []string{"hub.corp.contoso.example"}}, "contoso.example", "other", "mail.fabrikam.example"},
-		{"domain of the recipient", config.SendConnector{TLS: "required", TLSAuthLevel: "domain_validation"}, "mail.fabrikam.example", "other", ""},
-		{"domain unknown authority", config.SendConnector{TLS: "required", TLSAuthLevel: "domain_validation", TLSDomain: []string{"hub.corp.contoso.example"}}, "contoso.example", "unknown", "unknown authority"},
-		{"TLS 1.0 is too old", config.SendConnector{TLS: "required"}, "contoso.example", "tls10", "protocol version"},
-	}
-	for _, tt := range tests {
+		{"opportunistic", &plain, Hop{Domain: "a.example", Host: "mx.a.example"}, `TLS where it can be had (send connector "Internet")`},
+		{"no fallback", &over, Hop{Domain: "a.example", Host: "mx.a.example"}, `TLS where it is offered (send connector "Mixed")`},
+		{"own roots", &strict, Hop{Domain: "a.example", Host: "mx.a.example"}, `TLS with a valid certificate by an authority in ca.pem (send connector "Partners")`},
+		{"names", &hubs, Hop{Host: "hub1.corp.example"}, `TLS with a valid certificate for hub.example or *.corp.example (send connector "Hubs")`},
+		{"mutual, the recipient's domain", &secure, Hop{Domain: "a.example", Host: "mx.a.example"}, `TLS with a valid certificate for a.example, and ours in return (send connector "Secure")`},
+
+		{"an override takes in the domain itself", &over, Hop{Domain: "Fabrikam.example", Host: "mx"}, `TLS with a valid certificate for Fabrikam.example (the override for *.fabrikam.example in send connector "Mixed")`},
+		{"and those below", &over, Hop{Domain: "a.b.fabrikam.example", Host: "mx"}, `TLS with a valid certificate for a.b.fabrikam.example (the override for *.fabrikam.example in send connector "Mixed")`},
+		{"the exact one counts", &over, Hop{Domain: "broken.fabrikam.example", Host: "mx"}, `clear text (the override for broken.fabrikam.example in send connector "Mixed")`},
+		{"for itself alone", &over, Hop{Domain: "x.broken.fabrikam.example", Host: "mx"}, `TLS with a valid certificate for x.broken.fabrikam.example (the override for *.fabrikam.example in send connector "Mixed")`},
+		{"the nearest one counts, and inherits nothing", &over, Hop{Domain: "x.deep.fabrikam.example", Host: "mx"}, `TLS where it can be had (the override for *.deep.fabrikam.example in send connector "Mixed")`},
+		{"no override above", &over, Hop{Domain: "example", Host: "mx"}, `TLS where it is offered (send connector "Mixed")`},
+		{"a name that only ends like it", &over, Hop{Domain: "xfabrikam.example", Host: "mx"}, `TLS where it is offered (send connector "Mixed")`},
+		{"U-labels and A-labels", &over, Hop{Domain: "xn--bcher-kva.example", Host: "mx"}, `TLS with a pinned certificate (the override for Bücher.example in send connector "Mixed")`},
+		{"an address literal", &over, Hop{Domain: "[192.0.2.1]", Host: "192.0.2.1"}, `TLS (the override for 192.0.2.1 in send connector "Mixed")`},
+		{"the host of a domain is no domain", &over, Hop{Domain: "a.example", Host: "mx.fabrikam.example"}, `TLS where it is offered (send connector "Mixed")`},
+		{"a smart host by name", &over, Hop{Host: "hub.fabrikam.example"}, `TLS with a valid certificate for hub.fabrikam.example (the override for *.fabrikam.example in send connector "Mixed")`},
+
+		{"REQUIRETLS", &plain, Hop{Domain: "a.example", Host: "mx.a.example", RequireTLS: true}, `TLS with a valid certificate for mx.a.example (REQUIRETLS of the message)`},
+		{"REQUIRETLS with roots", &strict, Hop{Domain: "a.example", Host: "mx.a.example", RequireTLS: true}, `TLS with a valid certificate for mx.a.example by an authority in ca.pem (REQUIRETLS of the message)`},
+		{"REQUIRETLS where as much is asked", &hubs, Hop{Host: "hub1.corp.example", RequireTLS: true}, `TLS with a valid certificate for hub.example or *.corp.example (send connector "Hubs")`},
+		{"REQUIRETLS and pins", &over, Hop{Domain: "bücher.example", Host: "mx", RequireTLS: true}, `TLS with a pinned certificate (the override for Bücher.example in send connector "Mixed")`},
+		{"REQUIRETLS against clear text", &over, Hop{Domain: "broken.fabrikam.example", Host: "mx.b", RequireTLS: true}, `TLS with a valid certificate for mx.b (REQUIRETLS of the message)`},
+	} {
 		t.Run(tt.name, func(t *testing.T) {
-			p := PolicyFor(&tt.c, tt.domain)
-			cs, err := handshake(t, p.ClientConfig(host, ca.pool()), servers[tt.server])
-			if tt.want == "" {
-				if err != nil {
-					t.Fatalf("refused under %+v: %v", p, err)
-				}
-				if d := Describe(cs); !strings.HasPrefix(d, "TLS1.3 TLS_") {
-					t.Errorf("described as %q", d)
-				}
-				return
+			p := PolicyFor(tt.c, tt.hop)
+			if got := p.String(); got != tt.want {
+				t.Errorf("policy %s\nwant   %s", got, tt.want)
 			}
-			if err == nil || !strings.Contains(err.Error(), tt.want) {
-				t.Fatalf("error %v, want one with %q", err, tt.want)
-			}
-			if ce := (*CertificateError)(nil); tt.server != "tls10" && !errors.As(err, &ce) {
-				t.Errorf("error %T is no CertificateError", err)
+			if p.Required() != strings.HasPrefix(tt.want, "TLS with") && !strings.HasPrefix(tt.want, "TLS (") {
+				t.Errorf("required: %v", p.Required())
 			}
 		})
 	}
 }
 
+// TestPolicyMode: what the words of the configuration mean.
 func TestPolicyMode(t *testing.T) {
-	for mode, want := range map[string][2]bool{ // uses, required
-		config.TLSRequired: {true, true}, config.TLSOpportunistic: {true, false}, config.TLSIgnoreSTARTTLS: {false, false},
+	for _, tt := range []struct {
+		c                                 config.SendConnector
+		uses, required, falls, implicitly bool
+	}{
+		{config.SendConnector{}, true, false, true, false},
+		{config.SendConnector{TLS: config.TLSOpportunistic}, true, false, true, false},
+		{config.SendConnector{TLS: config.TLSOpportunistic, NoTLSFallback: true}, true, false, false, false},
+		{config.SendConnector{TLS: config.TLSIgnoreSTARTTLS}, false, false, false, false},
+		{config.SendConnector{TLS: config.TLSRequired}, true, true, false, false},
+		{config.SendConnector{TLS: config.TLSRequired, ImplicitTLS: true}, true, true, false, true},
 	} {
-		p := PolicyFor(&config.SendConnector{Name: "x", TLS: mode}, "")
-		if got := [2]bool{p.Uses(), p.Required()}; got != want {
-			t.Errorf("%s: uses, required = %v, want %v", mode, got, want)
+		p := PolicyFor(&tt.c, Hop{Domain: "a.example", Host: "mx"})
+		if p.Uses() != tt.uses || p.Required() != tt.required || p.FallsBack() != tt.falls || p.Implicit() != tt.implicitly {
+			t.Errorf("%+v: uses %v, required %v, falls back %v, implicit %v", tt.c, p.Uses(), p.Required(), p.FallsBack(), p.Implicit())
 		}
+	}
+	if p := (Policy{}); p.Required() || p.Names() != nil || p.Source() == "" {
+		t.Errorf("the zero policy: %s", p)
+	}
+	// Without validation a level is no business of a mode that asks for none.
+	p := PolicyFor(&config.SendConnector{TLS: config.TLSOpportunistic, TLSAuthLevel: config.DomainValidation, TLSDomain: []string{"x"}, TLSFingerprints: []string{"y"}}, Hop{})
+	if p.Level() != "" || p.Names() != nil || p.Asks() != "TLS where it can be had" {
+		t.Errorf("%s", p)
 	}
 }
 
-func TestServerNameIsNeverAnAddress(t *testing.T) {
-	for host, want := range map[string]string{"mx.contoso.example.": "mx.contoso.example", "192.0.2.1": "", "2001:db8::1": ""} {
-		if got := (Policy{}).ClientConfig(host, nil).ServerName; got != want {
-			t.Errorf("%s: server name %q, want %q", host, got, want)
+// TestPoliciesCompare: a connection made under one policy serves another only
+// when both ask for the same.
+func TestPoliciesCompare(t *testing.T) {
+	c := config.SendConnector{Name: "x", TLS: config.TLSRequired, TLSAuthLevel: config.DomainValidation, TLSOverrides: []config.TLSOverride{
+		{Domain: "pinned.example", TLS: config.TLSRequired, TLSFingerprints: []string{"A"}},
+		{Domain: "other.example", TLS: config.TLSRequired, TLSFingerprints: []string{"B"}},
+		{Domain: "roots.example", TLS: config.TLSRequired, TLSAuthLevel: config.CertificateValidation, TLSCAFile: "a.pem"},
+		{Domain: "plain.example", TLS: config.TLSOpportunistic},
+	}}
+	r := RulesOf(&c)
+	hops := []Hop{{Domain: "a.example", Host: "mx"}, {Domain: "b.example", Host: "mx"}, {Domain: "pinned.example", Host: "mx"}, {Domain: "other.example", Host: "mx"},
+		{Domain: "roots.example", Host: "mx"}, {Domain: "plain.example", Host: "mx"}, {Domain: "plain.example", Host: "mx", RequireTLS: true}, {Domain: "plain.example", Host: "mx2", RequireTLS: true}}
+	for i, a := range hops {
+		for j, b := range hops {
+			if same := r.For(a) == r.For(b); same != (i == j) {
+				t.Errorf("%+v and %+v have the same policy: %v", a, b, same)
+			}
 		}
+	}
+	if r.For(Hop{Domain: "plain.example", Host: "mx"}) != r.For(Hop{Domain: "plain.example", Host: "mx2"}) {
+		t.Error("where nothing is asked of a name, the host makes no difference")
+	}
+	if n := testing.AllocsPerRun(100, func() { _ = r.For(hops[0]) }); n > 1 {
+		t.Errorf("%v allocations with overrides", n)
+	}
+	simple := RulesOf(&config.SendConnector{TLS: config.TLSOpportunistic})
+	if n := testing.AllocsPerRun(100, func() { _ = simple.For(hops[0]) }); n != 0 {
+		t.Errorf("%v allocations without overrides, want none", n)
+	}
+	if !reflect.DeepEqual(r.For(hops[0]).Names(), []string{"a.example"}) {
+		t.Errorf("names %v", r.For(hops[0]).Names())
 	}
 }

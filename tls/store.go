@@ -20,6 +20,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"postern/config"
 )
 
 // selfSignedFile holds the gateway's own certificate and its key.
@@ -31,6 +33,11 @@ const (
 	selfSignedLife  = 365 * 24 * time.Hour
 	selfSignedRenew = 30 * 24 * time.Hour
 )
+
+// StoreDirectory is where a gateway keeps its certificates.
+func StoreDirectory(cfg *config.Config) string {
+	return filepath.Join(cfg.Server.DataDir, "certificates")
+}
 
 // StoreOptions say where certificates are kept and for which names the
 // gateway needs one.

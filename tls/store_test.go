@@ -1,8 +1,6 @@
 package ptls
 
 import (
-	"crypto/tls"
-	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -93,36 +91,4 @@ func TestStoreNeedsAName(t *testing.T) {
 	if _, err := OpenStore(StoreOptions{Directory: t.TempDir()}); err == nil {
 		t.Error("a certificate for no name at all was made")
 	}
-}
-
-// handshake runs both sides of a handshake over loopback and returns the
-// client's error. A pipe in memory will not do: both sides may have an alert
-// to write at once.
-func handshake(t *testing.T, client, server *tls.Config) (tls.ConnectionState, error) {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		conn, err := l.Accept()
-		if err != nil {
-			return
-		}
-		defer conn.Close()
-		_ = tls.Server(conn, server).Handshake()
-	}()
-	conn, err := net.DialTimeout("tcp", l.Addr().String(), 5*time.Second)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
-	c := tls.Client(conn, client)
-	err = c.Handshake()
-	conn.Close()
-	<-done
-	return c.ConnectionState(), err
 }

@@ -199,7 +199,7 @@ func (a *app) printAttempts(m *control.MessageDetail, s style) {
 		how := "in clear text"
 		switch {
 		case t.TLS != "":
-			how = clean(t.TLS)
+			how = clean(t.TLS) + clean(peerOf(&t))
 		case t.Source == "":
 			how = "not connected"
 		}
@@ -217,5 +217,26 @@ func (a *app) printAttempts(m *control.MessageDetail, s style) {
 			fmt.Fprintln(a.out, strings.Repeat(" ", 2+2*min(i, 1))+l)
 		}
 		a.printField("      ", clean(t.Reply))
+		if t.Policy != "" {
+			a.printField("      ", "asked for: "+clean(t.Policy))
+		}
 	}
+}
+
+// peerOf says of a connection over TLS with whom it was and what that proves.
+func peerOf(t *control.Attempt) string {
+	var text string
+	if t.Peer != "" {
+		text = " with " + t.Peer
+	}
+	if t.Trust != "" {
+		text += " (" + t.Trust + ")"
+	}
+	switch t.Client {
+	case "shown":
+		text += ", our certificate shown"
+	case "asked for":
+		text += ", which asked for a certificate of ours and got none"
+	}
+	return text
 }

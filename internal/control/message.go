@@ -79,8 +79,13 @@ type Attempt struct {
 	Address string    `json:"address,omitempty"`
 	Source  string    `json:"source,omitempty"`
 	TLS     string    `json:"tls,omitempty"`
-	Session string    `json:"session,omitempty"`
-	Reply   string    `json:"reply,omitempty"`
+	// Peer, Trust, Client and Policy are as in message.Attempt.
+	Peer    string `json:"tls_peer,omitempty"`
+	Trust   string `json:"tls_trust,omitempty"`
+	Client  string `json:"tls_client_certificate,omitempty"`
+	Policy  string `json:"tls_policy,omitempty"`
+	Session string `json:"session,omitempty"`
+	Reply   string `json:"reply,omitempty"`
 	// Sender is the reverse path that the host was given, where it is another
 	// than the envelope's.
 	Sender string `json:"sender,omitempty"`
@@ -239,7 +244,8 @@ func (h messageHandler) show(r *http.Request) (any, error) {
 	}
 	for _, a := range info.State.Attempts {
 		d.Attempts = append(d.Attempts, Attempt{
-			At: a.At.UTC(), Host: a.Host, Address: a.Address, Source: a.Source, TLS: a.TLS, Session: a.Session, Reply: replyText(a.Reply), Sender: a.Sender,
+			At: a.At.UTC(), Host: a.Host, Address: a.Address, Source: a.Source, TLS: a.TLS, Peer: a.Peer, Trust: a.Trust, Client: a.Client, Policy: a.Policy,
+			Session: a.Session, Reply: replyText(a.Reply), Sender: a.Sender,
 		})
 	}
 	d.Waits = waits(summary, &info, d.Routes, h.queues.Snapshot(), time.Now())

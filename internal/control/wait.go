@@ -182,7 +182,7 @@ func cause(st *message.RecipientState) string {
 	}
 	switch st.Reply.Enhanced {
 	case [3]int{4, 7, 4}:
-		return "its Send connector requires TLS, and the host does not offer it"
+		return "TLS is required, and the host does not offer it"
 	case [3]int{4, 7, 5}:
 		return "TLS with the host failed, or its certificate is not the one that is required"
 	case [3]int{4, 7, 0}:

@@ -79,6 +79,10 @@ const (
 	attemptSession
 	attemptReply
 	attemptNextHop
+	attemptPeer
+	attemptTrust
+	attemptClient
+	attemptPolicy
 )
 
 // attemptSender is a tag of an Attempt as well.
@@ -353,7 +357,11 @@ func appendAttempt(b []byte, tag uint64, a *Attempt) []byte {
 		b = appendString(b, attemptSession, a.Session)
 		b = appendReply(b, attemptReply, &a.Reply)
 		b = appendString(b, attemptSender, a.Sender)
-		return appendString(b, attemptNextHop, a.NextHop)
+		b = appendString(b, attemptNextHop, a.NextHop)
+		b = appendString(b, attemptPeer, a.Peer)
+		b = appendString(b, attemptTrust, a.Trust)
+		b = appendString(b, attemptClient, a.Client)
+		return appendString(b, attemptPolicy, a.Policy)
 	})
 }
 
@@ -469,6 +477,14 @@ func (f *fields) attempt() (a Attempt) {
 			a.NextHop = g.v
 		case attemptSender:
 			a.Sender = g.v
+		case attemptPeer:
+			a.Peer = g.v
+		case attemptTrust:
+			a.Trust = g.v
+		case attemptClient:
+			a.Client = g.v
+		case attemptPolicy:
+			a.Policy = g.v
 		}
 	}
 	f.fail(g.err)

@@ -114,6 +114,11 @@ type Attempt struct {
 	// TLS describes what was negotiated, as "TLS1.3
 	// TLS_AES_128_GCM_SHA256"; empty for clear text.
 	TLS string
+	// Peer is the name in the host's certificate, Trust what the certificate
+	// proves: "trusted", or why it is not, as "self-signed". Client says that
+	// the host asked for a certificate of ours, and got it: "shown". Policy is
+	// what asked for TLS. All are empty for clear text.
+	Peer, Trust, Client, Policy string
 	// Session is the id of the session in the protocol log.
 	Session string
 	// Reply is the reply that ended the attempt, or ours when there was none.

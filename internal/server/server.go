@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -120,11 +119,13 @@ func (s *Server) openSpool() error {
 func (s *Server) openCertificates() error {
 	var err error
 	s.certs, err = ptls.OpenStore(ptls.StoreOptions{
-		Directory: filepath.Join(s.config.Server.DataDir, "certificates"),
-		Names:     certificateNames(s.config), Logger: s.logger,
+		Directory: s.certificates(), Names: certificateNames(s.config), Logger: s.logger,
 	})
 	return err
 }
+
+// certificates is the directory of the certificate store.
+func (s *Server) certificates() string { return ptls.StoreDirectory(s.config) }
 
 // certificateNames lists the names for which the gateway presents a
 // certificate, the server's own first.

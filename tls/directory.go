@@ -1,0 +1,104 @@
+package ptls
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// maxFiles bounds a certificate directory.
+const maxFiles = 1000
+
+// Listing is what stands in a certificate directory at one moment. It is never
+// changed.
+type Listing struct {
+	// Entries are in the order of their files' names.
+	Entries []*Entry
+	// Problems are the files that can't be used, each with its remedy.
+	Problems []error
+}
+
+// ReadDirectory reads the certificates and keys in a directory: the files that
+// end in .pem, .crt, .cer or .key, each with a certificate and its chain, a
+// private key, or both. Which key belongs to which certificate is seen from the
+// keys themselves. A directory that does not exist is empty.
+func ReadDirectory(path string) (*Listing, error) {
+	l := new(Listing)
+	names, err := pemNames(path)
+	if err != nil {
+		return l, err
+	}
+	var files []*pemFile
+	var keys []keyAt
+	for _, name := range names {
+		p, err := readPEM(filepath.Join(path, name))
+		if err != nil {
+			l.Problems = append(l.Problems, err)
+			continue
+		}
+		files = append(files, p)
+		keys = append(keys, p.keysAt()...)
+	}
+	for _, p := range files {
+		if e := p.entry(keys); e != nil {
+			l.Entries = append(l.Entries, e)
+		}
+	}
+	return l, nil
+}
+
+// pemNames lists the files of a directory that hold certificates or keys.
+func pemNames(path string) ([]string, error) {
+	dir, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	all, err := dir.Readdirnames(2 * maxFiles)
+	if len(all) == 0 && err != nil { // io.EOF: it is empty
+		return nil, nil
+	}
+	names := slices.DeleteFunc(all, func(n string) bool {
+		return strings.HasPrefix(n, ".") || !slices.Contains([]string{".pem", ".crt", ".cer", ".key"}, strings.ToLower(filepath.Ext(n)))
+	})
+	if len(names) > maxFiles {
+		return nil, fmt.Errorf("%s has more than %d certificates and keys; keep those here that the gateway presents", path, maxFiles)
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// Find returns the entry that goes by a name: a thumbprint, a DNS name or a
+// friendly name. Of several it is one that can be used at the time, before one
+// that can't; issued by an authority before self-signed; for the exact name
+// before a wildcard; the newest.
+func (l *Listing) Find(name string, now time.Time) *Entry {
+	return l.find(name, now, func(*Entry) bool { return true })
+}
+
+// FindClient returns the entry that a client with a name presents of itself:
+// one that an authority issued, that may be used by clients, and can be used at
+// the time. Any other might make a host refuse the connection.
+func (l *Listing) FindClient(name string, now time.Time) *Entry {
+	return l.find(name, now, func(e *Entry) bool {
+		return e.Usable(now) == nil && !e.SelfSigned() && ForClients(e.Leaf())
+	})
+}
+
+func (l *Listing) find(name string, now time.Time, may func(*Entry) bool) *Entry {
+	var best *Entry
+	for _, e := range l.Entries {
+		if e.Has(name) && may(e) && (best == nil || better(e, best, name, now)) {
+			best = e
+		}
+	}
+	return best
+}

@@ -1,0 +1,299 @@
+package ptls
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"postern/internal/message"
+)
+
+// Entry is a certificate that the gateway may present, with its chain and,
+// unless it waits for one, its private key. It is never changed.
+type Entry struct {
+	// Chain begins with the certificate itself; an authority's own certificate
+	// at its end is left out.
+	Chain []*x509.Certificate
+	// Key is nil where none was found.
+	Key crypto.Signer
+	// File and KeyFile are where they stand.
+	File, KeyFile string
+	// FriendlyName is the file's name without its ending.
+	FriendlyName string
+}
+
+// Leaf is the certificate itself.
+func (e *Entry) Leaf() *x509.Certificate { return e.Chain[0] }
+
+// Thumbprint is that of the certificate.
+func (e *Entry) Thumbprint() string { return Thumbprint(e.Leaf()) }
+
+// SelfSigned reports whether no authority issued the certificate.
+func (e *Entry) SelfSigned() bool { return IsSelfSigned(e.Leaf()) }
+
+// TLS is the entry as crypto/tls presents it.
+func (e *Entry) TLS() *tls.Certificate {
+	c := &tls.Certificate{PrivateKey: e.Key, Leaf: e.Leaf()}
+	for _, x := range e.Chain {
+		c.Certificate = append(c.Certificate, x.Raw)
+	}
+	return c
+}
+
+// Has reports whether the entry goes by a name: its thumbprint, one of its DNS
+// names, exactly or under a wildcard, or its friendly name.
+func (e *Entry) Has(name string) bool {
+	if t, ok := parseThumbprint(name); ok {
+		return t == e.Thumbprint()
+	}
+	return strings.EqualFold(name, e.FriendlyName) || e.Leaf().VerifyHostname(message.DomainKey(name)) == nil
+}
+
+// Usable says why an entry can't be presented at a time; nil when it can.
+func (e *Entry) Usable(now time.Time) error {
+	switch leaf := e.Leaf(); {
+	case e.Key == nil:
+		return fmt.Errorf("%s has no private key beside it", e.File)
+	case now.Before(leaf.NotBefore):
+		return fmt.Errorf("the certificate in %s is not valid before %s", e.File, day(leaf.NotBefore))
+	case now.After(leaf.NotAfter):
+		return fmt.Errorf("the certificate in %s expired on %s", e.File, day(leaf.NotAfter))
+	}
+	return nil
+}
+
+// ForClients reports whether a certificate may prove who a client is.
+func ForClients(c *x509.Certificate) bool {
+	return len(c.ExtKeyUsage)+len(c.UnknownExtKeyUsage) == 0 ||
+		slices.Contains(c.ExtKeyUsage, x509.ExtKeyUsageClientAuth) || slices.Contains(c.ExtKeyUsage, x509.ExtKeyUsageAny)
+}
+
+// better orders entries that go by the same name: those that can be used, those
+// that an authority issued, those with the exact name, the newest.
+func better(a, b *Entry, name string, now time.Time) bool {
+	exact := func(e *Entry) bool {
+		return slices.ContainsFunc(e.Leaf().DNSNames, func(n string) bool { return strings.EqualFold(n, name) })
+	}
+	for _, better := range []func(*Entry) bool{
+		func(e *Entry) bool { return e.Usable(now) == nil },
+		func(e *Entry) bool { return !e.SelfSigned() },
+		exact,
+	} {
+		if x, y := better(a), better(b); x != y {
+			return x
+		}
+	}
+	return a.Leaf().NotBefore.After(b.Leaf().NotBefore)
+}
+
+// parseThumbprint reads 64 hexadecimal digits, also with colons between.
+func parseThumbprint(s string) (string, bool) {
+	s = strings.ToUpper(strings.ReplaceAll(s, ":", ""))
+	ok := len(s) == 64 && strings.Trim(s, "0123456789ABCDEF") == ""
+	return s, ok
+}
+
+// maxPEM bounds what is read of a file, in octets: room for all authorities of
+// a system.
+const maxPEM = 4 << 20
+
+// pemFile is what stands in a file.
+type pemFile struct {
+	path  string
+	certs []*x509.Certificate
+	keys  []crypto.Signer
+}
+
+// readPEM reads the certificates and private keys of a file. A file with a
+// private key must be closed to others than its owner and group.
+func readPEM(path string) (*pemFile, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is no file", path)
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxPEM+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case len(text) > maxPEM:
+		return nil, fmt.Errorf("%s is larger than %d MB", path, maxPEM>>20)
+	}
+	p, err := parsePEM(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	p.path = path
+	if len(p.keys) > 0 {
+		if err := checkKeyMode(path, info.Mode()); err != nil {
+			return nil, err
+		}
+	} else if info.Mode().Perm()&0o002 != 0 {
+		return nil, fmt.Errorf("everybody may write to %s; take that away: chmod o-w %s", path, path)
+	}
+	return p, nil
+}
+
+// checkKeyMode wants a private key to be readable by its owner alone, or by
+// a group beside.
+func checkKeyMode(path string, mode fs.FileMode) error {
+	if mode.Perm()&0o037 == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s holds a private key and has mode %04o; close it to others: chmod 600 %s", path, mode.Perm(), path)
+}
+
+func parsePEM(text []byte) (*pemFile, error) {
+	p := new(pemFile)
+	for {
+		var b *pem.Block
+		if b, text = pem.Decode(text); b == nil {
+			break
+		}
+		switch {
+		case b.Type == "CERTIFICATE":
+			c, err := x509.ParseCertificate(b.Bytes)
+			if err != nil {
+				return nil, fmt.Errorf("a certificate in it can't be read: %w", err)
+			}
+			p.certs = append(p.certs, c)
+		case strings.Contains(b.Type, "ENCRYPTED") || b.Headers["DEK-Info"] != "":
+			return nil, errors.New("the private key is encrypted; decrypt it: openssl pkey -in FILE -out FILE")
+		case strings.HasSuffix(b.Type, "PRIVATE KEY"):
+			k, err := parseKey(b.Bytes)
+			if err != nil {
+				return nil, fmt.Errorf("the private key can't be read: %w", err)
+			}
+			p.keys = append(p.keys, k)
+		}
+	}
+	if len(p.certs)+len(p.keys) == 0 {
+		return nil, errors.New("there is no certificate in it, in PEM")
+	}
+	return p, nil
+}
+
+// parseKey reads a private key in any of the three forms that are in use.
+func parseKey(der []byte) (crypto.Signer, error) {
+	if k, err := x509.ParsePKCS1PrivateKey(der); err == nil {
+		return k, nil
+	}
+	if k, err := x509.ParseECPrivateKey(der); err == nil {
+		return k, nil
+	}
+	k, err := x509.ParsePKCS8PrivateKey(der)
+	if err != nil {
+		return nil, err
+	}
+	signer, ok := k.(crypto.Signer)
+	if !ok {
+		return nil, fmt.Errorf("a %T can't sign", k)
+	}
+	return signer, nil
+}
+
+// entry makes an entry of a file, with the first of the keys that fits. A file
+// of keys alone has none.
+func (p *pemFile) entry(keys []keyAt) *Entry {
+	if len(p.certs) == 0 {
+		return nil
+	}
+	e := &Entry{File: p.path, FriendlyName: strings.TrimSuffix(filepath.Base(p.path), filepath.Ext(p.path))}
+	leaf := p.certs[0]
+	for _, c := range p.certs {
+		if i := slices.IndexFunc(keys, func(k keyAt) bool { return fits(c, k.key) }); i >= 0 {
+			leaf, e.Key, e.KeyFile = c, keys[i].key, keys[i].path
+			break
+		}
+	}
+	e.Chain = chainOf(leaf, p.certs)
+	return e
+}
+
+// keyAt is a private key and where it stands.
+type keyAt struct {
+	key  crypto.Signer
+	path string
+}
+
+func (p *pemFile) keysAt() []keyAt {
+	var all []keyAt
+	for _, k := range p.keys {
+		all = append(all, keyAt{k, p.path})
+	}
+	return all
+}
+
+func fits(c *x509.Certificate, k crypto.Signer) bool {
+	pub, ok := k.Public().(interface{ Equal(crypto.PublicKey) bool })
+	return ok && pub.Equal(c.PublicKey)
+}
+
+// chainOf puts the certificates above a leaf in order, as far as they are
+// there; what signs itself at the end is left out.
+func chainOf(leaf *x509.Certificate, all []*x509.Certificate) []*x509.Certificate {
+	chain := []*x509.Certificate{leaf}
+	for last := leaf; len(chain) <= len(all); {
+		i := slices.IndexFunc(all, func(c *x509.Certificate) bool {
+			return bytes.Equal(c.RawSubject, last.RawIssuer) && !slices.Contains(chain, c) && !bytes.Equal(c.RawSubject, c.RawIssuer)
+		})
+		if i < 0 {
+			break
+		}
+		last = all[i]
+		chain = append(chain, last)
+	}
+	return chain
+}
+
+// ReadEntry reads the certificate in a file. Its key stands in the same file,
+// in one that differs in its ending, ".key", or, as ACME clients have it, in
+// privkey.pem beside.
+func ReadEntry(path string) (*Entry, error) {
+	p, err := readPEM(path)
+	if err != nil {
+		return nil, err
+	}
+	keys := p.keysAt()
+	for _, beside := range []string{strings.TrimSuffix(path, filepath.Ext(path)) + ".key", filepath.Join(filepath.Dir(path), "privkey.pem")} {
+		if len(keys) > 0 {
+			break
+		}
+		other, err := readPEM(beside)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		keys = other.keysAt()
+	}
+	e := p.entry(keys)
+	switch {
+	case e == nil:
+		return nil, fmt.Errorf("%s holds a key and no certificate", path)
+	case len(keys) == 0:
+		return nil, fmt.Errorf("%s has no private key: it stands neither in it nor in a .key file or privkey.pem beside", path)
+	case e.Key == nil:
+		return nil, fmt.Errorf("the private key in %s does not belong to the certificate in %s", keys[0].path, path)
+	}
+	return e, nil
+}
