@@ -59,7 +59,8 @@ type Exchange interface {
 	// Next takes a response of the client's and says how it goes on. The first
 	// response is nil when the client sent none with the command; the challenge
 	// is then the server's first, empty where the client speaks first. An
-	// ErrTemporary or the end of the context is trouble of ours (454), an
+	// ErrTemporary or the end of the context is trouble of ours (454), with a
+	// method Limit() string that of the limit it names, an
 	// ErrMalformed a response that does not fit the mechanism (501), and every
 	// other error a failure (535), told in the same words whatever it is. The
 	// text of an error goes to the protocol log and must hold no secret.
@@ -280,7 +281,7 @@ func (s *session) authenticate(mechanism string, x Exchange, response []byte) {
 			return
 		}
 	}
-	s.countLimit(limitAuthRounds)
+	s.note(atLimit(limited(replyAuthFailed, limitAuthRounds), maxAuthRounds+1, maxAuthRounds))
 	s.authFailed(mechanism, errors.New("no end after "+itoa(maxAuthRounds)+" responses"))
 }
 
@@ -352,7 +353,14 @@ func (s *session) authFailed(mechanism string, err error) {
 	reason := mechanism + ": " + err.Error()
 	switch {
 	case errors.Is(err, ErrTemporary), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		s.reply(replyAuthTemporary.WithLog(reason))
+		r := replyAuthTemporary
+		if l, ok := errors.AsType[interface {
+			error
+			Limit() string
+		}](err); ok {
+			r = limited(r, l.Limit())
+		}
+		s.reply(r.WithLog(reason))
 		return
 	case errors.Is(err, ErrMalformed):
 		s.reply(replyAuthMalformed.WithLog(reason))

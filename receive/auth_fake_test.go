@@ -59,11 +59,19 @@ type exchange func(context.Context, []byte) (Step, error)
 
 func (x exchange) Next(ctx context.Context, response []byte) (Step, error) { return x(ctx, response) }
 
+// busy is trouble of ours that names a limit.
+type busy struct{}
+
+func (busy) Error() string { return "too much to do" }
+func (busy) Limit() string { return "max_password_checks" }
+
 // broken does what the response says.
 func broken(ctx context.Context, response []byte) (Step, error) {
 	switch string(response) {
 	case "temporary":
 		return Step{}, fmt.Errorf("the directory does not answer: %w", ErrTemporary)
+	case "busy":
+		return Step{}, errors.Join(busy{}, ErrTemporary)
 	case "slow":
 		<-ctx.Done()
 		return Step{}, ctx.Err()

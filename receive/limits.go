@@ -1,5 +1,11 @@
 package receive
 
+import (
+	"time"
+
+	"postern/internal/wire"
+)
+
 // The names of limits, as they stand in the log, the metric and the
 // explanation. Where a key of the configuration sets the limit, it is the
 // key's name.
@@ -18,6 +24,7 @@ const (
 	limitLogons       = "max_logon_failures"
 	limitSourceLogons = "max_logon_failures_per_source"
 	limitAuthRounds   = "auth_rounds"
+	limitAuthLine     = "max_auth_line"
 	limitErrors       = "max_protocol_errors"
 	limitMessageSize  = "max_message_size"
 	limitHeaderSize   = "max_header_size"
@@ -51,3 +58,30 @@ const (
 
 // batchSize is how many octets of replies are kept for one write.
 const batchSize = 16 << 10
+
+// FixedLimit is a limit that no key of the configuration sets.
+type FixedLimit struct {
+	Name  string
+	Value int64
+	// Unit is what the value counts: "seconds", "bytes", "bytes a second", or
+	// nothing.
+	Unit string
+}
+
+// FixedLimits are the limits of all sessions that no key sets, in the order in
+// which a session may meet them.
+func FixedLimits() []FixedLimit {
+	seconds := func(name string, d time.Duration) FixedLimit {
+		return FixedLimit{name, int64(d / time.Second), "seconds"}
+	}
+	return []FixedLimit{
+		seconds(limitProxyTimeout, proxyTimeout),
+		seconds(limitHandshake, handshakeTimeout),
+		{limitLine, maxCommandLine, "bytes"},
+		{limitAuthLine, wire.MaxAuthLine, "bytes"},
+		{limitAuthRounds, maxAuthRounds, ""},
+		{limitTarpitted, maxTarpitted, ""},
+		{limitDataRate, minDataRate, "bytes a second"},
+		seconds(limitWrite, writeTimeout),
+	}
+}

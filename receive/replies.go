@@ -31,8 +31,8 @@ var (
 	replyUnrecognized   = wire.NewReply(500, code(5, 3, 3), "Unrecognized command")
 	replyNotImplemented = wire.NewReply(502, code(5, 5, 1), "Command not implemented")
 	replyArguments      = wire.NewReply(501, code(5, 5, 4), "Invalid arguments")
-	replyLineTooLong    = limited(wire.NewReply(500, code(5, 5, 2), "Line too long"), limitLine) // RFC 5321 4.5.3.1.9
-	replyBareLine       = wire.NewReply(500, code(5, 5, 2), "Commands end with CRLF")            // RFC 5321 2.3.8
+	replyLineTooLong    = limited(wire.NewReply(500, code(5, 5, 2), "Line too long"), limitLine).WithLog("more than " + itoa(maxCommandLine) + " octets") // RFC 5321 4.5.3.1.9
+	replyBareLine       = wire.NewReply(500, code(5, 5, 2), "Commands end with CRLF")                                                                     // RFC 5321 2.3.8
 	replyHelloFirst     = wire.NewReply(503, code(5, 5, 2), "Send hello first")
 	replyMailFirst      = wire.NewReply(503, code(5, 5, 2), "Need mail command")
 	replyRcptFirst      = wire.NewReply(503, code(5, 5, 2), "Need rcpt command")
@@ -53,7 +53,7 @@ var (
 	replyAuthWithinMail  = wire.NewReply(503, code(5, 5, 1), "AUTH not permitted during a mail transaction")
 	replyAuthCancelled   = wire.NewReply(501, code(5, 7, 0), "Authentication cancelled")
 	replyAuthMalformed   = wire.NewReply(501, code(5, 5, 2), "Malformed authentication response")
-	replyAuthLineTooLong = wire.NewReply(500, code(5, 5, 6), "Authentication exchange line is too long")
+	replyAuthLineTooLong = limited(wire.NewReply(500, code(5, 5, 6), "Authentication exchange line is too long"), limitAuthLine).WithLog("more than " + itoa(wire.MaxAuthLine) + " octets")
 	replyAuthFailed      = wire.NewReply(535, code(5, 7, 8), "Authentication unsuccessful")
 	replyAuthTemporary   = wire.NewReply(454, code(4, 7, 0), "Temporary authentication failure")
 	replySourceLogons    = closing(limited(wire.NewReply(421, code(4, 7, 0), "Too many failed logons from your address, closing transmission channel"), limitSourceLogons))
@@ -92,9 +92,9 @@ var (
 	replyTooManyErrors      = closing(limited(wire.NewReply(421, code(4, 7, 0), "Too many errors on this connection, closing transmission channel"), limitErrors))
 )
 
-// replyTimedOut is for a deadline that passed.
-func replyTimedOut(limit string) *wire.Reply {
-	return closing(limited(wire.NewReply(421, code(4, 4, 1), "Connection timed out"), limit))
+// replyTimedOut is for a deadline that passed, with how long it was for the log.
+func replyTimedOut(limit, value string) *wire.Reply {
+	return closing(limited(wire.NewReply(421, code(4, 4, 1), "Connection timed out"), limit)).WithLog(value)
 }
 
 // replyQueued accepts a message. What the client called it is said back only

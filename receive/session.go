@@ -92,7 +92,6 @@ func (s *session) run(refusal *wire.Reply) {
 		case err == nil:
 			s.command(line)
 		case errors.Is(err, wire.ErrLineTooLong):
-			s.log.Info("", "a line of more than "+itoa(maxCommandLine)+" octets")
 			s.replyLine(line, replyLineTooLong)
 		case errors.Is(err, wire.ErrBareLF), errors.Is(err, wire.ErrBareCR):
 			s.replyLine(line, replyBareLine)
@@ -176,9 +175,9 @@ func (s *session) readFailed(err error) {
 	var timeout *timeoutError
 	switch {
 	case errors.As(err, &timeout) && timeout.limit == limitWrite:
-		s.note(replyTimedOut(timeout.limit))
+		s.note(s.timedOut(timeout))
 	case errors.As(err, &timeout):
-		s.lastWords(replyTimedOut(timeout.limit))
+		s.lastWords(s.timedOut(timeout))
 	case errors.Is(err, errStopped):
 		s.lastWords(replyStopping)
 	case errors.Is(err, errAborted):
@@ -190,6 +189,24 @@ func (s *session) readFailed(err error) {
 			s.log.Info(errorText(err), "connection lost")
 		}
 	}
+}
+
+// timedOut is the reply to a deadline that passed.
+func (s *session) timedOut(e *timeoutError) *wire.Reply {
+	value := ""
+	switch e.limit {
+	case limitInactivity:
+		value = config.FormatDuration(s.connector.ConnectionInactivityTimeout)
+	case limitTimeout:
+		value = config.FormatDuration(s.connector.ConnectionTimeout)
+	case limitHandshake:
+		value = config.FormatDuration(handshakeTimeout)
+	case limitWrite:
+		value = config.FormatDuration(writeTimeout)
+	case limitDataRate:
+		value = itoa(s.deadlines.octets) + " octets in " + config.FormatDuration(s.deadlines.waited.Round(time.Second)) + ", less than " + itoa(minDataRate) + " a second"
+	}
+	return replyTimedOut(e.limit, value)
 }
 
 // lastWords sends a reply although nothing is read any more.

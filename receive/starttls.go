@@ -79,7 +79,7 @@ func (s *session) handshake() error {
 	s.readErr, s.writeErr = err, err
 	var timeout *timeoutError
 	if errors.As(err, &timeout) {
-		s.note(replyTimedOut(timeout.limit))
+		s.note(s.timedOut(timeout))
 	}
 	s.log.Info("", "TLS negotiation failed with error "+errorText(err))
 	return err

@@ -10,6 +10,7 @@ import (
 
 	"postern/config"
 	"postern/receive"
+	"postern/receive/logon"
 )
 
 // connectionAnswer is the answer of "explain connection".
@@ -59,6 +60,8 @@ type limitSetting struct {
 	Key   string `json:"key"`
 	Value any    `json:"value"`
 	Unit  string `json:"unit,omitempty"`
+	// Fixed tells that no key sets it.
+	Fixed bool `json:"fixed"`
 	text  string
 }
 
@@ -209,9 +212,13 @@ func limitsOf(cfg *config.Config, c *config.ReceiveConnector) []limitSetting {
 	for _, key := range explainedLimits {
 		for _, s := range settings {
 			if s.Key == key {
-				out = append(out, limitSetting{key, s.Value, s.Unit, s.Text})
+				out = append(out, limitSetting{Key: key, Value: s.Value, Unit: s.Unit, text: s.Text})
 			}
 		}
+	}
+	for _, l := range append(receive.FixedLimits(), receive.FixedLimit{Name: logon.LimitPasswordChecks, Value: logon.MaxPasswordChecks}) {
+		text := strings.TrimSpace(fmt.Sprint(l.Value) + " " + l.Unit)
+		out = append(out, limitSetting{Key: l.Name, Value: l.Value, Unit: l.Unit, Fixed: true, text: text + ", fixed"})
 	}
 	return out
 }
@@ -286,10 +293,20 @@ func authText(offers []authOffer) string {
 func (a *app) printStanding(who string, p standing) {
 	s := styleFor(a.out)
 	fmt.Fprintln(a.out, s.bold(who))
+	a.printField("  belongs to:      ", groupsText(p))
 	a.printField("  may send to:     ", recipientsText(p))
 	a.printField("  may send as:     ", sendersText(p))
 	a.printField("  rights:          ", orNone(p.Rights))
 	fmt.Fprintln(a.out)
+}
+
+// groupsText names the permission groups of a session. Before it has
+// authenticated, it is one of our servers by its address alone.
+func groupsText(p standing) string {
+	if p.Group == "" && slices.Contains(p.Groups, "servers") {
+		return strings.Join(p.Groups, ", ") + ", by its address alone (external_authoritative)"
+	}
+	return orNone(p.Groups)
 }
 
 func recipientsText(p standing) string {

@@ -5,6 +5,8 @@ package main_test
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -113,6 +115,7 @@ bindings = ["0.0.0.0:10025"]
 			t.Errorf("no %s in %v", want, limits)
 		}
 	}
+	explainsEveryLimit(t, limits)
 	if a := ask("192.0.2.10:10025", "10.0.0.5"); len(a.Notes) != 1 || !strings.Contains(a.Notes[0], "must begin with a PROXY header") {
 		t.Errorf("a proxy by itself: %+v", a.Notes)
 	}
@@ -121,14 +124,41 @@ bindings = ["0.0.0.0:10025"]
 	}
 
 	code, stdout, _ := e.postern(t, "explain", "connection", "192.0.2.10:10025", "198.51.100.7")
-	for _, want := range []string{"Receive connector: Internet\n", "the accepted domains alone: ", "anybody but us", "anybody: it may relay", "PLAIN, LOGIN (within TLS)", "remote_ip_ranges"} {
+	for _, want := range []string{"Receive connector: Internet\n", "the accepted domains alone: ", "anybody but us", "anybody: it may relay", "PLAIN, LOGIN (within TLS)", "remote_ip_ranges",
+		"belongs to:      anonymous\n", "belongs to:      users\n", "max_command_line", "2048 bytes, fixed"} {
 		if code != 0 || !strings.Contains(stdout, want) {
+			t.Errorf("no %q in\n%s", want, stdout)
+		}
+	}
+	_, stdout, _ = e.postern(t, "explain", "connection", "192.0.2.10:10025", "10.0.0.11")
+	for _, want := range []string{"Receive connector: Hubs\n", "belongs to:      servers, by its address alone", "may send to:     anybody: it may relay"} {
+		if !strings.Contains(stdout, want) {
 			t.Errorf("no %q in\n%s", want, stdout)
 		}
 	}
 	for _, args := range []string{"192.0.2.10 198.51.100.7", "192.0.2.10:25 nobody", "192.0.2.10:25", "192.0.2.10:25 198.51.100.7 --proxy x"} {
 		if code, stdout, _ := e.postern(t, append([]string{"explain", "connection"}, strings.Fields(args)...)...); code != 2 || stdout != "" {
 			t.Errorf("%s: exit code %d", args, code)
+		}
+	}
+}
+
+// explainsEveryLimit holds that each limit that may stand in the protocol log
+// or a metric is explained.
+func explainsEveryLimit(t *testing.T, explained []string) {
+	t.Helper()
+	text, err := os.ReadFile("../../receive/limits.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`(?m)^\tlimit\w+ += "(\w+)"$`).FindAllStringSubmatch(string(text), -1)
+	if len(found) < 20 {
+		t.Fatalf("%d limits were found in limits.go", len(found))
+	}
+	for _, f := range append(found, []string{"", "max_password_checks"}) {
+		if name := f[1]; name != "storage" && name != "proxy_header" && // these have no value
+			!slices.ContainsFunc(explained, func(e string) bool { return strings.HasPrefix(e, name+"=") }) {
+			t.Errorf("the limit %s is not explained", name)
 		}
 	}
 }

@@ -328,12 +328,16 @@ func TestMalformedResponses(t *testing.T) {
 
 func TestTurns(t *testing.T) {
 	s := newStore(t, user("a", scramHash(t, password, "saltsaltsalt")))
-	for range maxChecks {
+	for range MaxPasswordChecks {
 		s.turns <- struct{}{}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if _, err := s.CheckPassword(ctx, "a", password); !errors.Is(err, ErrTemporary) || !strings.Contains(err.Error(), "max_password_checks") {
+	_, err := s.CheckPassword(ctx, "a", password)
+	if l, ok := errors.AsType[interface {
+		error
+		Limit() string
+	}](err); !errors.Is(err, ErrTemporary) || !ok || l.Limit() != "max_password_checks" {
 		t.Errorf("with all turns taken: %v", err)
 	}
 	<-s.turns

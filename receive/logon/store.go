@@ -16,12 +16,29 @@ import (
 	"postern/internal/metrics"
 )
 
+// MaxPasswordChecks is how many passwords are hashed at a time: each may take
+// 64 MB. LimitPasswordChecks is the limit's name.
+const (
+	MaxPasswordChecks   = 4
+	LimitPasswordChecks = "max_password_checks"
+)
+
+// busyError is ErrTemporary for somebody whose turn did not come.
+type busyError struct{}
+
+func (busyError) Error() string {
+	return fmt.Sprintf("%d passwords are being checked and %v went by", MaxPasswordChecks, checkWait)
+}
+
+func (busyError) Unwrap() error { return ErrTemporary }
+
+// Limit names the limit that was reached.
+func (busyError) Limit() string { return LimitPasswordChecks }
+
 // ErrTemporary says that trouble of ours keeps somebody from logging on.
 var ErrTemporary = errors.New("temporary authentication failure")
 
 const (
-	// maxChecks is how many passwords are hashed at a time: each may take 64 MB.
-	maxChecks = 4
 	// checkWait is how long one waits for its turn.
 	checkWait = 10 * time.Second
 	// fileInterval is how often users_file is looked at, at most.
@@ -69,7 +86,7 @@ type Store struct {
 // that can't be read is logged; the other accounts work.
 func NewStore(o Options) (*Store, error) {
 	s := &Store{
-		options: o, turns: make(chan struct{}, maxChecks),
+		options: o, turns: make(chan struct{}, MaxPasswordChecks),
 		computed: o.Metrics.Counter("logon_password_checks"),
 		busy:     o.Metrics.Counter("logon_password_checks_refused"),
 	}
@@ -236,7 +253,7 @@ func (s *Store) compute(ctx context.Context, v verifier, password []byte) (bool,
 	case s.turns <- struct{}{}:
 	case <-ctx.Done():
 		s.busy.Inc()
-		return false, fmt.Errorf("limit max_password_checks: %d passwords are being checked and %v went by: %w", maxChecks, checkWait, ErrTemporary)
+		return false, busyError{}
 	}
 	defer func() { <-s.turns }()
 	s.computed.Inc()
