@@ -43,7 +43,7 @@ func TestLimitsNameThemselves(t *testing.T) {
 		limitWrite: "TestClientThatDoesNotRead", limitProxyHeader: "TestNoProxyHeader", limitProxyTimeout: "TestSilentProxy",
 		limitStorage: "TestStorageTroubleIsTemporary", limitEarlyTalker: "TestEarlyTalker", limitTarpitted: "TestTooManyHeldBack",
 		limitConnections: "TestPercentagePerSource", limitPercentage: "TestPercentagePerSource", limitPerSource: "TestConnectionsPerSource",
-		limitSourceLogons: "TestThrottledSources",
+		limitSourceLogons: "TestThrottledSources", limitForeign: "TestForeignProtocols",
 	}
 	const on = "\nC: NOOP\nS: 250 .*" + quit
 	wrong := "C: AUTH PLAIN " + b64("\x00kim\x00x") + "\n"
