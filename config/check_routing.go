@@ -84,7 +84,7 @@ func (d *decoder) checkFallback(c *Config, i int, row string, byName map[string]
 	}
 	d.checkFallbackCircle(c, i, at, byName)
 	to := &c.SendConnectors[j]
-	weaker := to.WeakerTLS(s)
+	weaker := to.weakerSomewhere(s)
 	switch {
 	case weaker != "" && !s.AllowWeakerTLS:
 		d.fail(at, fmt.Sprintf("fallback: %q asks for less TLS: %s", to.Name, weaker), "ask for as much there, or write allow_weaker_tls = true")

@@ -10,21 +10,18 @@ func sendRouting() []key {
 	return []key{
 		{
 			Name: "address_spaces_file", Type: optionalPath(), Default: "",
-			Doc:     "A file of further address spaces, one a line, which is read again whenever it changes.",
-			Pending: true,
-			Field:   in(func(c *SendConnector) any { return &c.AddressSpacesFile }),
+			Doc:   "A file of further address spaces, one a line, which is read again whenever it changes.",
+			Field: in(func(c *SendConnector) any { return &c.AddressSpacesFile }),
 		},
 		{
 			Name: "blocked_senders_file", Type: optionalPath(), Default: "",
-			Doc:     "A file of further `blocked_senders`, one a line, which is read again whenever it changes.",
-			Pending: true,
-			Field:   in(func(c *SendConnector) any { return &c.BlockedSendersFile }),
+			Doc:   "A file of further `blocked_senders`, one a line, which is read again whenever it changes.",
+			Field: in(func(c *SendConnector) any { return &c.BlockedSendersFile }),
 		},
 		{
 			Name: "allowed_senders_file", Type: optionalPath(), Default: "",
-			Doc:     "A file of further `allowed_senders`, one a line, which is read again whenever it changes. Without any entry it allows nobody.",
-			Pending: true,
-			Field:   in(func(c *SendConnector) any { return &c.AllowedSendersFile }),
+			Doc:   "A file of further `allowed_senders`, one a line, which is read again whenever it changes. Without any entry it allows nobody.",
+			Field: in(func(c *SendConnector) any { return &c.AllowedSendersFile }),
 		},
 		{
 			Name: "scope", Type: list(connectorName(), 0, once[string]), Default: []any{},

@@ -1,6 +1,8 @@
 package routing
 
 import (
+	"time"
+
 	"postern/internal/message"
 )
 
@@ -13,6 +15,14 @@ type Query struct {
 	Recipient message.Address
 	// Size is the message's size in octets; zero when it is not known yet.
 	Size int64
+	// Source is how the message came: the name of a Receive connector, or
+	// config.SourcePickup and the like. Empty, when it is not known or the
+	// message is a notification, is in every scope.
+	Source string
+	// Fallback is the Send connector that has taken over from the one that the
+	// recipient was first routed to; empty when none has. It counts as long as
+	// it is still a fallback of the connector that is chosen now.
+	Fallback string
 }
 
 // Kind says how a Send connector finds its next hop.
@@ -52,9 +62,10 @@ const (
 	ProblemNoConnector         // no Send connector matches: the message waits in the Unreachable queue
 	ProblemSize                // larger than the connectors that match take: refused, 5.3.4
 	ProblemSender              // a sender whom the connectors that match do not take: refused, 5.7.1
+	ProblemScope               // out of the scope of the connectors that match, where restrictions are enforced: refused, 5.7.1
 )
 
-// String returns "none", "no_connector", "size" or "sender".
+// String returns "none", "no_connector", "size", "sender" or "scope".
 func (p Problem) String() string {
 	switch p {
 	case ProblemNoConnector:
@@ -63,24 +74,38 @@ func (p Problem) String() string {
 		return "size"
 	case ProblemSender:
 		return "sender"
+	case ProblemScope:
+		return "scope"
 	}
 	return "none"
 }
 
 // Refuses reports whether the message is refused rather than kept waiting.
-func (p Problem) Refuses() bool { return p == ProblemSize || p == ProblemSender }
+func (p Problem) Refuses() bool { return p >= ProblemSize }
 
 // The tests that a Candidate can fail, in the order in which they are made.
 const (
 	EliminatedDisabled       = "disabled"        // the connector is not enabled
 	EliminatedAddressSpace   = "address_space"   // no address space matches the domain
+	EliminatedScope          = "scope"           // its scope does not have what the message came through
 	EliminatedSize           = "size"            // larger than max_message_size
 	EliminatedBlockedSender  = "blocked_sender"  // listed in blocked_senders
 	EliminatedAllowedSenders = "allowed_senders" // not listed in allowed_senders
 	EliminatedLessSpecific   = "less_specific"   // another's space is more specific
 	EliminatedHigherCost     = "higher_cost"     // another's space of the same rank costs less
 	EliminatedName           = "name"            // another's name comes first
+	EliminatedFallback       = "fallback"        // it would win, and its fallback has taken over
 )
+
+// Fallback is what takes over from a Send connector, and when.
+type Fallback struct {
+	// Connector is the name; empty when nothing takes over.
+	Connector string
+	// After is how long the next hop may fail, Failures how often; each
+	// config.Unlimited for never.
+	After    time.Duration
+	Failures int64
+}
 
 // Candidate is a Send connector as one query saw it.
 type Candidate struct {
@@ -105,7 +130,13 @@ type Decision struct {
 	AddressSpace string
 	// NextHop is where to send; valid when Connector is not empty.
 	NextHop NextHop
-	Problem Problem
+	// FallbackOf is the connector that was chosen, where Connector is one that
+	// has taken over from it.
+	FallbackOf string
+	// Fallback is what takes over when the next hop fails, and would take the
+	// message.
+	Fallback Fallback
+	Problem  Problem
 	// Reply is what the sender is told when the Problem refuses; for
 	// ProblemNoConnector it is the queue's last error.
 	Reply message.Reply

@@ -21,13 +21,14 @@ type match struct {
 // whose address space matches, then the others by name.
 func (t *Table) Explain(q Query) Decision {
 	domain := t.domainOf(q.Recipient)
-	d, by := t.decide(&q, domain)
+	from := sender{address: q.Sender}
+	f := t.find(&q, &from, domain)
+	d := t.decision(&f, &q, &from, domain)
 	matches := t.matches(domain)
 	var decider *match
-	if by != nil {
+	if by := f.decider(t.enforce).connector; by != nil {
 		decider = matches[by.index]
 	}
-	from := sender{address: q.Sender}
 	order := slices.Clone(t.connectors)
 	slices.SortFunc(order, func(a, b *connector) int {
 		ma, mb := matches[a.index], matches[b.index]
@@ -46,6 +47,7 @@ func (t *Table) Explain(q Query) Decision {
 		k := c.candidate(matches[c.index])
 		if c.enabled {
 			t.judge(&k, c, matches[c.index], decider, &q, &from, domain)
+			k.takeOver(&d)
 		} else {
 			k.EliminatedBy, k.Detail = EliminatedDisabled, "It is disabled."
 		}
@@ -71,6 +73,17 @@ func (t *Table) matches(domain string) []*match {
 				n++
 			}
 		}
+	}
+}
+
+// takeOver corrects what was judged where a fallback has taken over.
+func (k *Candidate) takeOver(d *Decision) {
+	switch {
+	case d.FallbackOf == "":
+	case k.Name == d.Connector:
+		k.EliminatedBy, k.Detail = "", fmt.Sprintf("It has taken over from %q.", d.FallbackOf)
+	case k.Name == d.FallbackOf:
+		k.EliminatedBy, k.Detail = EliminatedFallback, fmt.Sprintf("It wins, and its fallback %q has taken over.", d.Connector)
 	}
 }
 
@@ -104,7 +117,7 @@ func (t *Table) judge(k *Candidate, c *connector, m, decider *match, q *Query, f
 	case m == nil:
 		k.EliminatedBy, k.Detail = EliminatedAddressSpace, "None of its address spaces matches "+domain+"."
 		return
-	case t.enforce && m != decider: // only the decider's restrictions are asked
+	case t.enforce && decider != nil && m.rank > decider.rank: // its restrictions are not asked
 		k.EliminatedBy, k.Detail = m.loses(decider)
 		return
 	}

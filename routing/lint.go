@@ -2,6 +2,7 @@ package routing
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -21,19 +22,6 @@ func connectorPath(i int, key string, j int) string {
 	return "send_connector[" + strconv.Itoa(i) + "]." + key + "[" + strconv.Itoa(j) + "]"
 }
 
-// addSenders fills a list of senders.
-func addSenders(s *senders, patterns []string, connector int, key string) []config.Finding {
-	var findings []config.Finding
-	for j, p := range patterns {
-		if err := s.add(p); err != nil {
-			findings = append(findings, config.Finding{
-				Severity: config.Error, Path: connectorPath(connector, key, j), Message: "sender " + err.Error(),
-			})
-		}
-	}
-	return findings
-}
-
 // advise looks at what is well-formed and still not what was meant.
 func advise(cfg *config.Config, t *Table) []config.Finding {
 	findings := adviseDomains(cfg, t)
@@ -50,7 +38,8 @@ func advise(cfg *config.Config, t *Table) []config.Finding {
 		names[c.folded] = c
 		findings = append(findings, adviseConnector(t, c, cfg.SendConnectors[c.index].MaxMessageSize)...)
 	}
-	return append(findings, adviseRanks(t)...)
+	findings = append(findings, adviseRanks(t)...)
+	return append(findings, adviseSlips(cfg, t)...)
 }
 
 // adviseConnector looks at one connector by itself.
@@ -58,7 +47,7 @@ func adviseConnector(t *Table, c *connector, size int64) []config.Finding {
 	if !c.enabled {
 		return nil
 	}
-	if len(c.spaces) == 0 {
+	if len(c.spaces) == 0 && !t.isFallback(c) {
 		return []config.Finding{{
 			Severity: config.Warning, Path: fmt.Sprintf("send_connector[%d]", c.index),
 			Message: fmt.Sprintf("the Send connector %q has no address space and is never chosen", c.name),
@@ -80,19 +69,13 @@ func adviseConnector(t *Table, c *connector, size int64) []config.Finding {
 			continue
 		}
 		if s.Kind == SpaceAccepted && !t.domains.anyInternal() {
-			findings = append(findings, config.Finding{
-				Severity: config.Warning, Path: connectorPath(c.index, "address_spaces", j),
-				Message: fmt.Sprintf("%q matches nothing: no accepted domain is authoritative or internal_relay", text),
-				Remedy:  "add an [[accepted_domain]] or take the address space out",
-			})
+			findings = append(findings, c.finding(j, config.Warning, fmt.Sprintf("%q matches nothing: no accepted domain is authoritative or internal_relay", text),
+				"add an [[accepted_domain]] or take the address space out"))
 		}
 		s.Cost = 0
 		if first, ok := seen[s]; ok {
-			findings = append(findings, config.Finding{
-				Severity: config.Warning, Path: connectorPath(c.index, "address_spaces", j),
-				Message: fmt.Sprintf("%q is the space of %q over again; the lower cost holds", text, c.spaces[first]),
-				Remedy:  "take one of them out",
-			})
+			findings = append(findings, c.finding(j, config.Warning, fmt.Sprintf("%q is the space of %q over again; the lower cost holds", text, c.spaces[first]),
+				"take one of them out"))
 			continue
 		}
 		seen[s] = j
@@ -107,19 +90,17 @@ func adviseRanks(t *Table) []config.Finding {
 	look := func(list []entry) {
 		for i := 1; i < len(list); i++ {
 			best, e := list[0], list[i]
-			if best.connector == e.connector || !t.enforce && !best.connector.takesAllOf(e.connector) {
+			if best.connector == e.connector || !best.connector.takesAllOf(e.connector) {
 				continue
 			}
 			why := "its name comes first"
 			if best.cost < e.cost {
 				why = fmt.Sprintf("its cost is %d, this one's %d", best.cost, e.cost)
 			}
-			findings = append(findings, config.Finding{
-				Severity: config.Warning, Path: connectorPath(e.connector.index, "address_spaces", e.space),
-				Message: fmt.Sprintf("%q of Send connector %q is never chosen: %q has the same space and %s; mail is not sent through another connector when one fails",
+			findings = append(findings, e.connector.finding(e.space, config.Warning,
+				fmt.Sprintf("%q of Send connector %q is never chosen: %q has the same space and %s; mail is not sent through another connector when one fails",
 					e.text(), e.connector.name, best.connector.name, why),
-				Remedy: "take the address space out, or list all smart hosts in one connector",
-			})
+				"take the address space out, list all smart hosts in one connector, or name a fallback"))
 		}
 	}
 	for _, c := range t.connectors { // in the order of the file, not of a map
@@ -151,7 +132,12 @@ func (t *Table) listOf(s AddressSpace) []entry {
 
 // takesAllOf tells whether a connector takes every message that o takes.
 func (c *connector) takesAllOf(o *connector) bool {
-	return c.blocked.empty() && c.allowed.empty() && c.maxSize >= o.maxSize
+	return !c.blocked.restricts() && !c.allowed.restricts() && len(c.scope) == 0 && c.maxSize >= o.maxSize
+}
+
+// isFallback tells whether some connector names c as its fallback.
+func (t *Table) isFallback(c *connector) bool {
+	return slices.ContainsFunc(t.connectors, func(o *connector) bool { return o.fallback == c })
 }
 
 // anyInternal tells whether "--" stands for any domain.
@@ -241,7 +227,7 @@ func (t *Table) adviseRoute(cfg *config.Config, i int, domain, key string) (conf
 				return f, true
 			case best.connector == nil:
 				best = e
-				if t.enforce || best.connector.restricts(cfg) == "" {
+				if best.connector.restricts(cfg) == "" {
 					return f, false
 				}
 			case catchAll && c.smartHosts == "" && c != best.connector:
@@ -252,6 +238,9 @@ func (t *Table) adviseRoute(cfg *config.Config, i int, domain, key string) (conf
 			case c.restricts(cfg) == "":
 				return f, false
 			}
+		}
+		if t.enforce && best.connector != nil { // it goes no further
+			return f, false
 		}
 	}
 	if best.connector == nil {
@@ -272,10 +261,12 @@ func (c *connector) restricts(cfg *config.Config) string {
 	switch {
 	case c.maxSize < most:
 		return fmt.Sprintf("max_message_size is %d octets", c.maxSize)
-	case !c.blocked.empty():
+	case c.blocked.restricts():
 		return "it has blocked_senders"
-	case !c.allowed.empty():
+	case c.allowed.restricts():
 		return "it has allowed_senders"
+	case len(c.scope) > 0:
+		return "it has a scope"
 	}
 	return ""
 }

@@ -2,9 +2,12 @@ package routing
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -70,10 +73,35 @@ func naiveListed(patterns []string, sender message.Address) bool {
 }
 
 func naiveTakes(c *config.SendConnector, q Query) bool {
-	if q.Size > c.MaxMessageSize || naiveListed(c.BlockedSenders, q.Sender) {
+	if !naiveInScope(c, q) || q.Size > c.MaxMessageSize || naiveListed(c.BlockedSenders, q.Sender) {
 		return false
 	}
 	return len(c.AllowedSenders) == 0 || q.Sender.IsNull() || naiveListed(c.AllowedSenders, q.Sender)
+}
+
+func naiveInScope(c *config.SendConnector, q Query) bool {
+	return len(c.Scope) == 0 || q.Source == "" || slices.Contains(c.Scope, strings.ToUpper(q.Source))
+}
+
+// naiveFollow returns the connector that has taken over from the winner.
+func naiveFollow(cfg *config.Config, winner string, q Query) string {
+	find := func(name string) *config.SendConnector {
+		for i := range cfg.SendConnectors {
+			if c := &cfg.SendConnectors[i]; strings.EqualFold(c.Name, name) && c.Enabled {
+				return c
+			}
+		}
+		return nil
+	}
+	for c := find(winner); c != nil && c.Fallback != ""; {
+		if c = find(c.Fallback); c != nil && strings.EqualFold(c.Name, q.Fallback) {
+			if naiveTakes(c, q) {
+				return c.Name
+			}
+			return winner
+		}
+	}
+	return winner
 }
 
 // naiveRoute returns the winner's name, "" when there is none.
@@ -106,12 +134,12 @@ func naiveRoute(cfg *config.Config, q Query) string {
 		}
 		return strings.Compare(strings.ToLower(a.name), strings.ToLower(b.name))
 	})
-	if cfg.Routing.Restrictions == "enforce" && len(options) > 1 {
-		options = options[:1]
-	}
 	for _, o := range options {
+		if cfg.Routing.Restrictions == "enforce" && o.specificity != options[0].specificity {
+			break
+		}
 		if o.takes {
-			return o.name
+			return naiveFollow(cfg, o.name, q)
 		}
 	}
 	return ""
@@ -143,7 +171,18 @@ func someConfig(t *rapid.T) *config.Config {
 		if rapid.IntRange(0, 3).Draw(t, "restricted") == 0 {
 			c.BlockedSenders, c.AllowedSenders = list.Draw(t, "blocked"), list.Draw(t, "allowed")
 		}
+		if rapid.IntRange(0, 3).Draw(t, "scoped") == 0 {
+			c.Scope = rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"IN", "OUT"}), 0, 2, rapid.ID[string]).Draw(t, "scope")
+		}
+		c.TLS = rapid.SampledFrom([]string{config.TLSRequired, config.TLSOpportunistic, config.TLSIgnoreSTARTTLS}).Draw(t, "tls")
+		c.FallbackAfter, c.FallbackFailures = time.Hour, 3
+		if n := len(cfg.SendConnectors); n > 0 && rapid.Bool().Draw(t, "falls back") { // to one before it: in no circle
+			c.Fallback = strings.ToUpper(cfg.SendConnectors[rapid.IntRange(0, n-1).Draw(t, "to")].Name)
+		}
 		cfg.SendConnectors = append(cfg.SendConnectors, c)
+	}
+	for _, r := range []string{"In", "Out", "Third"} {
+		cfg.ReceiveConnectors = append(cfg.ReceiveConnectors, config.ReceiveConnector{Name: r, Enabled: true})
 	}
 	return cfg
 }
@@ -152,6 +191,8 @@ func someQuery(t *rapid.T) Query {
 	q := Query{
 		Recipient: message.Address{Local: "r", Domain: rapid.SampledFrom(append([]string{"z.Y.x.A.test", "stranger.invalid"}, someDomains...)).Draw(t, "rcpt")},
 		Size:      rapid.SampledFrom([]int64{0, 100, 101, 201}).Draw(t, "size"),
+		Source:    rapid.SampledFrom([]string{"", "In", "out", "Third"}).Draw(t, "source"),
+		Fallback:  rapid.SampledFrom([]string{"", "a", "B", "c", "D", "e"}).Draw(t, "fallback"),
 	}
 	if d := rapid.SampledFrom(append([]string{""}, someDomains...)).Draw(t, "sender"); d != "" {
 		q.Sender = message.Address{Local: rapid.SampledFrom([]string{"s", "S", "t"}).Draw(t, "local"), Domain: d}
@@ -187,6 +228,115 @@ func TestOrderInTheFileNeverMatters(t *testing.T) {
 		other, _ := New(&shuffled)
 		if a, b := text(t, tab.Explain(q)), text(t, other.Explain(q)); a != b {
 			rt.Fatalf("the order of the file matters:\n%s\n%s", a, b)
+		}
+	})
+}
+
+// TestLintFindsEverySlip: whenever a message of any kind gets past a connector
+// that guards something, lint has told of it, and its example does the same.
+func TestLintFindsEverySlip(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		cfg, q := someConfig(rt), someQuery(rt)
+		q.Fallback = ""
+		if q.Source == "out" { // as the connector is called
+			q.Source = "Out"
+		}
+		tab, findings := New(cfg)
+		d := tab.Explain(q)
+		if d.Connector == "" {
+			return
+		}
+		byName := make(map[string]*config.SendConnector)
+		for i := range cfg.SendConnectors {
+			byName[cfg.SendConnectors[i].Name] = &cfg.SendConnectors[i]
+		}
+		to := byName[d.Connector]
+		for _, k := range d.Candidates {
+			if k.EliminatedBy == "" {
+				break
+			}
+			from := byName[k.Name]
+			key := map[string]string{EliminatedSize: "max_message_size", EliminatedScope: "scope", EliminatedBlockedSender: "blocked_senders", EliminatedAllowedSenders: "allowed_senders"}[k.EliminatedBy]
+			var ways []string
+			if from.TLS == config.TLSRequired && to.TLS != config.TLSRequired {
+				ways = append(ways, "with less TLS")
+			}
+			free := len(to.BlockedSenders) == 0 && len(to.AllowedSenders) == 0
+			if strings.HasSuffix(key, "_senders") && free && !tab.enforce {
+				ways = append(ways, "which takes every sender's")
+			}
+			for _, way := range ways {
+				part := fmt.Sprintf("which Send connector %q does not take (%s), leaves through %q, %s", from.Name, key, to.Name, way)
+				if !slices.ContainsFunc(findings, func(f config.Finding) bool { return strings.Contains(f.Message, part) }) {
+					rt.Fatalf("nothing is said of %s -> %s: %s\n%v", q.Sender.Path(), q.Recipient.Path(), part, findings)
+				}
+			}
+		}
+	})
+}
+
+// TestExamplesOfSlips routes each message that lint gives as an example.
+func TestExamplesOfSlips(t *testing.T) {
+	example := regexp.MustCompile(`^a message from <(.*)> to <(.*)> of (any size|(\d+) octets)(?: received through "(.*)")?, which Send connector "(.*)" does not take \(.*\), leaves through "(.*?)", `)
+	rapid.Check(t, func(rt *rapid.T) {
+		cfg := someConfig(rt)
+		tab, findings := New(cfg)
+		for _, f := range findings {
+			if !strings.HasPrefix(f.Message, "a message from") {
+				continue
+			}
+			m := example.FindStringSubmatch(f.Message)
+			if m == nil {
+				rt.Fatal(f.Message)
+			}
+			size, _ := strconv.ParseInt(m[4], 10, 64)
+			d := tab.Explain(Query{Sender: addr(t, m[1]), Recipient: addr(t, m[2]), Size: size, Source: m[5]})
+			passed := slices.IndexFunc(d.Candidates, func(k Candidate) bool { return k.Name == m[6] })
+			winner := slices.IndexFunc(d.Candidates, func(k Candidate) bool { return k.EliminatedBy == "" })
+			if d.Connector != m[7] || passed > winner || !strings.HasPrefix(f.Path, fmt.Sprintf("send_connector[%d].", slices.IndexFunc(cfg.SendConnectors, func(c config.SendConnector) bool { return c.Name == m[6] }))) {
+				rt.Fatalf("%s: %s, %s", f.Path, f.Message, d.Reason)
+			}
+		}
+	})
+}
+
+func TestGeneration(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		cfg := someConfig(rt)
+		tab, _ := New(cfg)
+		shuffled := *cfg
+		shuffled.SendConnectors = rapid.Permutation(cfg.SendConnectors).Draw(rt, "connectors")
+		for i := range shuffled.SendConnectors {
+			shuffled.SendConnectors[i].Comment = "of no concern"
+		}
+		if other, _ := New(&shuffled); tab.Generation() != other.Generation() {
+			rt.Fatal("the order of the file, or a comment, makes another generation")
+		}
+		if len(cfg.SendConnectors) == 0 || !cfg.SendConnectors[0].Enabled {
+			return
+		}
+		changed := *cfg
+		changed.SendConnectors = slices.Clone(cfg.SendConnectors)
+		c := &changed.SendConnectors[0]
+		what := rapid.SampledFrom([]string{"space", "size", "blocked", "allowed", "scope", "host", "enabled"}).Draw(rt, "change")
+		switch what {
+		case "space":
+			c.AddressSpaces = append(slices.Clone(c.AddressSpaces), "new.example")
+		case "size":
+			c.MaxMessageSize = 77
+		case "blocked":
+			c.BlockedSenders = append(slices.Clone(c.BlockedSenders), "new@x.example")
+		case "allowed":
+			c.AllowedSenders = append(slices.Clone(c.AllowedSenders), "new@x.example")
+		case "scope":
+			c.Scope = append(slices.Clone(c.Scope), "NEW")
+		case "host":
+			*c = via(*c, "hub.example")
+		case "enabled":
+			c.Enabled = false
+		}
+		if other, _ := New(&changed); tab.Generation() == other.Generation() {
+			rt.Fatalf("%s changes no generation", what)
 		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"postern/config"
 	"postern/internal/message"
@@ -29,6 +30,16 @@ func blocking(c config.SendConnector, s ...string) config.SendConnector {
 
 func allowing(c config.SendConnector, s ...string) config.SendConnector {
 	c.AllowedSenders = s
+	return c
+}
+
+func scoped(c config.SendConnector, names ...string) config.SendConnector {
+	c.Scope = names
+	return c
+}
+
+func falling(c config.SendConnector, to string) config.SendConnector {
+	c.Fallback, c.FallbackAfter, c.FallbackFailures = to, time.Hour, config.Unlimited
 	return c
 }
 
@@ -79,6 +90,7 @@ func TestSelection(t *testing.T) {
 		connectors       []config.SendConnector
 		sender, rcpt     string
 		size             int64
+		source           string
 		filter, enforced string // the winner's name, or the problem in brackets
 	}{
 		{name: "the exact domain before the wildcard before the asterisk", rcpt: julia,
@@ -142,13 +154,33 @@ func TestSelection(t *testing.T) {
 		{name: "allowed senders", rcpt: julia, sender: "sales@contoso.example",
 			connectors: []config.SendConnector{allowing(conn("A", "*"), "sales@contoso.example"), conn("B", "*")}, filter: "A", enforced: "A"},
 		{name: "not among the allowed senders", rcpt: julia, sender: "it@contoso.example",
-			connectors: []config.SendConnector{allowing(conn("A", "*"), "sales@contoso.example"), conn("B", "*")}, filter: "B", enforced: "[sender]"},
+			connectors: []config.SendConnector{allowing(conn("A", "*"), "sales@contoso.example"), conn("B", "*")}, filter: "B", enforced: "B"},
+		{name: "not among the allowed senders of the more specific one", rcpt: julia, sender: "it@contoso.example",
+			connectors: []config.SendConnector{allowing(conn("A", "*.com"), "sales@contoso.example"), conn("B", "*")}, filter: "B", enforced: "[sender]"},
 		{name: "allowed and blocked", rcpt: julia, sender: "intern@contoso.example",
 			connectors: []config.SendConnector{blocking(allowing(conn("A", "*"), "contoso.example"), "intern@contoso.example")}, filter: "[sender]", enforced: "[sender]"},
 		{name: "the null reverse path passes allowed_senders", rcpt: julia, sender: "",
 			connectors: []config.SendConnector{allowing(conn("A", "*"), "sales@contoso.example")}, filter: "A", enforced: "A"},
 		{name: "the null reverse path can be blocked", rcpt: julia, sender: "",
-			connectors: []config.SendConnector{blocking(conn("A", "*;1"), "<>"), conn("B", "*;2")}, filter: "B", enforced: "[sender]"},
+			connectors: []config.SendConnector{blocking(conn("A", "*;1"), "<>"), conn("B", "*;2")}, filter: "B", enforced: "B"},
+		{name: "the null reverse path can be blocked by the more specific one", rcpt: julia, sender: "",
+			connectors: []config.SendConnector{blocking(conn("A", "*.com"), "<>"), conn("B", "*")}, filter: "B", enforced: "[sender]"},
+		{name: "equals share sizes between them", rcpt: julia, size: 101,
+			connectors: []config.SendConnector{conn("Internet", "*"), limited(conn("A", "*.com;1"), 100), limited(conn("B", "*.com;2"), 200)}, filter: "B", enforced: "B"},
+		{name: "what no equal takes goes no further", rcpt: julia, size: 201,
+			connectors: []config.SendConnector{conn("Internet", "*"), limited(conn("A", "*.com;1"), 100), limited(conn("B", "*.com;2"), 200)}, filter: "Internet", enforced: "[size]"},
+		{name: "a scope", rcpt: julia, source: "from HUBS",
+			connectors: []config.SendConnector{conn("A", "*"), scoped(conn("B", "*.com"), "From hubs")}, filter: "B", enforced: "B"},
+		{name: "out of scope", rcpt: julia, source: "From scanner",
+			connectors: []config.SendConnector{conn("A", "*"), scoped(conn("B", "*.com"), "From hubs")}, filter: "A", enforced: "[scope]"},
+		{name: "out of every scope", rcpt: julia, source: "From scanner",
+			connectors: []config.SendConnector{scoped(conn("A", "*"), "Pickup"), scoped(conn("B", "*.com"), "From hubs")}, filter: "[no_connector]", enforced: "[scope]"},
+		{name: "out of scope, and too large for the other", rcpt: julia, source: "From scanner", size: 101,
+			connectors: []config.SendConnector{limited(conn("A", "*"), 100), scoped(conn("B", "*.com"), "From hubs")}, filter: "[size]", enforced: "[scope]"},
+		{name: "what did not come in any known way is in every scope", rcpt: julia,
+			connectors: []config.SendConnector{conn("A", "*"), scoped(conn("B", "*.com"), "From hubs")}, filter: "B", enforced: "B"},
+		{name: "each way in has its own", rcpt: julia, source: "Pickup",
+			connectors: []config.SendConnector{scoped(conn("A", "*"), "From hubs"), scoped(conn("B", "*"), "pickup")}, filter: "B", enforced: "B"},
 		{name: "<> blocks nobody else", rcpt: julia, sender: "a@b.example",
 			connectors: []config.SendConnector{blocking(conn("A", "*"), "<>")}, filter: "A", enforced: "A"},
 		{name: "the best match says why when the reasons differ", rcpt: julia, sender: "x@y.example", size: 101,
@@ -190,7 +222,7 @@ func TestSelection(t *testing.T) {
 	} {
 		for restrictions, want := range map[string]string{"filter": c.filter, "enforce": c.enforced, "": c.filter} {
 			tab := table(t, &config.Config{AcceptedDomains: domains, SendConnectors: c.connectors, Routing: config.Routing{Restrictions: restrictions}})
-			q := Query{Sender: addr(t, c.sender), Recipient: addr(t, c.rcpt), Size: c.size}
+			q := Query{Sender: addr(t, c.sender), Recipient: addr(t, c.rcpt), Size: c.size, Source: c.source}
 			d := tab.Explain(q)
 			got := d.Connector
 			if d.Problem != ProblemNone {
@@ -216,7 +248,7 @@ func check(t testing.TB, tab *Table, q Query, d Decision) {
 	if !strings.HasSuffix(d.Reason, ".") {
 		t.Errorf("%q is no sentence", d.Reason)
 	}
-	if want := map[Problem]string{ProblemNone: "", ProblemNoConnector: "4.4.4", ProblemSize: "5.3.4", ProblemSender: "5.7.1"}[d.Problem]; d.Reply.EnhancedString() != want || d.Problem.Refuses() != strings.HasPrefix(want, "5") {
+	if want := map[Problem]string{ProblemNone: "", ProblemNoConnector: "4.4.4", ProblemSize: "5.3.4", ProblemSender: "5.7.1", ProblemScope: "5.7.1"}[d.Problem]; d.Reply.EnhancedString() != want || d.Problem.Refuses() != strings.HasPrefix(want, "5") {
 		t.Errorf("problem %v with reply %v", d.Problem, d.Reply)
 	}
 	if len(d.Candidates) != len(tab.connectors) {
@@ -327,14 +359,17 @@ func TestEliminatedBy(t *testing.T) {
 	}
 }
 
-// TestEliminatedByEnforced: where limits bind, only those of the best match are
-// asked.
+// TestEliminatedByEnforced: where limits bind, only the most specific connectors
+// are asked.
 func TestEliminatedByEnforced(t *testing.T) {
 	tab := table(t, &config.Config{Routing: config.Routing{Restrictions: "enforce"}, SendConnectors: []config.SendConnector{
-		limited(conn("Internet", "*"), 10), conn("Third", "p.example"), conn("Second", "p.example;2"), limited(conn("First", "p.example"), 1000),
+		limited(conn("Internet", "*"), 10), limited(conn("Third", "p.example"), 5000), limited(conn("Second", "p.example;2"), 5000), limited(conn("First", "p.example"), 1000),
 	}})
-	for size, first := range map[int64]string{1000: "", 1001: "size"} {
-		want := []string{"First " + first, "Third name", "Second higher_cost", "Internet less_specific"}
+	for size, want := range map[int64][]string{
+		1000: {"First ", "Third name", "Second higher_cost", "Internet less_specific"},
+		1001: {"First size", "Third ", "Second higher_cost", "Internet less_specific"},
+		5001: {"First size", "Third size", "Second size", "Internet less_specific"},
+	} {
 		d := tab.Explain(Query{Recipient: addr(t, "a@p.example"), Size: size})
 		for i, k := range d.Candidates {
 			if got := k.Name + " " + k.EliminatedBy; got != want[i] {

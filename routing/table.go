@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"postern/config"
 	"postern/internal/message"
@@ -17,6 +18,8 @@ type Table struct {
 	domains    *domains
 	connectors []*connector // in the order of the file
 	enforce    bool
+	restricted bool // some connector does not take every message
+	generation string
 
 	// The address spaces of the enabled connectors, each list in order of
 	// preference: by cost, then by name.
@@ -31,11 +34,22 @@ type connector struct {
 	name, folded string
 	index        int // in the file
 	enabled      bool
-	spaces       []string // as written
-	maxSize      int64    // Unlimited when there is no limit
-	blocked      senders
-	allowed      senders
-	smartHosts   string // NextHop.Domain when there are any
+	spaces       []string // as written: the file's after the connector's own
+	own          int      // how many of spaces are the connector's own
+	list         *config.List
+	maxSize      int64 // Unlimited when there is no limit
+	blocked      listed
+	allowed      listed
+	scope        []string // as written; empty for all
+	smartHosts   string   // NextHop.Domain when there are any
+	fallback     *connector
+	after        time.Duration
+	failures     int64
+}
+
+// takesAll reports whether no message is ever refused.
+func (c *connector) takesAll() bool {
+	return c.maxSize == config.Unlimited && !c.blocked.restricts() && !c.allowed.restricts() && len(c.scope) == 0
 }
 
 // entry is one address space of one connector.
@@ -78,11 +92,22 @@ func build(cfg *config.Config) (*Table, []config.Finding) {
 		below:   make(map[string][]entry),
 	}
 	var findings []config.Finding
+	files := make(senderFiles)
+	byName := make(map[string]*connector)
 	for i := range cfg.SendConnectors {
-		c, f := newConnector(i, &cfg.SendConnectors[i])
+		c, f := newConnector(cfg, i, files)
 		findings = append(findings, f...)
 		t.connectors = append(t.connectors, c)
 		findings = append(findings, t.addSpaces(c)...)
+		t.restricted = t.restricted || c.enabled && !c.takesAll()
+		if _, twice := byName[c.folded]; !twice {
+			byName[c.folded] = c
+		}
+	}
+	for _, c := range t.connectors {
+		if to := byName[strings.ToLower(cfg.SendConnectors[c.index].Fallback)]; to != nil && to.enabled {
+			c.fallback = to
+		}
 	}
 	for _, list := range t.exact {
 		slices.SortFunc(list, entry.compare)
@@ -92,19 +117,23 @@ func build(cfg *config.Config) (*Table, []config.Finding) {
 	}
 	slices.SortFunc(t.accepted, entry.compare)
 	slices.SortFunc(t.all, entry.compare)
+	t.generation = t.fingerprint(cfg)
 	return t, findings
 }
 
-func newConnector(i int, s *config.SendConnector) (*connector, []config.Finding) {
+func newConnector(cfg *config.Config, i int, files senderFiles) (*connector, []config.Finding) {
+	s := &cfg.SendConnectors[i]
 	c := &connector{
 		name: s.Name, folded: strings.ToLower(s.Name), index: i, enabled: s.Enabled,
-		spaces: s.AddressSpaces, maxSize: s.MaxMessageSize, smartHosts: HostSet(s),
+		spaces: s.AddressSpaces, own: len(s.AddressSpaces), maxSize: s.MaxMessageSize, scope: s.Scope, smartHosts: HostSet(s),
+		after: s.FallbackAfter, failures: s.FallbackFailures,
 	}
 	if c.maxSize <= 0 {
 		c.maxSize = config.Unlimited
 	}
-	findings := addSenders(&c.blocked, s.BlockedSenders, i, "blocked_senders")
-	findings = append(findings, addSenders(&c.allowed, s.AllowedSenders, i, "allowed_senders")...)
+	findings := c.addFile(cfg, s.AddressSpacesFile)
+	findings = append(findings, c.blocked.fill(cfg, i, "blocked_senders", s.BlockedSenders, s.BlockedSendersFile, files)...)
+	findings = append(findings, c.allowed.fill(cfg, i, "allowed_senders", s.AllowedSenders, s.AllowedSendersFile, files)...)
 	return c, findings
 }
 
@@ -115,10 +144,7 @@ func (t *Table) addSpaces(c *connector) []config.Finding {
 	for j, text := range c.spaces {
 		s, err := ParseAddressSpace(text)
 		if err != nil {
-			findings = append(findings, config.Finding{
-				Severity: config.Error, Path: connectorPath(c.index, "address_spaces", j),
-				Message: "address space " + strconv.Quote(text) + ": " + err.Error(),
-			})
+			findings = append(findings, c.finding(j, config.Error, "address space "+strconv.Quote(text)+": "+err.Error(), ""))
 			continue
 		}
 		if !c.enabled {
@@ -180,6 +206,14 @@ func Accepted(cfg *config.Config) func(domain string) (config.AcceptedDomain, bo
 // domain marked as default, else the first that is not a wildcard, else the
 // server's name.
 func (t *Table) DefaultDomain() string { return t.domains.standard }
+
+// Generation names the configuration of routing: tables of the same one have the
+// same name, in whatever order its rows are written, and others another.
+func (t *Table) Generation() string { return t.generation }
+
+// Restricted reports whether there is any message that some enabled connector
+// does not take. Where it is false, Route refuses nothing.
+func (t *Table) Restricted() bool { return t.restricted }
 
 // rank is the entries that match a domain equally well: two lists, each in
 // order of preference.
