@@ -48,9 +48,8 @@ func sendPolicies() []key {
 	return []key{
 		{
 			Name: "downgrade_dns_failures", Type: boolean(), Default: false,
-			Doc:     "Whether a domain that does not exist, or has no host, is looked up again until the message expires rather than fail it.",
-			Pending: true,
-			Field:   in(func(c *SendConnector) any { return &c.DowngradeDNSFailures }),
+			Doc:   "Whether a domain that does not exist, or has no host, is looked up again until the message expires rather than fail it.",
+			Field: in(func(c *SendConnector) any { return &c.DowngradeDNSFailures }),
 		},
 		{
 			Name: "send_headers_routing", Type: boolean(), Default: true,
@@ -90,7 +89,7 @@ func toOrganization(spaces []string) bool {
 
 func replyRuleTable() *table {
 	return repeated(table{
-		name: "reply_rule", identity: "name", fold: true, ordered: true, pending: true,
+		name: "reply_rule", identity: "name", fold: true, ordered: true,
 		doc: "Replies of next hops that count for another class than their own. A rule fits a reply that meets all of its conditions; the first that fits decides.",
 		keys: []key{
 			{

@@ -127,14 +127,23 @@ func (f *finder) lookupVerdict(ctx context.Context, name string, err error) *ver
 	case ctx.Err() != nil:
 		return &verdict{message.Deferred, interrupted(phaseConnect)}
 	case ok && e.Kind == resolver.NXDomain: // reference 10.4
-		return &verdict{message.Failed, ours(550, [3]int{5, 4, 4}, "Nonexistent domain %s", name)}
+		return f.nowhere("Nonexistent domain %s", name)
 	case ok && e.Kind == resolver.NoData && families(f.connector) != resolver.BothFamilies:
 		return &verdict{message.Failed, ours(550, [3]int{5, 4, 4}, "The mail host %s has no address that may be used: send connector %q has ip_preference = %q",
 			name, f.connector.Name, f.connector.IPPreference)}
 	case ok && e.Kind == resolver.NoData:
-		return &verdict{message.Failed, ours(550, [3]int{5, 4, 4}, "The domain %s has no mail host", name)}
+		return f.nowhere("The domain %s has no mail host", name)
 	}
 	return &verdict{message.Deferred, ours(451, codeNetwork, "DNS query failed: %v", err)}
+}
+
+// nowhere says that DNS knows no host for a domain, for good or, with
+// downgrade_dns_failures, for now (reference 2.3).
+func (f *finder) nowhere(format, name string) *verdict {
+	if f.connector.DowngradeDNSFailures {
+		return &verdict{message.Deferred, ours(451, codeNoRoute, format+" (send connector %q has downgrade_dns_failures)", name, f.connector.Name)}
+	}
+	return &verdict{message.Failed, ours(550, [3]int{5, 4, 4}, format, name)}
 }
 
 // families are those whose addresses a connector uses.

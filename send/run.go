@@ -151,8 +151,19 @@ func (r *run) conclude(recipients []int, k end) {
 	r.outcomes[i].Recipients = append(r.outcomes[i].Recipients, recipients...)
 }
 
-// settleBy settles recipients by the class of a host's reply.
+// settleBy settles recipients by the class of a host's reply, or the one that
+// the connector's rules give it.
 func (r *run) settleBy(recipients []int, reply message.Reply, c *conn) {
+	if reply.Code/100 == 2 || len(r.snap.rules[r.connector.Name]) == 0 {
+		r.settleAs(recipients, reply, c)
+		return
+	}
+	for _, i := range recipients {
+		r.settleAs([]int{i}, r.reclassify(reply, r.d.Envelope.Recipients[i].Address.Domain), c)
+	}
+}
+
+func (r *run) settleAs(recipients []int, reply message.Reply, c *conn) {
 	remote := c.remoteMTA()
 	switch reply.Code / 100 {
 	case 2:
@@ -170,12 +181,20 @@ func (r *run) note(f *failure, remote string) {
 	if f.canceled {
 		return
 	}
+	reply := f.reply
+	if f.said {
+		domain := ""
+		if r.hop.Kind == routing.MX {
+			domain = r.hop.Domain
+		}
+		reply = r.reclassify(reply, domain)
+	}
 	slot := &r.temporary
-	if f.reply.Code >= 500 {
+	if reply.Code >= 500 {
 		slot = &r.permanent
 	}
 	if *slot == nil || f.said {
-		*slot = &noted{reply: f.reply, remote: remote}
+		*slot = &noted{reply: reply, remote: remote}
 	}
 }
 

@@ -32,13 +32,14 @@ type snapshot struct {
 	// bindings are the addresses on which the gateway listens.
 	bindings []netip.AddrPort
 	signing  signingDomains
+	rules    map[string]replyRules // by connector
 }
 
 // newSnapshot makes one. The standard resolver asks as [dns] says; before is the
 // snapshot that this one takes the place of, if any.
 func newSnapshot(cfg *config.Config, standard Resolver, before *snapshot) *snapshot {
 	s := &snapshot{signing: newSigningDomains(cfg.DKIM), connectors: make(map[string]*config.SendConnector), exits: make(map[string]*exits),
-		policies: make(map[string]*ptls.Rules), names: make(map[string]bool)}
+		policies: make(map[string]*ptls.Rules), rules: make(map[string]replyRules), names: make(map[string]bool)}
 	if before != nil {
 		s.resolvers = before.resolvers
 	}
@@ -51,6 +52,9 @@ func newSnapshot(cfg *config.Config, standard Resolver, before *snapshot) *snaps
 	addName(cfg.Server.FQDN)
 	for i := range cfg.SendConnectors {
 		c := &cfg.SendConnectors[i]
+		if rules := newReplyRules(c); len(rules) > 0 {
+			s.rules[c.Name] = rules
+		}
 		s.connectors[c.Name] = c
 		if c.MasqueradeDomain != "" && s.isOurDomain == nil {
 			s.isOurDomain = ourDomains(cfg)
