@@ -61,15 +61,9 @@ func (c *conn) spent() bool {
 	return int64(c.messages) >= limit
 }
 
-// watch makes the end of the context end whatever the connection waits for.
-// Every deadline is set before the context is looked at, so that none undoes
-// this one. The function returned reports whether the connection was left
-// alone.
-func (c *conn) watch(ctx context.Context) (stop func() bool) {
-	return context.AfterFunc(ctx, func() { _ = c.raw.SetDeadline(past) })
-}
-
-// write sends commands, whole lines with their CRLF, and logs them.
+// write sends commands, whole lines with their CRLF, and logs them. The end of
+// the context ends whatever the connection waits for (span); here as elsewhere
+// a deadline is set before the context is looked at, so that none undoes that.
 func (c *conn) write(ctx context.Context, p phase, commands []byte, d time.Duration) *failure {
 	if c.log != nil {
 		for line := range bytes.SplitSeq(bytes.TrimSuffix(commands, crlf), crlf) {
@@ -303,8 +297,8 @@ func (c *conn) heloName() string {
 
 // quit ends the session politely and closes the connection.
 func (c *conn) quit(ctx context.Context) {
-	stop := c.watch(ctx)
-	defer stop()
+	c.raw.mend()
+	defer context.AfterFunc(ctx, c.raw.cut)()
 	c.until = time.Time{}
 	by := "Local"
 	if c.r.Buffered() == 0 && c.write(ctx, phaseQUIT, []byte("QUIT\r\n"), c.s.timeouts.Quit) == nil {

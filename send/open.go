@@ -43,8 +43,8 @@ func (r *run) open(ctx context.Context, k key, clear bool) (*conn, *failure) {
 	}
 	c.log.SetEndpoints(c.local, k.endpoint.addr)
 	c.log.Connect()
-	stop := c.watch(ctx)
-	defer stop()
+	r.span.watch(c.raw)
+	defer r.span.leave(c.raw)
 	f := c.establish(ctx, clear)
 	if f != nil && !f.intact {
 		c.close(closedBy(f))

@@ -20,6 +20,7 @@ const maxTries = 10
 // run is one attempt to bring a message to a next hop.
 type run struct {
 	finder
+	span       *span
 	generation int
 	d          *message.Delivery
 
@@ -65,7 +66,8 @@ type noted struct {
 	remote string
 }
 
-func (s *Sender) deliver(ctx context.Context, hop routing.NextHop, d *message.Delivery) message.Report {
+func (s *Sender) deliver(sp *span, hop routing.NextHop, d *message.Delivery) message.Report {
+	ctx := sp.ctx
 	// The generation is read first: a connection may then count as one of an
 	// earlier configuration, but never the other way round.
 	generation := s.pool.current()
@@ -74,7 +76,7 @@ func (s *Sender) deliver(ctx context.Context, hop routing.NextHop, d *message.De
 	if connector == nil {
 		return refuseAll(d, ours(451, codeConfig, "There is no send connector %q in the configuration", hop.Connector))
 	}
-	r := &run{generation: generation, d: d, pending: slices.Clone(d.Recipients),
+	r := &run{span: sp, generation: generation, d: d, pending: slices.Clone(d.Recipients),
 		finder: finder{s: s, snap: snap, connector: connector, own: snap.exits[hop.Connector], hop: hop}}
 	r.masquerade()
 	r.noted = func(f *failure) { r.note(f, "") }
@@ -340,9 +342,9 @@ func (r *run) busy(ctx context.Context, started time.Time, k key, err error) {
 
 // use sends the pending recipients' copies over a connection.
 func (r *run) use(ctx context.Context, c *conn) (message.Reply, *failure) {
-	stop := c.watch(ctx)
+	r.span.watch(c.raw)
 	reply, f := c.deliver(ctx, r)
-	if !stop() && (f == nil || f.intact) {
+	if !r.span.leave(c.raw) && (f == nil || f.intact) {
 		// The deadline of the context's end is on the connection.
 		f = &failure{reply: reply, canceled: true}
 	}

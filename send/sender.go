@@ -86,6 +86,7 @@ type Sender struct {
 
 	mu     sync.Mutex
 	closed bool
+	span   *span          // of the deliveries under way, or some of them
 	busy   sync.WaitGroup // deliveries under way
 }
 
@@ -173,10 +174,9 @@ func (s *Sender) Deliver(ctx context.Context, hop routing.NextHop, d *message.De
 		return refuseAll(d, ours(451, codeShutdown, "The gateway is shutting down"))
 	}
 	defer s.busy.Done()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(s.base, cancel)()
-	return s.deliver(ctx, hop, d)
+	sp, end := s.under(ctx)
+	defer end()
+	return s.deliver(sp, hop, d)
 }
 
 func dialTCP(ctx context.Context, source netip.Addr, remote netip.AddrPort) (net.Conn, error) {
