@@ -17,6 +17,8 @@ type fakeMX struct {
 	tls      *tls.Config
 	// tlsExt is what EHLO offers over TLS; nil: as before, without STARTTLS.
 	tlsExt []string
+	// implicit makes TLS begin with the first octet.
+	implicit bool
 	// faults are how it behaves at a place: "greeting", a verb, "body" (before
 	// the content is read), "end" (in place of the reply to it).
 	faults map[string]fault
@@ -101,6 +103,9 @@ func (m *fakeMX) serve(c net.Conn) {
 	m.sessions++
 	s := &fakeSession{m: m, n: m.sessions, c: c, r: bufio.NewReader(c)}
 	m.mu.Unlock()
+	if m.implicit && !s.negotiate() {
+		return
+	}
 	greeting := m.greeting
 	if greeting == "" {
 		greeting = "220 mx.test ESMTP"
@@ -211,6 +216,10 @@ func (s *fakeSession) startTLS() bool {
 		return f(s)
 	}
 	s.send("220 ready")
+	return s.negotiate()
+}
+
+func (s *fakeSession) negotiate() bool {
 	tc := tls.Server(s.c, s.m.tls)
 	if tc.Handshake() != nil {
 		return false

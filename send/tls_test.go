@@ -24,6 +24,11 @@ var authority = sync.OnceValue(func() *tls.Certificate {
 })
 
 func issue(ca *tls.Certificate, names ...string) (*tls.Certificate, error) {
+	return issueWith(ca, func(*x509.Certificate) {}, names...)
+}
+
+// issueWith changes the certificate before it is signed.
+func issueWith(ca *tls.Certificate, change func(*x509.Certificate), names ...string) (*tls.Certificate, error) {
 	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
@@ -38,6 +43,7 @@ func issue(ca *tls.Certificate, names ...string) (*tls.Certificate, error) {
 		template.DNSNames = names
 		parent, signer = ca.Leaf, ca.PrivateKey
 	}
+	change(template)
 	der, err := x509.CreateCertificate(rand.Reader, template, parent, k.Public(), signer)
 	if err != nil {
 		return nil, err

@@ -73,13 +73,8 @@ func (p Policy) Handshake(ctx context.Context, conn net.Conn, host string, m *Ma
 		VerifyConnection: func(cs tls.ConnectionState) error {
 			s.State, s.Peer = cs, peerName(cs, host)
 			var err error
-			if s.Trust, err = p.judge(cs, roots); err != nil {
-				return err
-			}
-			if t.mutual && !s.Asked {
-				return &CertificateError{Reason: NotAsked, Text: "the host did not ask for a certificate of ours, which domain_secure_enabled wants"}
-			}
-			return nil
+			s.Trust, err = p.judge(cs, roots)
+			return err
 		},
 		GetClientCertificate: func(r *tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			s.Asked = true
@@ -93,6 +88,9 @@ func (p Policy) Handshake(ctx context.Context, conn net.Conn, host string, m *Ma
 	tc := tls.Client(conn, c)
 	if err := tc.HandshakeContext(ctx); err != nil {
 		return nil, s, err
+	}
+	if t.mutual && !s.Asked {
+		return nil, s, &CertificateError{Reason: NotAsked, Text: "the host did not ask for a certificate of ours, which domain_secure_enabled wants"}
 	}
 	s.State = tc.ConnectionState()
 	s.Described = Describe(s.State)
