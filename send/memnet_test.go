@@ -18,6 +18,10 @@ type memNet struct {
 	hosts map[netip.AddrPort]func(net.Conn)
 	// silent hosts never answer a connection.
 	silent map[netip.AddrPort]bool
+	// slow hosts answer after a while.
+	slow map[netip.AddrPort]time.Duration
+	// missing are source addresses that can't be bound.
+	missing map[netip.Addr]bool
 	dials  []dialed
 	wg     sync.WaitGroup
 }
@@ -30,15 +34,25 @@ type dialed struct {
 func (d dialed) String() string { return "{" + d.source.String() + " " + d.remote.String() + "}" }
 
 func newMemNet() *memNet {
-	return &memNet{hosts: map[netip.AddrPort]func(net.Conn){}, silent: map[netip.AddrPort]bool{}}
+	return &memNet{hosts: map[netip.AddrPort]func(net.Conn){}, silent: map[netip.AddrPort]bool{}, slow: map[netip.AddrPort]time.Duration{}, missing: map[netip.Addr]bool{}}
 }
 
 func (n *memNet) dial(ctx context.Context, source netip.Addr, remote netip.AddrPort) (net.Conn, error) {
 	n.mu.Lock()
 	n.dials = append(n.dials, dialed{source, remote})
-	serve, silent := n.hosts[remote], n.silent[remote]
+	serve, silent, slow, missing := n.hosts[remote], n.silent[remote], n.slow[remote], n.missing[source]
 	port := 40000 + len(n.dials)
 	n.mu.Unlock()
+	if missing {
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("bind", syscall.EADDRNOTAVAIL)}
+	}
+	if slow > 0 {
+		select {
+		case <-time.After(slow):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
 	if silent {
 		<-ctx.Done()
 		return nil, ctx.Err()

@@ -54,7 +54,7 @@ func genAttempts() *rapid.Generator[[]Attempt] {
 	return rapid.Custom(func(t *rapid.T) (l []Attempt) {
 		for range rapid.IntRange(0, 3).Draw(t, "attempts") {
 			l = append(l, Attempt{Peer: genString().Draw(t, "peer"), Trust: genString().Draw(t, "trust"), Client: genString().Draw(t, "client"), Policy: genString().Draw(t, "policy"), At: genTime().Draw(t, "at"), Host: genString().Draw(t, "host"), Address: genString().Draw(t, "address"),
-				Source: genString().Draw(t, "source"), TLS: genString().Draw(t, "tls"), Session: genString().Draw(t, "session"), Reply: genReply().Draw(t, "reply"), NextHop: genString().Draw(t, "hop")})
+				Source: genString().Draw(t, "source"), TLS: genString().Draw(t, "tls"), Session: genString().Draw(t, "session"), Reply: genReply().Draw(t, "reply"), NextHop: genString().Draw(t, "hop"), Sender: genString().Draw(t, "sender")})
 		}
 		return l
 	})
