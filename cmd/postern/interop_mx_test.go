@@ -9,12 +9,16 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 // newUnbound starts a resolver that knows these records and no others, and
 // returns its address.
 func newUnbound(t testing.TB, records ...string) string {
+	t.Helper()
+	return newUnboundIn(t, home(), records...)
+}
+
+func newUnboundIn(t testing.TB, p *place, records ...string) string {
 	t.Helper()
 	program := need(t, "unbound")
 	addr, dir := freeAddr(t), tempDir(t)
@@ -38,14 +42,14 @@ func newUnbound(t testing.TB, records ...string) string {
 %sremote-control:
   control-enable: no
 `, port(t, addr), dir, data.String()))
-	pr := launch(t, home(), &output{}, program, "-d", "-c", file)
+	pr := launch(t, p, &output{}, program, "-d", "-c", file)
 	until(t, "unbound listening", func() bool {
 		select {
 		case <-pr.exited:
 			t.Fatalf("unbound ended at start: %v\n%s", pr.err, pr.output)
 		default:
 		}
-		c, err := net.DialTimeout("tcp", addr, time.Second)
+		c, err := p.dial("", addr)
 		if err == nil {
 			c.Close()
 		}

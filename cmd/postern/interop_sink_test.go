@@ -39,6 +39,7 @@ type sinkOptions struct {
 // delivery is a message that a sink has taken.
 type delivery struct {
 	Session int
+	Peer    string // the address that the connection came from
 	Helo    string
 	Mail    string   // the argument of MAIL, as received
 	Rcpt    []string // the arguments of the accepted RCPT commands
@@ -133,6 +134,11 @@ func (s *sink) listen(t testing.TB) {
 			}()
 		}
 	}()
+}
+
+func peerOf(c net.Conn) string {
+	host, _, _ := net.SplitHostPort(c.RemoteAddr().String())
+	return host
 }
 
 // close ends the sink and its sessions, as a host that goes down.
@@ -278,7 +284,7 @@ func (s *sinkSession) command(line string) bool {
 	case "MAIL":
 		ok, goesOn := s.answer(line, "250 2.1.0 ok")
 		if ok {
-			s.d = &delivery{Session: s.n, Helo: s.helo, Mail: arg, TLS: s.tls}
+			s.d = &delivery{Session: s.n, Peer: peerOf(s.conn), Helo: s.helo, Mail: arg, TLS: s.tls}
 		}
 		return goesOn
 	case "RCPT":
