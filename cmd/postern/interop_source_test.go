@@ -66,11 +66,8 @@ func TestSourceAddresses(t *testing.T) {
 		!strings.Contains(printed, `send connector "Gap" can't use the source address 192.0.2.1`) {
 		t.Errorf("no warning at start:\n%s", tail(printed))
 	}
-	log := e.protocolLog(t)
 	for _, want := range []string{",127.0.0.7:", ",127.0.0.3:", ",192.0.2.1:0," + hop.addr + ",*,,attempting to connect"} {
-		if !strings.Contains(log, want) {
-			t.Errorf("the protocol log has no %s", want)
-		}
+		until(t, "a line with "+want+" in the protocol log", func() bool { return strings.Contains(e.protocolLog(t), want) })
 	}
 	// There is no source address of the only next hop's family.
 	m := e.awaitMessage(t, "--status", "retry")
@@ -218,9 +215,7 @@ func TestSourceAddressesAcrossNetworks(t *testing.T) {
 		t.Errorf("nobody was told that %s is gone:\n%s", gone, tail(g.output.String()))
 	}
 	for _, want := range []string{",198.18.0.11:", ",198.18.0.12:", ",[fd00:18::11]:", ",[fd00:18::12]:"} {
-		if !strings.Contains(e.protocolLog(t), want) {
-			t.Errorf("the protocol log has no line with %s", want)
-		}
+		until(t, "a line with "+want+" in the protocol log", func() bool { return strings.Contains(e.protocolLog(t), want) })
 	}
 	send(1, "lone")
 	m := e.awaitMessage(t, "--status", "retry")
