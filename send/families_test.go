@@ -88,7 +88,11 @@ func TestOtherFamily(t *testing.T) {
 			b.host(v6, &fakeMX{greeting: "554 5.7.1 go away"})
 			b.host(v4, &fakeMX{greeting: "554 5.7.1 go away"})
 		}, "0 failed 554 5.7.1 go away", "[2001:db8::31] 192.0.2.31 [2001:db8::31]", 17 * time.Second},
-		{"there is no other family", func(b *bench) { b.names.addrs["mx.test"] = "2001:db8::31"; b.slow(v6, 12*time.Second); b.host(v6, &fakeMX{}) },
+		{"there is no other family", func(b *bench) {
+			b.names.addrs["mx.test"] = "2001:db8::31"
+			b.slow(v6, 12*time.Second)
+			b.host(v6, &fakeMX{})
+		},
 			took, "[2001:db8::31]", 12 * time.Second},
 		{"the other family is dead", func(b *bench) {
 			b.start().dead.mark(netip.MustParseAddrPort(v4), time.Now().Add(time.Minute))

@@ -22,8 +22,8 @@ type memNet struct {
 	slow map[netip.AddrPort]time.Duration
 	// missing are source addresses that can't be bound.
 	missing map[netip.Addr]bool
-	dials  []dialed
-	wg     sync.WaitGroup
+	dials   []dialed
+	wg      sync.WaitGroup
 }
 
 type dialed struct {
