@@ -111,6 +111,7 @@ func (d *decoder) checkAcceptedDomains(domains []AcceptedDomain) {
 				d.fail(joinPath(row, "default"), fmt.Sprintf("default: %q stands for many domains", a.Domain), "mark a domain without an asterisk")
 			}
 		}
+		d.checkAuthenticated(a, row)
 		if !a.Default {
 			continue
 		}
@@ -119,6 +120,27 @@ func (d *decoder) checkAcceptedDomains(domains []AcceptedDomain) {
 			continue
 		}
 		marked = i
+	}
+}
+
+// checkAuthenticated holds the rule that a domain speaks for its own recipients.
+func (d *decoder) checkAuthenticated(a AcceptedDomain, row string) {
+	const key = "require_sender_authentication_for"
+	if !d.read(row, "domain", key) {
+		return
+	}
+	base, below := strings.CutPrefix(a.Domain, "*.")
+	base, _ = asciiDomain(base)
+	for i, r := range a.RequireSenderAuthenticationFor {
+		domain, _ := asciiDomain(r[strings.LastIndexByte(r, '@')+1:])
+		if domain == base && !below || below && strings.HasSuffix(domain, "."+base) {
+			continue
+		}
+		d.fail(indexPath(joinPath(row, key), i), fmt.Sprintf("%s: %q is no recipient in %s", key, r, a.Domain),
+			"write it with the [[accepted_domain]] that it belongs to")
+	}
+	if a.RequireSenderAuthentication && len(a.RequireSenderAuthenticationFor) > 0 {
+		d.warn(joinPath(row, key), key+" adds nothing where require_sender_authentication = true", "take it out")
 	}
 }
 
@@ -226,6 +248,11 @@ func (d *decoder) checkMechanisms(c *ReceiveConnector, row string) {
 		if set && !has("client_certificate") {
 			d.fail(joinPath(row, k), k+` has no effect without "client_certificate" in auth_mechanism`, `write auth_mechanism = ["tls", "client_certificate"], or take `+k+` out`)
 		}
+	}
+	if c.DomainSecureEnabled && has("external_authoritative") {
+		d.fail(joinPath(row, "domain_secure_enabled"), `domain_secure_enabled does not go together with "external_authoritative" in auth_mechanism`, "take one of them out")
+	} else if c.DomainSecureEnabled && len(c.TLSReceiveDomainSecureList) == 0 {
+		d.fail(joinPath(row, "domain_secure_enabled"), "domain_secure_enabled has no effect without tls_receive_domain_secure_list", `write tls_receive_domain_secure_list = ["fabrikam.example"], or take domain_secure_enabled out`)
 	}
 	if has("client_certificate") && !withTLS {
 		d.fail(at, `auth_mechanism: "client_certificate" needs "tls" beside it`, `write ["tls", "client_certificate"]`)

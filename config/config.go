@@ -98,6 +98,10 @@ type AcceptedDomain struct {
 	Domain  string
 	Type    DomainType
 	Default bool
+	// RequireSenderAuthentication keeps all recipients of the domain for senders
+	// who have authenticated, RequireSenderAuthenticationFor some addresses.
+	RequireSenderAuthentication    bool
+	RequireSenderAuthenticationFor []string
 }
 
 // Range is a range of addresses of one family, both ends included.
@@ -125,8 +129,17 @@ type ReceiveConnector struct {
 	// TLSReceiveDomainSecureList are the domains whose client certificates make
 	// a session one of a partner.
 	TLSReceiveDomainSecureList []string
-	RequireTLS                 bool
-	ImplicitTLS                bool
+	// DomainSecureEnabled: senders in those domains need such a certificate.
+	DomainSecureEnabled bool
+	RequireTLS          bool
+	ImplicitTLS         bool
+
+	// DefaultDomain completes addresses of submissions; empty: none.
+	DefaultDomain                             string
+	AcceptAddressLiterals                     bool
+	RejectReservedTopLevelRecipientDomains    bool
+	RejectReservedSecondLevelRecipientDomains bool
+	RejectSingleLabelRecipientDomains         bool
 
 	RequireEHLODomain    bool
 	EHLODomainValidation string // strict | lenient | off

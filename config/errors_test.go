@@ -280,6 +280,18 @@ func TestFindings(t *testing.T) {
 			`edge.toml:9:1: default: "a.example" is marked as the default already; mark one domain only`}},
 		{"default domain with an asterisk", receiveHead + "[[accepted_domain]]\ndomain = \"*.a.example\"\ndefault = true", []string{
 			`edge.toml:6:1: default: "*.a.example" stands for many domains; mark a domain without an asterisk`}},
+		{"recipients of authenticated senders", receiveHead + "[[accepted_domain]]\ndomain = \"a.example\"\nrequire_sender_authentication_for = [\"all@A.example\", \"all@b.a.example\"]\n[[accepted_domain]]\ndomain = \"*.a.example\"\nrequire_sender_authentication_for = [\"x@a.example\", \"x@b.a.example\", \"x\"]", []string{
+			`edge.toml:6:55: require_sender_authentication_for: "all@b.a.example" is no recipient in a.example; write it with the [[accepted_domain]] that it belongs to`,
+			`edge.toml:9:70: require_sender_authentication_for: "x" has no @; write an address, such as "postmaster@contoso.example"`}},
+		{"recipients of authenticated senders below", receiveHead + "[[accepted_domain]]\ndomain = \"*.a.example\"\nrequire_sender_authentication_for = [\"x@a.example\", \"x@b.a.example\"]", []string{
+			`edge.toml:6:38: require_sender_authentication_for: "x@a.example" is no recipient in *.a.example; write it with the [[accepted_domain]] that it belongs to`}},
+		{"all recipients and some", receiveHead + "[[accepted_domain]]\ndomain = \"a.example\"\nrequire_sender_authentication = true\nrequire_sender_authentication_for = [\"all@a.example\"]", []string{
+			`edge.toml:7:1: warning: require_sender_authentication_for adds nothing where require_sender_authentication = true; take it out`}},
+		{"secure domains", receiveHead + "domain_secure_enabled = true\n" + "default_domain = \"\"", []string{
+			`edge.toml:4:1: domain_secure_enabled has no effect without tls_receive_domain_secure_list; write tls_receive_domain_secure_list = ["fabrikam.example"], or take domain_secure_enabled out`}},
+		{"secure domains of everybody", receiveHead + "permission_groups = [\"servers\"]\nauth_mechanism = [\"tls\", \"external_authoritative\"]\ndomain_secure_enabled = true", []string{
+			`edge.toml:6:1: domain_secure_enabled does not go together with "external_authoritative" in auth_mechanism; take one of them out`}},
+		{"secure domains with their key", receiveHead + "auth_mechanism = [\"tls\", \"client_certificate\"]\ntls_receive_domain_secure_list = [\"fabrikam.example\"]\ndomain_secure_enabled = true", nil},
 		{"fqdn", receiveHead + "fqdn = \"bücher.example\"\n" + sendHead + "fqdn = \"10.0.0.1\"\n[server]\nfqdn = \"-a.example\"", []string{
 			`edge.toml:4:1: fqdn: "bücher.example" is not a domain name: 'ü' can't stand in a name; write its A-labels, "xn--bcher-kva.example"`,
 			`edge.toml:8:1: fqdn: "10.0.0.1" is not a domain name: it looks like an address; write a domain name, such as "edge.contoso.example"`,

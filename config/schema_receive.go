@@ -27,7 +27,7 @@ func words(all []string) typed[[]string] { return list(choice(all...), 0, once[s
 
 func receiveConnectorTable() *table {
 	var keys []key
-	for _, group := range [][]key{receiveScope(), receiveSecurity(), receiveProtocol(), receiveMessageLimits(), receiveSessionLimits()} {
+	for _, group := range [][]key{receiveScope(), receiveSecurity(), receiveAddresses(), receiveProtocol(), receiveMessageLimits(), receiveSessionLimits()} {
 		keys = append(keys, group...)
 	}
 	return repeated(table{
@@ -120,6 +120,11 @@ func receiveSecurity() []key {
 			Field: in(func(c *ReceiveConnector) any { return &c.TLSReceiveDomainSecureList }),
 		},
 		{
+			Name: "domain_secure_enabled", Type: boolean(), Default: false,
+			Doc:   "Whether senders in the domains of `tls_receive_domain_secure_list` are taken only from sessions whose certificate proves the domain (mutual TLS).",
+			Field: in(func(c *ReceiveConnector) any { return &c.DomainSecureEnabled }),
+		},
+		{
 			Name: "require_tls", Type: boolean(), Default: false,
 			Doc:   "Whether mail is taken only within TLS.",
 			Field: in(func(c *ReceiveConnector) any { return &c.RequireTLS }),
@@ -148,6 +153,36 @@ func receiveSecurity() []key {
 			Name: "early_talker", Type: choice("log", "reject"), Default: "log",
 			Doc:   "What happens to a client that speaks during `greeting_delay`: it is noted in the protocol log, or refused with 554 5.5.1.",
 			Field: in(func(c *ReceiveConnector) any { return &c.EarlyTalker }),
+		},
+	}
+}
+
+func receiveAddresses() []key {
+	return []key{
+		{
+			Name: "accept_address_literals", Type: boolean(), Default: true,
+			Doc:   "Whether recipients may have an address for a domain, `user@[192.0.2.1]`. Those at an address of ours are then recipients of the default domain. The postmaster there is always taken.",
+			Field: in(func(c *ReceiveConnector) any { return &c.AcceptAddressLiterals }),
+		},
+		{
+			Name: "default_domain", Type: optional(fqdn()), Default: "",
+			Doc:   "The domain that completes addresses without one in MAIL and RCPT of submissions: sessions of `users`, of `servers` or from this host. When empty, and from strangers, such addresses are refused.",
+			Field: in(func(c *ReceiveConnector) any { return &c.DefaultDomain }),
+		},
+		{
+			Name: "reject_reserved_top_level_recipient_domains", Type: boolean(), Default: false,
+			Doc:   "Whether recipients in `test`, `example`, `invalid` and `localhost` are refused (550 5.1.4). Accepted domains are not.",
+			Field: in(func(c *ReceiveConnector) any { return &c.RejectReservedTopLevelRecipientDomains }),
+		},
+		{
+			Name: "reject_reserved_second_level_recipient_domains", Type: boolean(), Default: false,
+			Doc:   "Whether recipients in `example.com`, `example.net` and `example.org` are refused (550 5.1.5). Accepted domains are not.",
+			Field: in(func(c *ReceiveConnector) any { return &c.RejectReservedSecondLevelRecipientDomains }),
+		},
+		{
+			Name: "reject_single_label_recipient_domains", Type: boolean(), Default: false,
+			Doc:   "Whether recipients in domains without a dot are refused (550 5.1.6). Accepted domains are not.",
+			Field: in(func(c *ReceiveConnector) any { return &c.RejectSingleLabelRecipientDomains }),
 		},
 	}
 }

@@ -99,6 +99,16 @@ func acceptedDomainTable() *table {
 				Doc:   "Marks the domain that completes addresses without one, such as `<postmaster>`. When none is marked it is the first, when there is none `server.fqdn`.",
 				Field: in(func(d *AcceptedDomain) any { return &d.Default }),
 			},
+			{
+				Name: "require_sender_authentication", Type: boolean(), Default: false,
+				Doc:   "Whether the domain's recipients take mail from authenticated senders only (`users` and `servers`; others get 550 5.7.1). The postmaster takes mail from everybody.",
+				Field: in(func(d *AcceptedDomain) any { return &d.RequireSenderAuthentication }),
+			},
+			{
+				Name: "require_sender_authentication_for", Type: list(mailbox(), 0, once[string]), Default: []any{},
+				Doc:   "Single addresses of the domain that take mail from authenticated senders only.",
+				Field: in(func(d *AcceptedDomain) any { return &d.RequireSenderAuthenticationFor }),
+			},
 		},
 	}, func(c *Config) *[]AcceptedDomain { return &c.AcceptedDomains })
 }

@@ -151,7 +151,12 @@ func (s *session) salute() string {
 
 // features are the extensions that the session may use now.
 func (s *session) features() wire.Features {
+	domain := ""
+	if s.connector.DefaultDomain != "" && s.submission() {
+		domain = s.connector.DefaultDomain
+	}
 	return wire.Features{
+		Domain:       domain,
 		Size:         s.connector.SizeEnabled != "disabled",
 		EightBitMIME: s.connector.EightBitMIMEEnabled,
 		BinaryMIME:   s.connector.BinaryMIMEEnabled,

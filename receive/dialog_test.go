@@ -157,7 +157,7 @@ func testConnector(change ...func(*config.ReceiveConnector)) config.ReceiveConne
 		Bindings:         []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:25"), netip.MustParseAddrPort("[::]:25")},
 		RemoteIPRanges:   []config.Range{ipRange("0.0.0.0-255.255.255.255"), ipRange("::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")},
 		PermissionGroups: []string{"anonymous"}, AuthMechanism: []string{"tls"},
-		RequireEHLODomain: true, EHLODomainValidation: "strict", BareLineEnds: "reject", LongLines: "pass",
+		AcceptAddressLiterals: true, RequireEHLODomain: true, EHLODomainValidation: "strict", BareLineEnds: "reject", LongLines: "pass",
 		MaxMessageSize: 37748736, MaxHeaderSize: 262144, MaxHopCount: 30, MaxLocalHopCount: 8,
 		MaxRecipientsPerMessage: 200, MaxInboundConnection: 5000,
 		MaxInboundConnectionPerSource: config.Unlimited, MaxInboundConnectionPercentagePerSource: config.Unlimited,

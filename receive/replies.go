@@ -66,6 +66,13 @@ var (
 	replySendAsUser       = wire.NewReply(550, code(5, 7, 60), "SMTP; Client does not have permissions to send as this sender")
 	replyMaySubmitNothing = wire.NewReply(550, code(5, 7, 1), "Client does not have permissions to submit to this server")
 	replyRelay            = wire.NewReply(550, code(5, 7, 54), "SMTP; Unable to relay recipient in non-accepted domain")
+	replyLiteral          = wire.NewReply(550, code(5, 1, 2), "Recipient addresses in address literals not accepted")
+	replyReservedTop      = wire.NewReply(550, code(5, 1, 4), "Recipient address reserved by RFC 2606")
+	replyReservedSecond   = wire.NewReply(550, code(5, 1, 5), "Recipient address reserved by RFC 2606")
+	replySingleLabel      = wire.NewReply(550, code(5, 1, 6), "Recipient addresses in single label domains not accepted")
+	replyAuthRequired     = wire.NewReply(550, code(5, 7, 1), "RESOLVER.RST.AuthRequired; authentication required")
+	replyDomainSecure     = wire.NewReply(550, code(5, 7, 1), "Senders in this domain need its certificate")
+	replyBadCertificate   = wire.NewReply(454, code(4, 7, 5), "Certificate validation failure")
 	replyRelayTrick       = wire.NewReply(550, code(5, 7, 1), "Unable to relay: the local part names another host")
 )
 

@@ -75,6 +75,9 @@ func (s *session) note(r *wire.Reply) {
 	if r.Limit != "" {
 		s.countLimit(r.Limit)
 	}
+	if r.Code >= 400 {
+		s.countRefusal(r)
+	}
 	if s.log == nil {
 		return
 	}
@@ -91,6 +94,20 @@ func (s *session) countLimit(limit string) {
 	s.server.metrics.Counter("receive_limits",
 		metrics.Label{Name: "connector", Value: s.connector.Name},
 		metrics.Label{Name: "limit", Value: limit}).Inc()
+}
+
+// countRefusal counts a reply that refuses something, by its enhanced status
+// code or, where it has none, its code. Those are as many as there are replies
+// in replies.go and in package wire.
+func (s *session) countRefusal(r *wire.Reply) {
+	status := r.EnhancedCode
+	text := itoa(int64(r.Code))
+	if status[0] > 0 {
+		text = itoa(int64(status[0])) + "." + itoa(int64(status[1])) + "." + itoa(int64(status[2]))
+	}
+	s.server.metrics.Counter("receive_refusals",
+		metrics.Label{Name: "connector", Value: s.connector.Name},
+		metrics.Label{Name: "status", Value: text}).Inc()
 }
 
 // logReceived writes a command line to the log, without secrets. A client may

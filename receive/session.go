@@ -45,6 +45,8 @@ type session struct {
 	permitted     bool    // rights were set
 	user          string  // who authenticated; empty: nobody
 	senders       Senders // the client's own; nil: none
+	partner       Senders // what its certificate proves to be its own; nil: nothing
+	distrust      error   // why its certificate proves nothing, if it names a partner
 	certificate   []byte  // what we presented, in DER; nil in clear text
 	tls           string  // what was negotiated; empty: clear text
 	greeted       bool    // HELO or EHLO was taken

@@ -50,10 +50,11 @@ func (s *session) recognise() {
 	who, err := s.snapshot.partner(s.peer(), s.connector.TLSReceiveDomainSecureList)
 	switch {
 	case err != nil:
+		s.distrust = err
 		s.log.Info(err.Error(), "client certificate")
 	case who.Name != "":
 		s.log.Info(who.Name, "partner recognised by its certificate")
-		s.senders = who.Senders
+		s.senders, s.partner = who.Senders, who.Senders
 		s.permit(Partners)
 	}
 }

@@ -1,8 +1,6 @@
 package receive
 
 import (
-	"strings"
-
 	"postern/config"
 	"postern/internal/message"
 	"postern/internal/wire"
@@ -45,6 +43,10 @@ func (s *session) mail(arg string) {
 		return
 	}
 	if r := s.checkDeclaredSize(m); r != nil {
+		s.reply(r)
+		return
+	}
+	if r := s.checkDomainSecure(m.Path); r != nil {
 		s.reply(r)
 		return
 	}
@@ -143,48 +145,6 @@ func (s *session) rcpt(arg string) {
 	}
 	s.reply(replyRecipientOK)
 }
-
-// recipient returns the recipient that a forward path names here: a path
-// without a domain and one at an address of ours go to the default domain. It
-// asks for the right to relay.
-func (s *session) recipient(p wire.Rcpt) (message.Recipient, *wire.Reply) {
-	out := message.Recipient{Address: p.Path, Notify: p.Notify, ORcpt: p.ORcpt}
-	if p.Path.Domain == "" { // RFC 5321 4.5.1: always taken
-		out.Address.Domain = s.defaultDomain()
-		return out, nil
-	}
-	if s.ours(p.Path.Domain) {
-		out.Address.Domain = s.defaultDomain()
-		if out.ORcpt == "" { // RFC 3461 5.2.1: the path as it was received
-			kind := "rfc822;"
-			if !p.Path.ASCII() { // RFC 6533 3
-				kind = "utf-8;"
-			}
-			out.ORcpt = kind + p.Path.String()
-		}
-		if isPostmaster(p.Path.Local) {
-			return out, nil
-		}
-	}
-	if s.rights.Has(AcceptAnyRecipient) {
-		return out, nil
-	}
-	if routed(p.Path.Local) {
-		return out, replyRelayTrick
-	}
-	if _, ok := s.accepted(out.Address.Domain); !ok {
-		return out, replyRelay
-	}
-	return out, nil
-}
-
-func isPostmaster(local string) bool {
-	return strings.EqualFold(strings.Trim(local, `"`), "postmaster")
-}
-
-// routed reports whether a local part asks whoever delivers it to send the
-// message on to another host: "user%host", "host!user", or an "@" in quotes.
-func routed(local string) bool { return strings.ContainsAny(local, "%!@") }
 
 // has reports whether the recipient is there already: a second RCPT gives no
 // second copy.

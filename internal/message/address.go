@@ -32,9 +32,9 @@ type Address struct {
 	Domain string
 }
 
-// errNoDomain is common enough, and asked for by RCPT TO:<postmaster>, not to
+// ErrNoDomain is what is wrong with a local part alone. It is common enough not to
 // be made anew each time.
-var errNoDomain = errors.New(`the address has no "@domain"`)
+var ErrNoDomain = errors.New(`the address has no "@domain"`)
 
 // ParseAddress reads "local@domain" by the grammar of Mailbox (RFC 5321
 // 4.1.2): no comments, no white space outside quotes, no final dot, no source
@@ -50,7 +50,7 @@ func ParseAddress(s string, utf8 bool) (Address, error) {
 		return Address{}, err
 	}
 	if n == len(s) {
-		return Address{}, errNoDomain
+		return Address{}, ErrNoDomain
 	}
 	if s[n] != '@' {
 		return Address{}, fmt.Errorf("%q is not allowed in the local part at position %d", s[n], n+1)

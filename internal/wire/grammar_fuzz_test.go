@@ -220,7 +220,7 @@ func FuzzPath(f *testing.F) {
 		if !ok || strings.Trim(behind, " \t") != rest {
 			t.Fatalf("%q is the path %q and %q", arg, path, rest)
 		}
-		a, err := parseMailbox(path)
+		a, err := Features{}.parseMailbox(path)
 		if err != nil {
 			wireForm(t, pathReply(err, 3))
 			return
@@ -228,7 +228,7 @@ func FuzzPath(f *testing.F) {
 		if !strings.HasSuffix(path, a.String()) || a.Domain == "" || a.Local == "" || strings.ContainsAny(a.String(), "\r\n\x00") {
 			t.Fatalf("%q is %+v", path, a)
 		}
-		if again, err := parseMailbox(a.String()); err != nil || again != a {
+		if again, err := (Features{}).parseMailbox(a.String()); err != nil || again != a {
 			t.Fatalf("%q is %+v, which is read as %+v, %v", path, a, again, err)
 		}
 	})

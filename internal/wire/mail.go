@@ -40,7 +40,7 @@ func ParseMail(arg string, o Features) (Mail, error) {
 		return Mail{}, pathReply(err, 7)
 	}
 	if path != "" {
-		if m.Path, err = parseMailbox(path); err != nil {
+		if m.Path, err = o.parseMailbox(path); err != nil {
 			return Mail{}, pathReply(err, 7)
 		}
 	}
@@ -118,7 +118,7 @@ func ParseRcpt(arg string, o Features) (Rcpt, error) {
 	}
 	if strings.EqualFold(path, "postmaster") { // RFC 5321 4.5.1
 		r.Path.Local = path
-	} else if r.Path, err = parseMailbox(path); err != nil {
+	} else if r.Path, err = o.parseMailbox(path); err != nil {
 		return Rcpt{}, pathReply(err, 3)
 	}
 	p := params{rest: rest}

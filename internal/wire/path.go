@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -21,6 +22,9 @@ type Features struct {
 	RequireTLS bool // RFC 8689; only ever under TLS
 	DSN        bool // RFC 3461
 	Auth       bool // RFC 4954
+	// Domain completes addresses that have none (RFC 6409 4.2); when empty they
+	// are malformed.
+	Domain string
 }
 
 // MaxCommandLine returns the length in octets, CRLF included, that command
@@ -81,7 +85,7 @@ func (e errPath) Error() string { return string(e) }
 // parseMailbox reads a path that is not empty. A source route is dropped
 // (RFC 5321 4.1.2, appendix C). UTF-8 is always taken; who asks must see
 // whether it was allowed.
-func parseMailbox(path string) (message.Address, error) {
+func (f Features) parseMailbox(path string) (message.Address, error) {
 	if strings.HasPrefix(path, "@") {
 		route, mailbox, ok := cutRoute(path)
 		if !ok {
@@ -97,7 +101,11 @@ func parseMailbox(path string) (message.Address, error) {
 		}
 		path = mailbox
 	}
-	return message.ParseAddress(path, true)
+	a, err := message.ParseAddress(path, true)
+	if f.Domain != "" && errors.Is(err, message.ErrNoDomain) {
+		return message.ParseAddress(path+"@"+f.Domain, true)
+	}
+	return a, err
 }
 
 // cutRoute parts a source route from the mailbox at the colon, which address
