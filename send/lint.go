@@ -3,7 +3,6 @@ package send
 import (
 	"fmt"
 	"net"
-	"net/netip"
 	"os"
 	"strings"
 
@@ -31,29 +30,10 @@ func Lint(cfg *config.Config) []config.Finding {
 			warn("smart_host_auth", `write mechanism = "basic_require_tls", or tls = "required"`,
 				"the password of smart_host_auth may travel in clear")
 		}
-		lintSources(c, warn)
+		lintHosts(c, warn)
+		lintMasquerade(cfg, c, warn)
 	}
 	return findings
-}
-
-type warnFunc func(field, remedy, format string, args ...any)
-
-func lintSources(c *config.SendConnector, warn warnFunc) {
-	if len(c.SourceIPAddress) == 0 {
-		return
-	}
-	var from sources
-	from.init(c)
-	for _, h := range c.SmartHosts {
-		a, err := netip.ParseAddr(h.Host)
-		if err != nil {
-			continue
-		}
-		if !from.serves(a.Unmap()) {
-			warn("source_ip_address", "add a source address of the smart host's family, or remove the smart host",
-				"the smart host %s is never used: there is no source address of its family", h.Host)
-		}
-	}
 }
 
 // CheckSources tries to bind each source address, and reports as warnings

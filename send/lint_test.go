@@ -27,11 +27,26 @@ func TestLint(t *testing.T) {
 		{"no source for a smart host", func(c *config.SendConnector) {
 			c.SmartHosts, c.SourceIPAddress = hub, []netip.Addr{netip.MustParseAddr("192.0.2.12")}
 		}, "warning send_connector[0].source_ip_address"},
+		{"a source of a family that is left out", func(c *config.SendConnector) {
+			c.IPPreference, c.SourceIPAddress = config.IPv4Only, []netip.Addr{netip.MustParseAddr("192.0.2.12"), netip.MustParseAddr("2001:db8::12")}
+		}, "warning send_connector[0].source_ip_address"},
+		{"a smart host of a family that is left out", func(c *config.SendConnector) { c.IPPreference, c.SmartHosts = config.IPv4Only, hub },
+			"warning send_connector[0].smart_hosts"},
+		{"servers for a smart host by name", func(c *config.SendConnector) {
+			c.SmartHosts, c.DNSServers = hub, []netip.AddrPort{netip.MustParseAddrPort("192.0.2.53:53")}
+		}, ""},
+		{"servers that nobody asks", func(c *config.SendConnector) {
+			c.SmartHosts, c.DNSServers = hub[1:], []netip.AddrPort{netip.MustParseAddrPort("192.0.2.53:53")}
+		}, "warning send_connector[0].dns_servers"},
+		{"masquerade as our own", func(c *config.SendConnector) { c.MasqueradeDomain = "Contoso.example" }, ""},
+		{"masquerade below a wildcard", func(c *config.SendConnector) { c.MasqueradeDomain = "mail.sub.example" }, ""},
+		{"masquerade as another", func(c *config.SendConnector) { c.MasqueradeDomain = "fabrikam.example" }, "warning send_connector[0].masquerade_domain"},
 	} {
 		c := sound
 		tt.change(&c)
 		var got []string
-		for _, f := range Lint(&config.Config{Server: config.Server{FQDN: "vm"}, SendConnectors: []config.SendConnector{c}}) {
+		for _, f := range Lint(&config.Config{Server: config.Server{FQDN: "vm"},
+			AcceptedDomains: []config.AcceptedDomain{{Domain: "contoso.example", Type: config.Authoritative}, {Domain: "*.sub.example", Type: config.InternalRelay}}, SendConnectors: []config.SendConnector{c}}) {
 			got = append(got, fmt.Sprintf("%s %s", f.Severity, f.Path))
 			if f.Remedy == "" || !strings.Contains(f.Message, `"Internet"`) {
 				t.Errorf("%s: finding %+v", tt.name, f)

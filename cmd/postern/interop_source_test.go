@@ -73,6 +73,11 @@ func TestSourceAddresses(t *testing.T) {
 	m := e.awaitMessage(t, "--status", "retry")
 	e.wants(t, 0, "was passed over", "queue", "show", m.ID)
 	e.wants(t, 0, `no source address of its family`, "queue", "show", m.ID)
+	// A reload tries the addresses as well.
+	e.send = strings.Replace(e.send, "127.0.0.7", "192.0.2.7", 1)
+	if code, stdout, stderr := g.reload(t); code != 0 || !strings.Contains(stdout+stderr, "can't use the source address 192.0.2.7") {
+		t.Errorf("exit code %d, want a warning of 192.0.2.7\n%s%s", code, stdout, stderr)
+	}
 }
 
 // A connector's own DNS servers find its next hops, whatever those of [dns] say;

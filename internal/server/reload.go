@@ -66,7 +66,7 @@ func (s *Server) reload() ([]config.Change, []config.Finding, *config.Config, er
 	s.receive.Configure(intake)
 	s.pickup.Configure(pickupSettings(next, table))
 	s.config = next
-	return changes, append(findings, send.CheckKeys(next)...), next, nil
+	return changes, append(append(findings, send.CheckKeys(next)...), send.CheckSources(next)...), next, nil
 }
 
 // changes tells what changes with a configuration: against the one before it,
