@@ -91,7 +91,7 @@ func smartHostAuthTable() *table {
 		doc:  "How to authenticate to the smart hosts.",
 		keys: []key{
 			{
-				Name: "mechanism", Type: choice("none", "basic", "basic_require_tls", "scram", "scram_require_tls"), Default: "none", PendingValues: []string{"scram", "scram_require_tls"},
+				Name: "mechanism", Type: choice("none", "basic", "basic_require_tls", "scram", "scram_require_tls"), Default: "none",
 				Doc:   "Whether to log on with AUTH PLAIN or LOGIN (`basic`), or with SCRAM-SHA-256, which shows nobody the password (`scram`); each with `_require_tls` within TLS only.",
 				Field: in(func(a *SmartHostAuth) any { return &a.Mechanism }),
 			},
@@ -107,9 +107,8 @@ func smartHostAuthTable() *table {
 			},
 			{
 				Name: "password_env", Type: optional(environmentName()), Default: "",
-				Doc:     "The name of a variable of the gateway's environment that holds the password, in the place of `password_file`.",
-				Pending: true,
-				Field:   in(func(a *SmartHostAuth) any { return &a.PasswordEnv }),
+				Doc:   "The name of a variable of the gateway's environment that holds the password, in the place of `password_file`.",
+				Field: in(func(a *SmartHostAuth) any { return &a.PasswordEnv }),
 			},
 		},
 	}, func(c *SendConnector) *SmartHostAuth { return &c.SmartHostAuth })

@@ -37,7 +37,7 @@ func TestAuth(t *testing.T) {
 				return "535 5.7.3 Authentication unsuccessful"
 			}
 			return ""
-		}}, path, "0 deferred 454 4.7.0 Authentication with the smart host failed: 535 5.7.3 Authentication unsuccessful", []string{plain}},
+		}}, path, "0 deferred 454 4.7.0 Authentication with the smart host failed (AUTH PLAIN): 535 5.7.3 Authentication unsuccessful", []string{plain}},
 		{"no password file", authBasic, &fakeMX{ext: []string{"AUTH PLAIN"}}, path + ".missing", "0 deferred 454 4.7.0 ", nil},
 		{"none", authNone, &fakeMX{ext: []string{"AUTH PLAIN"}}, path, took, nil},
 	} {

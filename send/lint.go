@@ -26,6 +26,10 @@ func Lint(cfg *config.Config) []config.Finding {
 			warn("fqdn", "write the fully-qualified name of this gateway, which its address resolves to",
 				"%q is not fully qualified, so that EHLO sends an address literal instead", c.FQDN)
 		}
+		if c.SmartHostAuth.Mechanism == authSCRAM && c.TLS != config.TLSRequired {
+			warn("smart_host_auth", `write mechanism = "scram_require_tls", or tls = "required"`,
+				"whoever sees the logon of smart_host_auth in clear can try passwords on it")
+		}
 		if c.SmartHostAuth.Mechanism == authBasic && c.TLS != config.TLSRequired {
 			warn("smart_host_auth", `write mechanism = "basic_require_tls", or tls = "required"`,
 				"the password of smart_host_auth may travel in clear")

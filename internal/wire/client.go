@@ -58,6 +58,9 @@ func AppendMail(b []byte, e *message.Envelope, peer Extensions, size int64) ([]b
 	if e.RequireTLS {
 		c = append(c, " REQUIRETLS"...)
 	}
+	if peer.Authenticated {
+		c = appendAuth(c, e.Auth)
+	}
 	if peer.DSN {
 		switch e.Return {
 		case message.ReturnFull:
@@ -73,6 +76,23 @@ func AppendMail(b []byte, e *message.Envelope, peer Extensions, size int64) ([]b
 		}
 	}
 	return append(c, "\r\n"...), nil
+}
+
+// maxAuth bounds the value of AUTH=, in octets of xtext (RFC 4954 5).
+const maxAuth = 500
+
+// appendAuth appends the originator as it was given to us by a client that we
+// trust, to a server to which we have authenticated; <> where it is not known
+// (RFC 4954 5).
+func appendAuth(b []byte, mailbox string) []byte {
+	b = append(b, " AUTH="...)
+	if mailbox == "" || !isPrintable(mailbox) {
+		return append(b, "<>"...)
+	}
+	if c := appendXtext(b, mailbox); len(c)-len(b) <= maxAuth {
+		return c
+	}
+	return append(b, "<>"...)
 }
 
 // NeedsSMTPUTF8 reports whether the MAIL command of an envelope has SMTPUTF8.

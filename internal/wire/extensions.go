@@ -29,6 +29,11 @@ type Extensions struct {
 	Auth []string
 	// Limits is what LIMITS declares (RFC 9422).
 	Limits Limits
+
+	// Authenticated says that we have logged on to the server, so that it is
+	// told the originator of messages (RFC 4954 5). The reply to EHLO does not
+	// tell it.
+	Authenticated bool
 }
 
 // Limits are the limits that a server declares (RFC 9422 4); 0 is none
