@@ -20,9 +20,9 @@ import (
 const testHost = "hub1.corp.contoso.example"
 
 // shake runs both sides of a handshake over loopback. A pipe in memory will
-// not do: both sides may have an alert to write at once. What the server makes
-// of it is returned as well.
-func shake(t testing.TB, p Policy, host string, m *Material, server *tls.Config) (s *Session, err, serverErr error, seen tls.ConnectionState) {
+// not do: both sides may have an alert to write at once. Seen is the server's
+// view.
+func shake(t testing.TB, p Policy, host string, m *Material, server *tls.Config) (s *Session, seen tls.ConnectionState, err error) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -34,7 +34,6 @@ func shake(t testing.TB, p Policy, host string, m *Material, server *tls.Config)
 		defer close(done)
 		conn, err := l.Accept()
 		if err != nil {
-			serverErr = err
 			return
 		}
 		defer conn.Close()
@@ -42,7 +41,7 @@ func shake(t testing.TB, p Policy, host string, m *Material, server *tls.Config)
 			return // cuts the connection
 		}
 		tc := tls.Server(conn, server)
-		if serverErr = tc.Handshake(); serverErr == nil {
+		if tc.Handshake() == nil {
 			seen = tc.ConnectionState()
 			_, _ = tc.Write([]byte("x"))
 		}
@@ -58,7 +57,7 @@ func shake(t testing.TB, p Policy, host string, m *Material, server *tls.Config)
 	}
 	conn.Close()
 	<-done
-	return s, err, serverErr, seen
+	return s, seen, err
 }
 
 func serve(certs ...*tls.Certificate) *tls.Config {
@@ -156,7 +155,7 @@ func TestCertificates(t *testing.T) {
 	} {
 		t.Run(tt.server+"/"+tt.c.TLSAuthLevel+"/"+strings.Join(tt.c.TLSDomain, ","), func(t *testing.T) {
 			p := PolicyFor(&tt.c, Hop{Domain: "mail.fabrikam.example", Host: testHost})
-			s, err, _, _ := shake(t, p, testHost, m, servers[tt.server])
+			s, _, err := shake(t, p, testHost, m, servers[tt.server])
 			if s.Trust != tt.trust {
 				t.Errorf("trust %q, want %q", s.Trust, tt.trust)
 			}
@@ -209,7 +208,7 @@ func TestPins(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := config.SendConnector{TLS: config.TLSRequired, TLSAuthLevel: tt.level, TLSFingerprints: tt.pins}
-			s, err, _, _ := shake(t, PolicyFor(&c, Hop{Domain: "example.test", Host: testHost}), testHost, m, serve(tt.server))
+			s, _, err := shake(t, PolicyFor(&c, Hop{Domain: "example.test", Host: testHost}), testHost, m, serve(tt.server))
 			if s.Trust != tt.trust || tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
 				t.Errorf("trust %q, error %v; want %q and %q", s.Trust, err, tt.trust, tt.want)
 			}
@@ -240,7 +239,7 @@ func TestHandshakeFailures(t *testing.T) {
 		}), "the host has trouble of its own (alert: internal error)"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err, _, _ := shake(t, Policy{}, testHost, m, tt.server)
+			_, _, err := shake(t, Policy{}, testHost, m, tt.server)
 			if err == nil || ExplainHandshake(err) != tt.want {
 				t.Errorf("error %v, explained as %q; want %q", err, ExplainHandshake(err), tt.want)
 			}
@@ -270,7 +269,7 @@ func TestServerName(t *testing.T) {
 			got = h.ServerName
 			return nil, nil
 		}
-		if _, err, _, _ := shake(t, Policy{}, host, NewMaterial(MaterialOptions{}), server); err != nil {
+		if _, _, err := shake(t, Policy{}, host, NewMaterial(MaterialOptions{}), server); err != nil {
 			t.Fatal(err)
 		}
 		if !strings.EqualFold(got, want) {

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"postern/config"
+	ptls "postern/tls"
 )
 
 // finding is a config.Finding as JSON.
@@ -35,7 +36,8 @@ func (a *app) check() *cobra.Command {
 		Long: `Check reads the file and says what is wrong with it: errors, which keep the
 gateway from starting, warnings, which do not, and notes: advice on what may
 well be meant as it is, which nobody but check gives. It needs the file alone:
-no running gateway, no DNS, no data directory.
+no running gateway, no DNS, no data directory. Of the certificates and keys that
+Send connectors name it warns when they can't be used on this host.
 
 The exit code is 0 when the file is valid, 1 when it has errors, and with
 --strict also when it has warnings.`,
@@ -45,6 +47,9 @@ The exit code is 0 when the file is valid, 1 when it has errors, and with
 			cfg, findings, err := a.load()
 			if err != nil {
 				return err
+			}
+			if cfg != nil {
+				findings = append(findings, ptls.CheckFiles(cfg)...)
 			}
 			n := count(findings)
 			if a.json() {

@@ -11,6 +11,7 @@ import (
 	"postern/receive/logon"
 	"postern/routing"
 	"postern/send"
+	ptls "postern/tls"
 )
 
 // path returns the configuration file's name, "" for the embedded default.
@@ -51,7 +52,7 @@ func load(path string) (*config.Config, []config.Finding, error) {
 	if err != nil || cfg == nil {
 		return nil, findings, err
 	}
-	for _, lint := range []func(*config.Config) []config.Finding{routing.Lint, receive.Lint, logon.Lint, send.Lint, pickup.Lint} {
+	for _, lint := range []func(*config.Config) []config.Finding{routing.Lint, receive.Lint, logon.Lint, send.Lint, ptls.Lint, pickup.Lint} {
 		findings = append(findings, lint(cfg)...)
 	}
 	return cfg, findings, nil

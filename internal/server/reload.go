@@ -9,6 +9,7 @@ import (
 	"postern/config"
 	"postern/routing"
 	"postern/send"
+	ptls "postern/tls"
 )
 
 // ErrInvalid says that a configuration was not put in force because it has
@@ -66,7 +67,7 @@ func (s *Server) reload() ([]config.Change, []config.Finding, *config.Config, er
 	s.receive.Configure(intake)
 	s.pickup.Configure(pickupSettings(next, table))
 	s.config = next
-	return changes, append(append(findings, send.CheckKeys(next)...), send.CheckSources(next)...), next, nil
+	return changes, slices.Concat(findings, send.CheckKeys(next), send.CheckSources(next), ptls.CheckFiles(next)), next, nil
 }
 
 // changes tells what changes with a configuration: against the one before it,

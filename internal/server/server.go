@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -171,7 +172,7 @@ func (s *Server) openLogs() error {
 // Start begins to deliver what the spool holds, then opens the listeners. A
 // binding that can't be opened is reported and tried again; see Bindings.
 func (s *Server) Start(ctx context.Context) error {
-	for _, f := range append(send.CheckSources(s.config), send.CheckKeys(s.config)...) {
+	for _, f := range slices.Concat(send.CheckSources(s.config), send.CheckKeys(s.config), ptls.CheckFiles(s.config)) {
 		s.logger.Warn(f.Format(f.In(s.config)))
 	}
 	if err := s.queue.Start(ctx); err != nil {
