@@ -70,6 +70,66 @@ func TestReferenceSaysWhatIsNotInEffect(t *testing.T) {
 	}
 }
 
+// receiveKeys are the keys of Receive connectors with their defaults, as the
+// reference has them.
+func receiveKeys() map[string]string {
+	_, table, _ := strings.Cut(string(Reference()), "\n## `[[receive_connector]]`\n")
+	table, _, _ = strings.Cut(table, "\n## ")
+	keys := map[string]string{}
+	for line := range strings.Lines(table) {
+		if cells := strings.Split(line, "|"); len(cells) > 4 && strings.HasPrefix(line, "| `") {
+			keys[strings.Trim(cells[1], " `")] = strings.TrimSpace(cells[3])
+		}
+	}
+	return keys
+}
+
+// TestWayFromExchange: the page on Receive connectors names every key once,
+// beside Exchange's parameter or among those that Exchange has not, and its
+// defaults are the program's.
+func TestWayFromExchange(t *testing.T) {
+	text, err := os.ReadFile("../docs/receive-connectors.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, page, ok := strings.Cut(string(text), "\n## Coming from Exchange\n")
+	if !ok {
+		t.Fatal("the page has no such section")
+	}
+	keys, named := receiveKeys(), map[string]int{}
+	table, rest, _ := strings.Cut(page, "\n\n| `AuthMechanism` |")
+	for line := range strings.Lines(table) {
+		cells := strings.Split(line, "|")
+		if len(cells) != 6 || !strings.HasPrefix(line, "| `") {
+			continue
+		}
+		key := strings.Trim(cells[2], " `")
+		if want, ok := keys[key]; !ok {
+			t.Errorf("there is no key %q", key)
+		} else if got := strings.TrimSpace(cells[3]); got != want {
+			t.Errorf("the default of %s is %s, the page says %s", key, want, got)
+		}
+		named[key]++
+	}
+	_, others, _ := strings.Cut(rest, "\nKeys that Exchange has not: ")
+	others, _, _ = strings.Cut(others, ".\n\n")
+	for key := range strings.SplitSeq(strings.ReplaceAll(others, "\n", " "), ",") {
+		key = strings.Trim(key, " `")
+		if _, ok := keys[key]; !ok {
+			t.Errorf("there is no key %q", key)
+		}
+		named[key]++
+	}
+	if len(keys) < 40 {
+		t.Fatalf("%d keys in the reference", len(keys))
+	}
+	for key := range keys {
+		if named[key] != 1 {
+			t.Errorf("the page names %s %d times", key, named[key])
+		}
+	}
+}
+
 func TestExamplesHaveNoFindings(t *testing.T) {
 	files, err := filepath.Glob("../examples/*.toml")
 	if err != nil || len(files) == 0 {

@@ -327,6 +327,8 @@ func sendersText(p standing) string {
 		return "nobody"
 	case p.AnySender && len(p.SendsAs) > 0:
 		return "anybody, with our domains " + strings.Join(p.SendsAs, ", ")
+	case p.AnySender && slices.Contains(p.Rights, receive.AcceptAuthoritativeDomainSender.String()):
+		return "anybody"
 	case p.AnySender:
 		return "anybody but us: no sender in our domains"
 	case p.Group == "":

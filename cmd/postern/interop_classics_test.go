@@ -284,7 +284,7 @@ func TestClassicLocalRelay(t *testing.T) {
 		x.want(t, 221, "QUIT")
 	}
 	code, stdout, stderr := c.edge.postern(t, "explain", "connection", v4, "127.0.0.1")
-	for _, want := range []string{"Receive connector: Local relay\n", "TLS:               none\n", "AUTH:              not offered\n", "may send to:     anybody: it may relay"} {
+	for _, want := range []string{"Receive connector: Local relay\n", "TLS:               none\n", "AUTH:              not offered\n", "may send to:     anybody: it may relay\n", "may send as:     anybody\n"} {
 		if code != 0 || !strings.Contains(stdout, want) {
 			t.Errorf("explain connection does not say %q:\n%s%s", want, stdout, stderr)
 		}
