@@ -329,8 +329,6 @@ func TestFindings(t *testing.T) {
 			`edge.toml:5:1: warning: interval is read but this version does not act on it yet`}},
 		{"pending at its default", receiveHead + "message_rate_limit = 600\nlong_lines = \"pass\"\n[back_pressure]\ninterval = 2", nil},
 		{"pending but off", receiveHead + "message_rate_limit = \"unlimited\"\nmessage_rate_source = \"none\"\nmax_local_hop_count = 0\n[back_pressure]\nenabled = false", nil},
-		{"pending words", receiveHead + "auth_mechanism = [\"tls\", \"basic\", \"basic_require_tls\"]\nlong_lines = \"fold\"", []string{
-			`edge.toml:5:1: warning: long_lines: "fold" is read but this version does not act on it yet`}},
 		{"user", receiveHead + "[[user]]\nname = \"u\"\npassword_hash = \"$argon2id$v=19$x\"", nil},
 		{"user who can't prove it", receiveHead + "[[user]]\nname = \"u\"", []string{
 			`edge.toml:4:1: password_hash: user "u" has neither a password nor a certificate; write password_hash with what ` + "`postern user hash` prints"}},

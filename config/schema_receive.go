@@ -205,8 +205,8 @@ func receiveProtocol() []key {
 			Field: in(func(c *ReceiveConnector) any { return &c.BareLineEnds }),
 		},
 		{
-			Name: "long_lines", Type: choice("pass", "fold", "reject"), Default: "pass", PendingValues: []string{"fold", "reject"},
-			Doc:   "What happens to a message with lines of more than 998 octets.",
+			Name: "long_lines", Type: choice("pass", "fold", "reject"), Default: "pass",
+			Doc:   "What happens to a message with lines of more than 998 octets: it passes as it is, its lines are broken (`fold`, which no DKIM signature of the body survives), or it is refused with 554 5.6.0. Messages with BODY=BINARYMIME pass.",
 			Field: in(func(c *ReceiveConnector) any { return &c.LongLines }),
 		},
 		{

@@ -127,6 +127,10 @@ type body struct {
 	refusal *wire.Reply
 	// firewall is what the content passes on its way into the draft.
 	firewall message.HeaderFirewall
+	// meter finds lines that are too long, folder breaks them; both are nil where
+	// they may pass.
+	meter  *message.LineMeter
+	folder *message.LineFolder
 	// authors reads whom the message says it comes from, until that was checked;
 	// nil where anybody will do.
 	authors *message.AuthorScanner
@@ -143,6 +147,7 @@ func (s *session) newBody() (*body, error) {
 	s.messages++
 	b := &body{s: s, began: time.Now(), draft: d, holding: s.submission()}
 	b.firewall.Strip, b.firewall.Out = s.firewalled(), d
+	b.limitLines()
 	if s.ownAuthors() {
 		b.authors = new(message.AuthorScanner)
 	}
@@ -224,6 +229,10 @@ func (b *body) take(p []byte) {
 		b.refuse(atLimit(replyMessageSize, b.size, limit))
 		return
 	}
+	if b.meter != nil && b.meter.Long(p) {
+		b.refuse(replyLongLine)
+		return
+	}
 	// Content that begins with white space has no header; without an empty line
 	// it would continue the field on top (RFC 5322 2.2.3).
 	headless := b.size == int64(len(p)) && (p[0] == ' ' || p[0] == '\t')
@@ -298,8 +307,7 @@ func (b *body) complete() {
 		b.letGo()
 	}
 	if b.refusal == nil {
-		b.keepOrRefuse(b.firewall.Close())
-		b.noteFirewall()
+		b.closeFilters()
 	}
 }
 

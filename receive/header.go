@@ -18,14 +18,38 @@ func (s *session) firewalled() message.HeaderClass {
 	return strip
 }
 
-// noteFirewall tells the log and the metric what the firewall took.
-func (b *body) noteFirewall() {
-	fields, octets := b.firewall.Removed()
-	if fields == 0 {
+// limitLines sets the content up for long_lines. Binary content has no lines
+// (RFC 3030 3).
+func (b *body) limitLines() {
+	if b.s.tx.envelope.Body == message.BodyBinaryMIME {
 		return
 	}
-	b.s.connector.firewalled.Add(int64(fields))
-	b.s.log.Info(itoa(int64(fields))+" fields, "+itoa(octets)+" octets", "removed by the header firewall")
+	switch b.s.connector.LongLines {
+	case "reject":
+		b.meter = new(message.LineMeter)
+	case "fold":
+		b.folder = &message.LineFolder{Out: b.draft}
+		b.firewall.Out = b.folder
+	}
+}
+
+// closeFilters stores what firewall and folder hold at the end of the content,
+// and tells the log and the metric what they did.
+func (b *body) closeFilters() {
+	err := b.firewall.Close()
+	if b.folder != nil && err == nil {
+		err = b.folder.Close()
+	}
+	if b.keepOrRefuse(err); err != nil {
+		return
+	}
+	if fields, octets := b.firewall.Removed(); fields > 0 {
+		b.s.connector.firewalled.Add(int64(fields))
+		b.s.log.Info(itoa(int64(fields))+" fields, "+itoa(octets)+" octets", "removed by the header firewall")
+	}
+	if b.folder != nil && b.folder.Folded() > 0 {
+		b.s.log.Info(itoa(int64(b.folder.Folded()))+" times", "broke lines of more than "+itoa(message.MaxLine)+" octets")
+	}
 }
 
 // ownAuthors reports whether From and Sender of a message must be the client's

@@ -223,3 +223,49 @@ func TestAuthorsOfOthers(t *testing.T) {
 		})
 	}
 }
+
+// TestLongLines: they pass, are broken, or refused, however they come; binary
+// content has none.
+func TestLongLines(t *testing.T) {
+	x := strings.Repeat("x", 998)
+	const refused = `554 5\.6\.0 Message holds a line of more than 998 octets`
+	for _, tt := range []struct{ mode, in, parameters, want, reply string }{
+		{"pass", "Subject: " + x + "\r\n\r\n" + x + "y\r\n", "", "Subject: " + x + "\r\n\r\n" + x + "y\r\n", "250 .*"},
+		{"reject", "A: b\r\n\r\n" + x + "\r\n", "", "A: b\r\n\r\n" + x + "\r\n", "250 .*"},
+		{"reject", "A: b\r\n\r\n" + x + "y\r\n", "", "", refused},
+		{"reject", "A: " + x + "\r\n\r\n", "", "", refused},
+		{"reject", "A: b\r\n\r\n" + x + "y\r\n", " BODY=BINARYMIME", "A: b\r\n\r\n" + x + "y\r\n", "250 .*"},
+		{"fold", "A: b\r\n\r\n" + x + "y\r\n" + x + "\r\n", "", "A: b\r\n\r\n" + x + "\r\n y\r\n" + x + "\r\n", "250 .*"},
+		{"fold", "X-MS-Exchange-Organization-A: " + x + "\r\nB: " + x + "\r\n\r\n", "", "B:\r\n " + x[1:] + "\r\n x\r\n\r\n", "250 .*"},
+		{"fold", "A: b\r\n\r\n" + x + "y\r\n", " BODY=BINARYMIME", "A: b\r\n\r\n" + x + "y\r\n", "250 .*"},
+	} {
+		for _, chunk := range []int{0, 1000} {
+			if tt.parameters != "" && chunk == 0 {
+				continue
+			}
+			t.Run(fmt.Sprintf("%s %.10q%s %d", tt.mode, tt.in, tt.parameters, chunk), func(t *testing.T) {
+				b := newBench(t, testConnector(func(c *config.ReceiveConnector) { c.LongLines = tt.mode }))
+				logged := protocolLog(t, b)
+				c := b.dialog(greet)
+				if got := c.deliver(tt.in, tt.parameters, chunk); !regexp.MustCompile("^" + tt.reply + "$").MatchString(got) {
+					t.Fatal(got)
+				}
+				c.play("C: RSET\nS: 250 .*" + quit)
+				c.close()
+				if tt.reply == refused {
+					b.limitSeen(logged, limitLongLines, "more than 998 octets", 1)
+					return
+				}
+				if got := bodyOf(b.only().content); got != tt.want {
+					t.Errorf("stored %q", got)
+				}
+				if n := b.only().envelope.Size; n != int64(len(tt.in)) {
+					t.Errorf("size %d, want %d", n, len(tt.in))
+				}
+				if folded := strings.Contains(logged(), " times | broke lines of more than 998 octets\n"); folded != (tt.in != tt.want) {
+					t.Errorf("logged: %v\n%s", folded, logged())
+				}
+			})
+		}
+	}
+}

@@ -31,6 +31,7 @@ const (
 	limitHopCount     = "max_hop_count"
 	limitLocalHops    = "max_local_hop_count"
 	limitRecipients   = "max_recipients_per_message"
+	limitLongLines    = "long_lines"
 	limitLine         = "max_command_line"
 	limitWrite        = "write_timeout"
 	limitStorage      = "storage"

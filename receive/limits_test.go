@@ -77,6 +77,7 @@ func TestLimitsNameThemselves(t *testing.T) {
 			"C: MAIL FROM:<>\nS: 250 .*\nC: RCPT TO:<a@contoso.example>\nS: 250 .*\nC: RCPT TO:<b@contoso.example>\nS: 452 4\\.5\\.3 Too many recipients\nC: DATA\nS: 354 .*\nC: .\nS: 250 .*" + on, "2 of 1"},
 		{limitMessageSize, func(c *config.ReceiveConnector) { c.MaxMessageSize = 1000 }, "C: MAIL FROM:<> SIZE=1001\nS: 552 5\\.3\\.4 .*" + on, "1001 of 1000"},
 		{limitHeaderSize, func(c *config.ReceiveConnector) { c.MaxHeaderSize = 10 }, content(`"Subject: long\r\n\r\n.\r\n"`) + "S: 552 5\\.3\\.4 Header size exceeds fixed maximum size" + on, "17 of 10"},
+		{limitLongLines, func(c *config.ReceiveConnector) { c.LongLines = "reject" }, content(`"\r\n`+strings.Repeat("x", 999)+`\r\n.\r\n"`) + "S: 554 5\\.6\\.0 Message holds a line of more than 998 octets" + on, "more than 998 octets"},
 		{limitHopCount, func(c *config.ReceiveConnector) { c.MaxHopCount = 1 }, content(`"Received: x\r\nReceived: y\r\n\r\n.\r\n"`) + "S: 554 5\\.4\\.6 .*" + on, "2 of 1"},
 		{limitLocalHops, func(c *config.ReceiveConnector) { c.MaxLocalHopCount = 1 }, content(`"`+received+received+`\r\n.\r\n"`) + "S: 554 5\\.4\\.6 .*" + on, "2 of 1"},
 	} {

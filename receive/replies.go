@@ -83,6 +83,7 @@ var (
 	replyHopCount          = limited(wire.NewReply(554, code(5, 4, 6), "Hop count exceeded - possible mail loop"), limitHopCount)
 	replyLocalHops         = limited(replyHopCount, limitLocalHops)
 	replyBareLF            = wire.NewReply(550, code(5, 6, 11), "SMTPRECEIVE.BareLinefeedsAreIllegal; message contains bare linefeeds")
+	replyLongLine          = limited(wire.NewReply(554, code(5, 6, 0), "Message holds a line of more than 998 octets").WithLog("more than 998 octets"), limitLongLines) // RFC 5321 4.5.3.1.6
 	replyBareCR            = wire.NewReply(550, code(5, 6, 11), "SMTPRECEIVE.BareCarriageReturnsAreIllegal; message contains bare carriage returns")
 	replyStorage           = limited(wire.NewReply(452, code(4, 3, 1), "Insufficient system resources"), limitStorage)
 
