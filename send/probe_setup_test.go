@@ -277,7 +277,9 @@ with auth
 open PIPELINING, AUTH PLAIN LOGIN
 < AUTH PLAIN AGVkZ2UAc2VjcmV0
 > 235 2.7.0 welcome
-ask a
+< MAIL FROM:<sender@contoso.example> AUTH=<>
+< RCPT TO:<a@example.test>
+< DATA
 > 250 ok
 > 250 ok
 > 354 go
@@ -295,7 +297,9 @@ open PIPELINING, auth login
 > 334 UGFzc3dvcmQ6
 < c2VjcmV0
 > 235 2.7.0 welcome
-ask a
+< MAIL FROM:<sender@contoso.example> AUTH=<>
+< RCPT TO:<a@example.test>
+< DATA
 > 250 ok
 > 250 ok
 > 354 go
@@ -310,7 +314,7 @@ open PIPELINING, AUTH PLAIN
 < AUTH PLAIN AGVkZ2UAc2VjcmV0
 > 535 5.7.8 wrong
 kept
-= 0 deferred 454 4.7.0 Authentication with the smart host failed: 535 5.7.8 wrong
+= 0 deferred 454 4.7.0 Authentication with the smart host failed (AUTH PLAIN): 535 5.7.8 wrong
 
 case AUTH asks for more than there is (RFC 4954 4)
 with auth
@@ -318,7 +322,7 @@ open PIPELINING, AUTH PLAIN
 < AUTH PLAIN AGVkZ2UAc2VjcmV0
 > 334 more
 closed
-= 0 deferred 454 4.7.0 Authentication with the smart host failed: 334 more
+= 0 deferred 454 4.7.0 Authentication with the smart host failed (AUTH PLAIN): 334 more
 
 case AUTH LOGIN asks three times (RFC 4954 4)
 with auth
