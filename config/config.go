@@ -49,6 +49,9 @@ type Server struct {
 	// ShutdownTimeout is how long sessions and deliveries in hand may take when
 	// the gateway is stopped.
 	ShutdownTimeout time.Duration
+	// ExternalIPAddress are the addresses, at most one of each family, at which
+	// this host is reached from beyond a translation of addresses.
+	ExternalIPAddress []netip.Addr
 	// UsersFile holds further users; empty for none.
 	UsersFile string
 }

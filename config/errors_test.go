@@ -234,6 +234,9 @@ func TestFindings(t *testing.T) {
 			`edge.toml:7:70: smart_hosts: "10.0.0.300" is not a smart host: it looks like an address; SMARTHOST`,
 			`edge.toml:7:84: smart_hosts: "--" is not a smart host: the label "--" begins or ends with a hyphen; SMARTHOST`,
 			`edge.toml:7:90: smart_hosts: "ok.example:2525" stands here twice; take one of them out`}},
+		{"external addresses", "[server]\nexternal_ip_address = [\"203.0.113.1\", \"2001:db8::1\", \"203.0.113.2\", \"0.0.0.0\"]\n" + receiveHead, []string{
+			`edge.toml:2:54: external_ip_address: 203.0.113.2 is a second address of its family; write at most one IPv4 and one IPv6 address`,
+			`edge.toml:2:69: external_ip_address: 0.0.0.0 is no address of a host; write the address at which this host is reached from outside`}},
 		{"source addresses", receiveHead + sendHead + `source_ip_address = ["192.0.2.1", "2001:db8::1", "192.0.2.1", "::", "x"]`, []string{
 			`edge.toml:7:50: source_ip_address: "192.0.2.1" stands here twice; take one of them out`,
 			`edge.toml:7:63: source_ip_address: :: is no address to send from; write an address of this host, or leave the key out to let the system choose`,

@@ -47,6 +47,11 @@ func serverTable() *table {
 				Field: in(func(s *Server) any { return &s.ShutdownTimeout }),
 			},
 			{
+				Name: "external_ip_address", Type: externalAddresses(), Default: []any{},
+				Doc:   "The addresses at which this host is reached from outside, at most one of each family, where they are not those of its interfaces (NAT). They stand in the Received field in the place of the local ones, recipients may have them for a domain, and a next hop at one of them and at the port of a binding is the gateway itself.",
+				Field: in(func(s *Server) any { return &s.ExternalIPAddress }),
+			},
+			{
 				Name: "users_file", Type: optionalPath(), Default: "",
 				Doc:   "A file of further `[[user]]` tables, which is read again whenever it changes.",
 				Field: in(func(s *Server) any { return &s.UsersFile }),

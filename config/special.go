@@ -136,17 +136,33 @@ func staticHosts() typed[map[string][]netip.Addr] {
 
 // sourceAddresses is a list of addresses to send from.
 func sourceAddresses() typed[[]netip.Addr] {
+	return list(hostAddress("is no address to send from", "write an address of this host, or leave the key out to let the system choose"), 0, once[netip.Addr])
+}
+
+// externalAddresses is a list of at most one address of each family.
+func externalAddresses() typed[[]netip.Addr] {
+	t := list(hostAddress("is no address of a host", "write the address at which this host is reached from outside"), 0, func(a, b netip.Addr) *fault {
+		if a.BitLen() != b.BitLen() {
+			return nil
+		}
+		return &fault{message: b.String() + " is a second address of its family", remedy: "write at most one IPv4 and one IPv6 address"}
+	})
+	t.permits = "at most one address of each family"
+	return t
+}
+
+// hostAddress is an address that a host can have.
+func hostAddress(wrong, remedy string) typed[netip.Addr] {
 	one := address()
 	parse := one.parse
 	one.parse = func(value any) (netip.Addr, []fault) {
 		a, faults := parse(value)
 		if len(faults) == 0 && (a.IsUnspecified() || a.IsMulticast()) {
-			return a, []fault{{message: a.String() + " is no address to send from",
-				remedy: "write an address of this host, or leave the key out to let the system choose"}}
+			return a, []fault{{message: a.String() + " " + wrong, remedy: remedy}}
 		}
 		return a, faults
 	}
-	return list(one, 0, once[netip.Addr])
+	return one
 }
 
 // passwordHash never shows the hash in a message.

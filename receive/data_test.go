@@ -43,6 +43,32 @@ func TestTraceOfAStranger(t *testing.T) {
 	}
 }
 
+// TestExternalAddress: behind a translation of addresses the trace names the
+// address that others know, and mail to it is ours.
+func TestExternalAddress(t *testing.T) {
+	b := newBench(t)
+	b.server.snapshot.Store(b.server.compile(Snapshot{Connectors: []config.ReceiveConnector{testConnector()}, Domains: testDomains,
+		External: []netip.Addr{netip.MustParseAddr("203.0.113.7"), netip.MustParseAddr("2001:db8::7")}}))
+	b.dialog(greet + `
+		C: MAIL FROM:<a@client.example>
+		S: 250 .*
+		C: RCPT TO:<postmaster@[203.0.113.7]>
+		S: 250 .*
+		C: DATA
+		S: 354 .*
+		C: Subject: x
+		C:
+		C: .
+		S: 250 .*` + quit)
+	m := b.only()
+	if !strings.Contains(m.content, " by edge.contoso.example\r\n\t([203.0.113.7]) with ESMTP") {
+		t.Errorf("stored:\n%s", m.content)
+	}
+	if m.envelope.Origin.Local != serverAddr {
+		t.Errorf("origin: %+v", m.envelope.Origin)
+	}
+}
+
 // TestContentDoesNotContinueTheTrace: a first line that begins with white space
 // would be read as part of the field that we put on top.
 func TestContentDoesNotContinueTheTrace(t *testing.T) {

@@ -72,6 +72,9 @@ type Domains interface {
 type Snapshot struct {
 	Connectors []config.ReceiveConnector
 	Domains    Domains
+	// External are the addresses at which this host is reached from outside, at
+	// most one of each family, where they are not those of its interfaces.
+	External []netip.Addr
 	// Auth has the mechanisms of AUTH; without it AUTH is not offered, whatever
 	// the connectors allow.
 	Auth Authenticator

@@ -18,7 +18,8 @@ type snapshot struct {
 	domains    Domains
 	auth       Authenticator // nil: there are no mechanisms
 	partner    func(Peer, []string) (Identity, error)
-	addresses  []netip.Addr // the specific addresses that we are bound to
+	addresses  []netip.Addr // the specific addresses that we are bound to, and the external ones
+	external   []netip.Addr // at which we are reached from outside
 	names      []string     // what the connectors call themselves, as keys
 }
 
@@ -60,6 +61,8 @@ func (s *Server) compile(next Snapshot) *snapshot {
 		configs:    next.Connectors,
 		connectors: make([]connector, len(next.Connectors)),
 		domains:    next.Domains,
+		external:   next.External,
+		addresses:  slices.Clone(next.External),
 		auth:       next.Auth,
 		partner:    next.Partner,
 	}
@@ -112,6 +115,17 @@ func askingConfig(c *config.ReceiveConnector, cfg *tls.Config) *tls.Config {
 	cfg = cfg.Clone()
 	cfg.ClientAuth = tls.RequestClientCert
 	return cfg
+}
+
+// public is our end of a session as others know it: with the external address of
+// its family, if there is one (reference 2.5).
+func (s *snapshot) public(local netip.AddrPort) netip.AddrPort {
+	for _, a := range s.external {
+		if a.Is4() == plainAddr(local.Addr()).Is4() {
+			return netip.AddrPortFrom(a, local.Port())
+		}
+	}
+	return local
 }
 
 // ours reports whether a domain is an address literal of one of our bindings or

@@ -9,7 +9,7 @@ import (
 // received is the Received field that goes on top of a message (RFC 5321 4.4).
 func (s *session) received(id message.ID, at time.Time) []byte {
 	r := message.Received{
-		Helo: s.helo, Client: s.remote, Local: s.local, By: s.connector.FQDN,
+		Helo: s.helo, Client: s.remote, Local: s.snapshot.public(s.local), By: s.connector.FQDN,
 		With: s.protocol(), TLS: s.tls, ID: id, At: at, Date: s.server.dates.Text(at),
 	}
 	// One recipient alone may be named: others must not learn of it

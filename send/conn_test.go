@@ -154,7 +154,7 @@ func TestPerHostLimit(t *testing.T) {
 
 func TestOwnAddresses(t *testing.T) {
 	snap := newSnapshot(&config.Config{
-		Server: config.Server{FQDN: "Edge.contoso.example"},
+		Server: config.Server{FQDN: "Edge.contoso.example", ExternalIPAddress: []netip.Addr{netip.MustParseAddr("198.51.100.1")}},
 		ReceiveConnectors: []config.ReceiveConnector{
 			{Enabled: true, FQDN: "localhost", Bindings: []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:25"), netip.MustParseAddrPort("203.0.113.1:587")}},
 			{Enabled: false, FQDN: "off.contoso.example", Bindings: []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:2525")}},
@@ -165,6 +165,7 @@ func TestOwnAddresses(t *testing.T) {
 	}}
 	for addr, want := range map[string]bool{
 		"192.0.2.1:25": true, "127.0.0.1:25": true, "127.0.0.9:25": true, "203.0.113.1:587": true,
+		"198.51.100.1:25": true, "198.51.100.1:587": true, "198.51.100.1:2525": false,
 		"192.0.2.2:25": false, "192.0.2.1:587": false, "203.0.113.1:25": false, "192.0.2.1:2525": false,
 		// Nothing listens on IPv6.
 		"[2001:db8::1]:25": false, "[::1]:25": false,

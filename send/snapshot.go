@@ -3,6 +3,7 @@ package send
 import (
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -29,8 +30,10 @@ type snapshot struct {
 	// message.DomainKeys; unqualified ones, which any host may have, are not
 	// among them.
 	names map[string]bool
-	// bindings are the addresses on which the gateway listens.
+	// bindings are the addresses on which the gateway listens, external those
+	// at which its host is reached from outside.
 	bindings []netip.AddrPort
+	external []netip.Addr
 	signing  signingDomains
 	rules    map[string]replyRules // by connector
 }
@@ -50,6 +53,7 @@ func newSnapshot(cfg *config.Config, standard Resolver, before *snapshot) *snaps
 		}
 	}
 	addName(cfg.Server.FQDN)
+	s.external = cfg.Server.ExternalIPAddress
 	for i := range cfg.SendConnectors {
 		c := &cfg.SendConnectors[i]
 		if rules := newReplyRules(c); len(rules) > 0 {
@@ -77,14 +81,15 @@ func (s *snapshot) isOurName(name string) bool { return s.names[message.DomainKe
 
 // isOurs reports whether a connection to the endpoint would reach the gateway
 // itself: the address is one of a binding with the same port, or the binding
-// is the wildcard of its family and the address is one of this host.
+// is the wildcard of its family and the address is one of this host. What reaches
+// an external address may be led to any binding with that port.
 func (s *snapshot) isOurs(a netip.AddrPort, own *ownAddresses) bool {
 	for _, b := range s.bindings {
 		if b.Port() != a.Port() {
 			continue
 		}
 		at := b.Addr().Unmap()
-		if at == a.Addr() || at.IsUnspecified() && at.Is4() == a.Addr().Is4() && own.has(a.Addr()) {
+		if at == a.Addr() || slices.Contains(s.external, a.Addr()) || at.IsUnspecified() && at.Is4() == a.Addr().Is4() && own.has(a.Addr()) {
 			return true
 		}
 	}
