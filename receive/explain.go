@@ -39,6 +39,12 @@ type Standing struct {
 	// are our domains that it may use as well.
 	AnySender bool
 	SendsAs   []string
+	// NotTo are the accepted domains and addresses, out of Recipients or of all
+	// that it may relay to, that take mail of authenticated senders alone.
+	NotTo []string
+	// NotAs are the domains that it may use as senders with their certificate
+	// alone (domain_secure_enabled).
+	NotAs []string
 }
 
 // AuthOffer is one value of auth_mechanism with its mechanisms.
@@ -99,6 +105,18 @@ func standing(cfg *config.Config, c *config.ReceiveConnector, group string, prov
 			s.SendsAs = append(s.SendsAs, d.Domain)
 		}
 	}
+	if r.Has(Submit) && !internal(c, proven) {
+		for _, d := range cfg.AcceptedDomains {
+			if d.RequireSenderAuthentication {
+				s.NotTo = append(s.NotTo, d.Domain)
+			}
+			s.NotTo = append(s.NotTo, d.RequireSenderAuthenticationFor...)
+		}
+	}
+	if c.DomainSecureEnabled && r.Has(Submit) && proven&Partners == 0 {
+		s.NotAs = append(s.NotAs, c.TLSReceiveDomainSecureList...)
+	}
+	slices.Sort(s.NotTo)
 	slices.Sort(s.Recipients)
 	slices.Sort(s.SendsAs)
 	return s

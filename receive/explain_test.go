@@ -104,3 +104,34 @@ func TestExplainNobody(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 }
+
+// TestExplainExceptions: domains and addresses for authenticated senders, and
+// senders that a certificate must prove.
+func TestExplainExceptions(t *testing.T) {
+	c := testConnector(func(c *config.ReceiveConnector) {
+		c.PermissionGroups = []string{"anonymous", "users", "partners"}
+		c.AuthMechanism = []string{"tls", "basic", "client_certificate"}
+		c.DomainSecureEnabled, c.TLSReceiveDomainSecureList = true, []string{"fabrikam.example"}
+	})
+	cfg := &config.Config{ReceiveConnectors: []config.ReceiveConnector{c}, AcceptedDomains: []config.AcceptedDomain{
+		{Domain: "intern.example", RequireSenderAuthentication: true},
+		{Domain: "contoso.example", RequireSenderAuthenticationFor: []string{"all@contoso.example"}},
+	}}
+	e := Explain(cfg, serverAddr, strangerAddr)
+	text := func(s Standing) string {
+		return s.Group + ": not to " + strings.Join(s.NotTo, " ") + ", not as " + strings.Join(s.NotAs, " ")
+	}
+	got := []string{text(e.Stranger)}
+	for _, p := range e.Proven {
+		got = append(got, text(p))
+	}
+	want := []string{": not to all@contoso.example intern.example, not as fabrikam.example", "users: not to , not as fabrikam.example",
+		"partners: not to all@contoso.example intern.example, not as "}
+	if !slices.Equal(got, want) {
+		t.Errorf("explained\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	cfg.ReceiveConnectors[0].PermissionGroups, cfg.ReceiveConnectors[0].AuthMechanism = []string{"servers"}, []string{"external_authoritative"}
+	if s := Explain(cfg, serverAddr, strangerAddr).Stranger; len(s.NotTo) > 0 || !s.Relays {
+		t.Errorf("our servers: %+v", s)
+	}
+}

@@ -85,8 +85,10 @@ func (s *session) checkReserved(domain string) *wire.Reply {
 // internal reports whether the client is one of us: a user who has
 // authenticated, or one of our servers. No sender address makes a client one,
 // and no right either; partners belong to somebody else.
-func (s *session) internal() bool {
-	return PrincipalsOf(s.connector.ReceiveConnector, s.proven)&(Users|Servers) != 0
+func (s *session) internal() bool { return internal(s.connector.ReceiveConnector, s.proven) }
+
+func internal(c *config.ReceiveConnector, proven Principals) bool {
+	return PrincipalsOf(c, proven)&(Users|Servers) != 0
 }
 
 // forAuthenticated reports whether a recipient in an accepted domain takes mail

@@ -54,6 +54,8 @@ type standing struct {
 	Recipients []string `json:"recipient_domains"`
 	AnySender  bool     `json:"any_sender"`
 	SendsAs    []string `json:"sends_as"`
+	NotTo      []string `json:"not_to"`
+	NotAs      []string `json:"not_as"`
 }
 
 type limitSetting struct {
@@ -66,12 +68,14 @@ type limitSetting struct {
 }
 
 // explainedLimits are the limits of a connection and a session, in the order
-// in which they may be met.
+// in which they may be met, and then the rules that refuse what is within them.
 var explainedLimits = []string{
 	"max_inbound_connection", "max_inbound_connection_per_source", "max_inbound_connection_percentage_per_source", "max_connection_rate_per_minute",
 	"connection_timeout", "connection_inactivity_timeout", "greeting_delay", "early_talker", "tarpit_interval", "auth_tarpit_interval", "max_protocol_errors", "max_idle_commands",
 	"max_logon_failures", "max_logon_failures_per_source", "message_rate_limit", "message_rate_source", "max_recipients_per_message",
 	"max_message_size", "max_header_size", "max_hop_count", "max_local_hop_count",
+	"require_ehlo_domain", "ehlo_domain_validation", "default_domain", "accept_address_literals", "reject_reserved_top_level_recipient_domains",
+	"reject_reserved_second_level_recipient_domains", "reject_single_label_recipient_domains", "bare_line_ends", "long_lines",
 }
 
 func (a *app) explainConnection() *cobra.Command {
@@ -193,7 +197,7 @@ func candidateRow(c *receive.Candidate) connectionCandidate {
 func standingOf(s receive.Standing) standing {
 	return standing{
 		Group: s.Group, Groups: nonNil(s.Groups), Rights: nonNil(s.Rights.Names()), Submits: s.Rights.Has(receive.Submit),
-		Relays: s.Relays, Recipients: nonNil(s.Recipients), AnySender: s.AnySender, SendsAs: nonNil(s.SendsAs),
+		Relays: s.Relays, Recipients: nonNil(s.Recipients), AnySender: s.AnySender, SendsAs: nonNil(s.SendsAs), NotTo: nonNil(s.NotTo), NotAs: nonNil(s.NotAs),
 	}
 }
 
@@ -257,7 +261,7 @@ func (a *app) printConnection(r connectionAnswer) {
 		return
 	}
 	fmt.Fprintln(a.out)
-	limits := &table{header: []string{"LIMIT", "VALUE"}}
+	limits := &table{header: []string{"LIMIT OR RULE", "VALUE"}}
 	for _, l := range r.Limits {
 		limits.add(l.Key, l.text)
 	}
@@ -295,7 +299,13 @@ func (a *app) printStanding(who string, p standing) {
 	fmt.Fprintln(a.out, s.bold(who))
 	a.printField("  belongs to:      ", groupsText(p))
 	a.printField("  may send to:     ", recipientsText(p))
+	if len(p.NotTo) > 0 {
+		a.printField("  but not to:      ", strings.Join(p.NotTo, ", ")+": authenticated senders alone (require_sender_authentication)")
+	}
 	a.printField("  may send as:     ", sendersText(p))
+	if len(p.NotAs) > 0 {
+		a.printField("  but not as:      ", strings.Join(p.NotAs, ", ")+": only with their certificate (domain_secure_enabled)")
+	}
 	a.printField("  rights:          ", orNone(p.Rights))
 	fmt.Fprintln(a.out)
 }
