@@ -24,14 +24,21 @@ type postfix struct {
 // STARTTLS with a certificate of its own.
 func newPostfix(t testing.TB, domains ...string) *postfix {
 	t.Helper()
+	return newPostfixAt(t, freeAddr(t), "", domains...)
+}
+
+// newPostfixAt is newPostfix at an address, with settings in the place of the
+// usual ones.
+func newPostfixAt(t testing.TB, addr, settings string, domains ...string) *postfix {
+	t.Helper()
 	needRoot(t)
 	program := need(t, "postfix")
 	owner, err := user.Lookup("postfix")
 	if err != nil {
 		lacking(t, "Postfix has no user of its own: %v", err)
 	}
-	p := &postfix{addr: freeAddr(t), dir: tempDir(t)}
-	p.configure(t, owner, domains)
+	p := &postfix{addr: addr, dir: tempDir(t)}
+	p.configure(t, owner, domains, settings)
 	etc := filepath.Join(p.dir, "etc")
 	if code, stdout, stderr := runCommand(t, "", program, "-c", etc, "check"); code != 0 {
 		t.Fatalf("postfix check: exit code %d\n%s%s", code, stdout, stderr)
@@ -66,7 +73,7 @@ func (p *postfix) daemons(t testing.TB) string {
 	return strings.TrimSpace(stdout)
 }
 
-func (p *postfix) configure(t testing.TB, owner *user.User, domains []string) {
+func (p *postfix) configure(t testing.TB, owner *user.User, domains []string, settings string) {
 	t.Helper()
 	uid, _ := strconv.Atoi(owner.Uid)
 	gid, _ := strconv.Atoi(owner.Gid)
@@ -81,7 +88,7 @@ func (p *postfix) configure(t testing.TB, owner *user.User, domains []string) {
 		}
 	}
 	cert := newCertificate(t, p.dir, "postfix.example")
-	writeFile(t, filepath.Join(p.dir, "etc", "main.cf"), fmt.Sprintf(`compatibility_level = 3.6
+	usual := fmt.Sprintf(`compatibility_level = 3.6
 queue_directory = %[1]s/queue
 data_directory = %[1]s/data
 maillog_file = %[1]s/postfix.log
@@ -109,7 +116,14 @@ message_size_limit = 0
 virtual_mailbox_limit = 0
 mailbox_size_limit = 0
 smtpd_client_connection_count_limit = 0
-`, p.dir, cert.fileCert, cert.fileKey, strings.Join(domains, ", "), uid, gid))
+`, p.dir, cert.fileCert, cert.fileKey, strings.Join(domains, ", "), uid, gid)
+	var main strings.Builder
+	for line := range strings.Lines(usual) {
+		if key, _, _ := strings.Cut(line, " = "); !strings.Contains("\n"+settings, "\n"+key+" = ") {
+			main.WriteString(line)
+		}
+	}
+	writeFile(t, filepath.Join(p.dir, "etc", "main.cf"), main.String()+settings)
 	writeFile(t, filepath.Join(p.dir, "etc", "master.cf"), fmt.Sprintf(`%s inet n - n - - smtpd
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
