@@ -2,6 +2,7 @@ package spool
 
 import (
 	"slices"
+	"time"
 
 	"postern/internal/message"
 )
@@ -15,7 +16,11 @@ type cached struct {
 	id    message.ID
 	env   *message.Envelope // nil when it has not been read
 	state *message.State    // nil when it has not been read
-	cost  int
+	// body is the content while it is kept (keeper), since keptAt.
+	body    []byte
+	bodyCRC uint32
+	keptAt  time.Time
+	cost    int
 	// dirty lists the state shards that have to be written, flying counts
 	// those in a group on its way to the disk.
 	dirty      []uint16

@@ -17,6 +17,7 @@ type request struct {
 	body  []byte
 	fixed messageMeta
 	done  chan error
+	kept  bool  // the content has become the store's
 	err   error // why a failed message was refused
 	// unsealed says that the message failed and that its record may be found
 	// by a recovery all the same.

@@ -23,9 +23,18 @@ func (s *Store) Content(id message.ID) (message.Content, error) {
 	for {
 		s.mu.Lock()
 		e, ok := s.cat.index[id]
+		ok = ok && e.flags&entryDying == 0
+		var kept []byte
+		var crc uint32
+		if h := s.cache.byID[id]; ok && h != nil {
+			kept, crc = s.takeKept(h), h.bodyCRC
+		}
 		s.mu.Unlock()
-		if !ok || e.flags&entryDying != 0 {
+		switch {
+		case !ok:
 			return nil, ErrNotFound
+		case kept != nil:
+			return s.inMemory(id, kept, crc), nil
 		}
 		c, err := s.openContent(id, e)
 		if !errors.Is(err, errMoved) {
@@ -86,6 +95,12 @@ func (s *Store) readWhole(id message.ID, at place) (message.Content, error) {
 		return nil, err
 	}
 	return newContent(octets(body), nil, verifier{size: int64(len(body)), crc: h.bodyCRC, id: id}, func() { s.buffers.put(b[:0]) }), nil
+}
+
+// inMemory is content in a buffer of the caller's, which becomes that of the
+// content.
+func (s *Store) inMemory(id message.ID, b []byte, crc uint32) message.Content {
+	return newContent(octets(b), nil, verifier{size: int64(len(b)), crc: crc, id: id}, func() { s.buffers.put(b[:0]) })
 }
 
 // octets is content in memory.

@@ -153,6 +153,9 @@ func (d *Draft) Commit(ctx context.Context, e *message.Envelope) error {
 	}
 	r := newRequest(d, e)
 	err := d.s.submit(r)
+	if r.kept {
+		d.buf = nil
+	}
 	if err != nil && !r.unsealed {
 		d.removeBody()
 	}

@@ -79,6 +79,7 @@ func (s *Store) write(g *group) error {
 		err = g.seg.file.Sync()
 		took = time.Since(started)
 	}
+	now := time.Now()
 	s.mu.Lock()
 	if err != nil {
 		s.giveUp(g, err)
@@ -88,7 +89,7 @@ func (s *Store) write(g *group) error {
 	s.stats.syncs++
 	s.stats.lastSync, s.stats.maxSync = took, max(s.stats.maxSync, took)
 	s.answerRefused() // the seals in this group were for them
-	s.publish(g)
+	s.publish(g, now)
 	s.mu.Unlock()
 	for i := range g.records {
 		if r := g.records[i].request; r != nil {
@@ -99,7 +100,7 @@ func (s *Store) write(g *group) error {
 }
 
 // publish takes a durable group into the index.
-func (s *Store) publish(g *group) {
+func (s *Store) publish(g *group, now time.Time) {
 	g.seg.end = g.start + g.size
 	for i := range g.records {
 		r := &g.records[i]
@@ -111,6 +112,7 @@ func (s *Store) publish(g *group) {
 			s.cat.addCopy(g.seg, id)
 			h := s.cache.put(id, q.fixed.rcpts)
 			h.env, h.state = q.env, message.NewState(len(q.env.Recipients))
+			s.keep(h, q, now)
 			s.stats.committed++
 		case kindState:
 			s.cat.setState(id, int(r.shard), at)

@@ -28,7 +28,7 @@ type Store struct {
 	inline    int64 // the largest content kept in a segment
 	maxRecord int64
 	maxState  int
-	memory    atomic.Int64 // octets held by drafts
+	memory    atomic.Int64 // octets held by drafts, and kept
 	buffers   bufferPool
 	recovery  Recovery
 
@@ -36,6 +36,7 @@ type Store struct {
 	unpinned  sync.Cond // a segment has lost its last reader
 	cat       catalog
 	cache     cache
+	kept      keeper
 	active    *segment
 	free      []*segment // by epoch
 	lsn       uint64
@@ -94,7 +95,7 @@ func (s *Store) Stats() Stats {
 	st := Stats{
 		Messages: len(s.cat.index), Bytes: s.cat.bytes,
 		SegmentSize: s.segSize, Segments: len(s.cat.segs), FreeSegments: len(s.free), ReservedSegments: s.reserve(),
-		NoSpace: s.noSpace, PendingUpdates: s.updates.len(), DraftBytes: s.memory.Load(),
+		NoSpace: s.noSpace, PendingUpdates: s.updates.len(), DraftBytes: s.memory.Load() - s.kept.octets,
 		Syncs: s.stats.syncs, LastSync: s.stats.lastSync, MaxSync: s.stats.maxSync,
 		Committed: s.stats.committed, Finished: s.stats.finished, Relocated: s.stats.relocated,
 		Failures: s.stats.failures, LastError: s.stats.lastError, Damaged: s.stats.damaged,

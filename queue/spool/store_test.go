@@ -90,7 +90,21 @@ func mustCommit(t testing.TB, s *spool.Store, body []byte, e *message.Envelope) 
 	return id
 }
 
+// content reads a message's content from the disk: what is kept in memory is
+// given away before, and held against it.
 func content(s *spool.Store, id message.ID) ([]byte, error) {
+	first, err := contentOnce(s, id)
+	if err != nil {
+		return nil, err
+	}
+	again, err := contentOnce(s, id)
+	if err == nil && !bytes.Equal(first, again) {
+		err = errors.New("the content differs from one time to the next")
+	}
+	return again, err
+}
+
+func contentOnce(s *spool.Store, id message.ID) ([]byte, error) {
 	c, err := s.Content(id)
 	if err != nil {
 		return nil, err
