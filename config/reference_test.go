@@ -4,6 +4,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -127,6 +128,92 @@ func TestWayFromExchange(t *testing.T) {
 		if named[key] != 1 {
 			t.Errorf("the page names %s %d times", key, named[key])
 		}
+	}
+}
+
+// allKeys are the keys of all tables with their defaults, as the reference has
+// them: "queue.retry", "send_connector.smart_host_auth.mechanism".
+func allKeys() map[string]string {
+	keys, table := map[string]string{}, ""
+	for line := range strings.Lines(string(Reference())) {
+		if heading, ok := strings.CutPrefix(line, "## `["); ok {
+			table = strings.Trim(strings.TrimSpace(heading), "[]`")
+		}
+		if cells := strings.Split(line, "|"); len(cells) > 4 && strings.HasPrefix(line, "| `") {
+			keys[table+"."+strings.Trim(cells[1], " `")] = strings.TrimSpace(cells[3])
+		}
+	}
+	return keys
+}
+
+// TestSendWayFromExchange: the page on Send connectors names every key of them,
+// beside Exchange's parameter or among those that Exchange has not, with the
+// program's defaults; and no parameter that Exchange has is left out.
+func TestSendWayFromExchange(t *testing.T) {
+	text, err := os.ReadFile("../docs/send-connectors.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, page, ok := strings.Cut(string(text), "\n## Coming from Exchange\n")
+	if !ok {
+		t.Fatal("the page has no such section")
+	}
+	keys, named := allKeys(), map[string]int{}
+	find := func(key string) string {
+		for _, table := range []string{"send_connector.", ""} {
+			if _, ok := keys[table+key]; ok {
+				return table + key
+			}
+		}
+		t.Errorf("there is no key %q", key)
+		return ""
+	}
+	for line := range strings.Lines(page) {
+		cells := strings.Split(line, "|")
+		if len(cells) != 6 || !strings.Contains(cells[2], "`") {
+			continue
+		}
+		key := find(strings.Trim(cells[2], " `"))
+		if got, want := strings.TrimSpace(cells[3]), keys[key]; got != want {
+			t.Errorf("the default of %s is %s, the page says %s", key, want, got)
+		}
+		named[key]++
+	}
+	_, others, _ := strings.Cut(page, "\nKeys that Exchange has not: ")
+	others, _, _ = strings.Cut(others, ".\n\n")
+	for key := range strings.SplitSeq(strings.ReplaceAll(others, "\n", " "), ",") {
+		named[find(strings.Trim(key, " `"))]++
+	}
+	for key := range keys {
+		if rest, ok := strings.CutPrefix(key, "send_connector."); ok && !strings.Contains(rest, ".") && named[key] != 1 {
+			t.Errorf("the page names %s %d times", key, named[key])
+		}
+	}
+	reference, err := os.ReadFile("../../shared/reference/exchange-edge.md")
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal(err)
+		}
+		t.Skipf("the shared folder is missing: %v", err)
+	}
+	n := 0
+	for _, section := range []string{"### 2.1 ", "### 2.5 "} {
+		_, table, _ := strings.Cut(string(reference), "\n"+section)
+		table, _, _ = strings.Cut(table, "\n### ")
+		for line := range strings.Lines(table) {
+			cells := strings.Split(line, "|")
+			if len(cells) < 4 || !strings.HasPrefix(line, "| `") {
+				continue
+			}
+			for _, m := range regexp.MustCompile("[A-Z][A-Za-z]+").FindAllString(cells[1], -1) {
+				if n++; !strings.Contains(page, m) {
+					t.Errorf("the page does not name %s", m)
+				}
+			}
+		}
+	}
+	if n < 70 {
+		t.Errorf("%d parameters in the reference", n)
 	}
 }
 
