@@ -31,6 +31,8 @@ func FuzzSession(f *testing.F) {
 		"EHLO c\r\nAUTH PLAIN AGtpbQBraW0=\r\nMAIL FROM:<> AUTH=<>\r\nRCPT TO:<x@elsewhere.example>\r\nDATA\r\n\r\n.\r\n",
 		"EHLO c\r\nAUTH LOGIN\r\na2lt\r\na2lt\r\nAUTH LOGIN\r\nEHLO d\r\nMAIL FROM:<>\r\n",
 		"EHLO c\r\nAUTH X-BROKEN bG9uZw==\r\n!\r\nAUTH LOGIN\r\na2lt\r\n*\r\nauth scram-sha-256 a2lt\r\na2ltIGtpbQ==\r\n\r\nAUTH X-ENDLESS\r\n\r\n\r\n",
+		"EHLO c\r\nMAIL FROM:<root>\r\nRCPT TO:<b@contoso.example>\r\nBDAT 40\r\nX-MS-Exchange-Organization-A: x\r\nReceiveBDAT 9 LAST\r\nd: y\r\n z\r\nPOST / HTTP/1.1\r\n",
+		"EHLO xn--99\r\nHELO c\r\nMAIL FROM:<>\r\nRCPT TO:<b@contoso.example>\r\nDATA\r\nA: " + strings.Repeat("y ", 700) + "\r\n\r\nReceived: x\r\n.\r\n",
 		"\x00\xff\r\n\r\nFOO\rBAR\n" + strings.Repeat("x", 3000) + "\r\nQUIT\r\n",
 	} {
 		f.Add([]byte(s), uint8(0))
@@ -44,13 +46,13 @@ func FuzzSession(f *testing.F) {
 			c.AuthMechanism, c.MaxLogonFailures = []string{"tls", "basic", "scram"}, 3
 			c.PermissionGroups = []string{"anonymous", "users"}
 			if options&1 != 0 {
-				c.BareLineEnds = "normalise"
+				c.BareLineEnds, c.LongLines, c.Deny = "normalise", "fold", []string{"accept_headers_routing"}
 			}
 			if options&2 != 0 {
-				c.EHLODomainValidation, c.RequireEHLODomain = "off", false
+				c.EHLODomainValidation, c.RequireEHLODomain, c.AcceptAddressLiterals = "off", false, false
 			}
 			if options&4 != 0 {
-				c.EnhancedStatusCodesEnabled = false
+				c.EnhancedStatusCodesEnabled, c.DefaultDomain, c.RejectReservedTopLevelRecipientDomains = false, "contoso.example", true
 			}
 			if options&8 != 0 {
 				c.Grant = []string{"accept_any_recipient"}
@@ -95,11 +97,33 @@ func FuzzSession(f *testing.F) {
 				t.Errorf("a bare line end was stored: %q", m.content)
 			}
 			chunked := strings.Contains(strings.ToUpper(string(whole)), "BDAT") // its last line may lack the end
+			checkHeader(t, m, options&1 != 0)
 			if !strings.HasPrefix(m.content, "Received: from ") || !strings.HasSuffix(m.content, "\r\n") && !chunked {
 				t.Errorf("stored: %q", m.content)
 			}
 		}
 	})
+}
+
+// checkHeader holds that the firewall has left nothing for a second one, nor,
+// where lines are folded, the folder a line that is too long.
+func checkHeader(t *testing.T, m stored, strict bool) {
+	t.Helper()
+	var once strings.Builder
+	f := message.HeaderFirewall{Strip: message.InternalHeaders, Out: &once}
+	if strict {
+		f.Strip |= message.RoutingHeaders
+	}
+	rest := bodyOf(m.content)
+	f.Write([]byte(rest))
+	f.Close()
+	if once.String() != rest {
+		t.Errorf("stored: %q", m.content)
+	}
+	var lines message.LineMeter
+	if strict && m.envelope.Body != message.BodyBinaryMIME && lines.Long([]byte(rest)) {
+		t.Errorf("a long line was stored: %q", m.content)
+	}
 }
 
 // checkReplies checks the grammar of everything that a server said. What stands
