@@ -3,7 +3,6 @@ package message
 import (
 	"bytes"
 	"io"
-	"strings"
 )
 
 // HeaderClass is a set of classes of header fields that the header firewall
@@ -31,18 +30,27 @@ const (
 // HeaderClassOf returns the class of a header field by its name, in any case,
 // with or without the white space that may stand before the colon (RFC 5322
 // 4.5).
-func HeaderClassOf(name string) HeaderClass {
-	switch {
-	case name == "":
-	case name[0]|0x20 == 'f' || name[0]|0x20 == 's':
-		if name = strings.TrimRight(name, " \t"); strings.EqualFold(name, "From") || strings.EqualFold(name, "Sender") {
+func HeaderClassOf(name string) HeaderClass { return headerClassOf(name) }
+
+// headerClassOf allocates nothing, whatever the name is kept in.
+func headerClassOf[T string | []byte](name T) HeaderClass {
+	if len(name) == 0 {
+		return 0
+	}
+	switch name[0] | 0x20 {
+	case 'f':
+		if isFieldName(name, "From") {
 			return AuthorHeaders
 		}
-	case name[0]|0x20 == 'r':
-		if strings.EqualFold(strings.TrimRight(name, " \t"), "Received") || hasFoldedPrefix(name, "Resent-") {
+	case 's':
+		if isFieldName(name, "Sender") {
+			return AuthorHeaders
+		}
+	case 'r':
+		if isFieldName(name, "Received") || hasFoldedPrefix(name, "Resent-") {
 			return RoutingHeaders
 		}
-	case name[0]|0x20 == 'x':
+	case 'x':
 		switch {
 		case hasFoldedPrefix(name, "X-MS-Exchange-Organization-"), hasFoldedPrefix(name, "X-Postern-Organization-"):
 			return OrganizationHeaders
@@ -53,8 +61,37 @@ func HeaderClassOf(name string) HeaderClass {
 	return 0
 }
 
-func hasFoldedPrefix(s, prefix string) bool {
-	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
+// isFieldName compares a name that white space may follow (RFC 5322 4.5).
+func isFieldName[T string | []byte](name T, want string) bool {
+	if !hasFoldedPrefix(name, want) {
+		return false
+	}
+	for i := len(want); i < len(name); i++ {
+		if name[i] != ' ' && name[i] != '\t' {
+			return false
+		}
+	}
+	return true
+}
+
+// hasFoldedPrefix compares without case; the prefix is US-ASCII.
+func hasFoldedPrefix[T string | []byte](s T, prefix string) bool {
+	if len(s) < len(prefix) {
+		return false
+	}
+	for i := range len(prefix) {
+		a, b := s[i], prefix[i]
+		if 'A' <= a && a <= 'Z' {
+			a += 'a' - 'A'
+		}
+		if 'A' <= b && b <= 'Z' {
+			b += 'a' - 'A'
+		}
+		if a != b {
+			return false
+		}
+	}
+	return true
 }
 
 // maxHeldName bounds what is kept of the beginning of a line while it is not
@@ -231,7 +268,7 @@ func (f *HeaderFirewall) name(p []byte) (n int, keep bool, err error) {
 
 // decide judges the beginning of a line, which is a name if a colon follows.
 func (f *HeaderFirewall) decide(name []byte, named bool) {
-	f.removing = named && HeaderClassOf(string(name))&f.Strip != 0
+	f.removing = named && headerClassOf(name)&f.Strip != 0
 	if f.removing {
 		f.fields++
 		f.octets += int64(len(name))

@@ -233,6 +233,18 @@ func FuzzHeaderFirewall(f *testing.F) {
 	})
 }
 
+// TestHeaderFirewallAllocatesNothing for content of which each line might be a
+// field.
+func TestHeaderFirewallAllocatesNothing(t *testing.T) {
+	content := []byte(strings.Repeat(strings.Repeat("x", 900)+"\r\n", 10) + strings.Repeat("X-"+strings.Repeat("y", 900)+":\r\n", 10))
+	if n := testing.AllocsPerRun(10, func() {
+		f := HeaderFirewall{Strip: RoutingHeaders | InternalHeaders, Out: io.Discard}
+		f.Write(content)
+	}); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
 func BenchmarkHeaderFirewall(b *testing.B) {
 	content := []byte(strings.Repeat("Received: from a by b; Sat, 21 Nov 2026 23:13:33 +0000\r\n", 5) +
 		strings.Repeat("X-Header-Of-Somebody: something or other\r\n", 30) + "\r\n" + strings.Repeat("x", 4000))
