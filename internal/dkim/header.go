@@ -99,7 +99,7 @@ func (h *Header) FromDomain() (domain, problem string) {
 	for _, a := range addresses {
 		_, d, _ := cutLast(a, '@')
 		d = message.DomainKey(d)
-		if d == "" || domain != "" && d != domain {
+		if message.CheckDomain(d, false) != nil || domain != "" && d != domain {
 			return "", "its From field names no one domain"
 		}
 		domain = d

@@ -207,6 +207,8 @@ func TestFromDomain(t *testing.T) {
 		{"From: <a@evil.example> <a@contoso.example>\r\n", "", "its From field can't be read"},
 		{"From: a@contoso.example, b@evil.example\r\n", "", "its From field names no one domain"},
 		{"From: Contoso <a@contoso.example> (x) y\r\n", "", "its From field can't be read"},
+		{"From: <a@contoso.example(a host)>\r\n", "", "its From field names no one domain"},
+		{"From: <a@b c>\r\n", "", "its From field names no one domain"},
 		{"From: a\r\n", "", "its From field can't be read"},
 		{"From: undisclosed:;\r\n", "", "its From field names nobody"},
 		{"From:\r\n", "", "its From field can't be read"},
