@@ -65,8 +65,12 @@ func (c *Config) explain(t *table, row any, prefix string) []Setting {
 		settings = append(settings, s)
 	}
 	for _, sub := range t.subs {
-		if !sub.repeated {
-			settings = append(settings, c.explain(sub, sub.rows(row)[0], joinPath(prefix, sub.name))...)
+		for i, r := range sub.rows(row) {
+			path := joinPath(prefix, sub.name)
+			if sub.repeated {
+				path = indexPath(path, i)
+			}
+			settings = append(settings, c.explain(sub, r, path)...)
 		}
 	}
 	return settings

@@ -92,6 +92,7 @@ tls_override = [{ domain = "One.example", tls = "opportunistic", tls_fallback = 
 		t.Fatal(findings)
 	}
 	s := &c.SendConnectors[0]
+	overrides := 0
 	want := []string{strings.ToUpper(pin), "spki:" + strings.ToUpper(pin), "spki:E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855"}
 	if !reflect.DeepEqual(s.TLSFingerprints, want) {
 		t.Errorf("fingerprints %q, want %q", s.TLSFingerprints, want)
@@ -101,6 +102,11 @@ tls_override = [{ domain = "One.example", tls = "opportunistic", tls_fallback = 
 	}
 	for _, setting := range c.Explain("send_connector[0]") {
 		switch setting.Key {
+		case "tls_override[1].domain":
+			if setting.Text != `"10.0.0.1"` {
+				t.Errorf("the second override shown as %s", setting.Text)
+			}
+			overrides++
 		case "tls_domain":
 			if setting.Text != `["a.example", "*.b.example"]` {
 				t.Errorf("tls_domain shown as %s", setting.Text)
@@ -115,6 +121,9 @@ tls_override = [{ domain = "One.example", tls = "opportunistic", tls_fallback = 
 		if setting.Key == "tls_fallback" && (setting.Value != false || setting.Default) {
 			t.Errorf("tls_fallback = false shown as %+v", setting)
 		}
+	}
+	if overrides != 1 {
+		t.Error("overrides are not shown with their connector")
 	}
 	next, _ := parseText(t, receiveHead+sendHead+"tls = \"required\"\ntls_auth_level = \"domain_validation\"\ntls_domain = \"a.example\"")
 	var changed []string

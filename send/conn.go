@@ -35,7 +35,7 @@ type conn struct {
 	session string
 	local   netip.AddrPort
 	tls     string        // what was negotiated; empty for clear text
-	peer    *ptls.Session // nil for clear text
+	peer    *ptls.Session // nil where TLS was neither wanted nor had
 	ext     wire.Extensions
 
 	// messages counts the transactions, dirty says that one is open and must

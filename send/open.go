@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"postern/internal/wire"
+	ptls "postern/tls"
 )
 
 // open connects to a host and brings the session to where MAIL can be said:
@@ -81,6 +82,7 @@ func (c *conn) establish(ctx context.Context, clear bool) *failure {
 			return f
 		}
 	case policy.Required():
+		c.peer = new(ptls.Session)
 		return &failure{phase: phaseSTARTTLS, intact: true,
 			reply: ours(451, codeNoTLS, "TLS is required, but the host does not offer STARTTLS%s", because(policy))}
 	}

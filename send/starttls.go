@@ -52,6 +52,9 @@ func (c *conn) noTLS(reply message.Reply) *failure {
 	if !c.key.policy.FallsBack() {
 		reply.Text += because(c.key.policy)
 	}
+	if c.peer == nil {
+		c.peer = new(ptls.Session)
+	}
 	return &failure{phase: phaseHandshake, reply: reply, tls: true}
 }
 
@@ -91,6 +94,7 @@ func (c *conn) handshakeFailure(err error, session *ptls.Session) *failure {
 		return &failure{phase: phaseHandshake, local: true,
 			reply: ours(454, codeTLS, "Send connector %q: %v", c.connector.Name, err)}
 	}
+	c.peer = session
 	if ce, ok := errors.AsType[*ptls.CertificateError](err); ok {
 		logCertificate(c.log, session)
 		c.log.Info(ce.Error(), "Certificate validation failed")

@@ -142,6 +142,13 @@ func runTLSCell(t *testing.T, row string, mx *fakeMX, want string) {
 		if !strings.Contains(log, why.logged) {
 			t.Errorf("the log lacks %q:\n%s", why.logged, log)
 		}
+		trust := ""
+		if strings.Contains(why.reply, "Certificate") {
+			trust = reason
+		}
+		if last.TLS != "" || last.Trust != trust || !strings.HasSuffix(last.Policy, `(send connector "Internet")`) {
+			t.Errorf("attempt %+v, want trust %q and no TLS", last, trust)
+		}
 		return
 	}
 	if got != took || len(messages) != 1 || messages[0].tls != (verb == "TLS") || (last.TLS != "") != (verb == "TLS") {

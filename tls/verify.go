@@ -150,10 +150,6 @@ func whose(c, leaf *x509.Certificate) string {
 func explainChain(certs []*x509.Certificate, roots authorities, err error) *CertificateError {
 	leaf := certs[0]
 	e := &CertificateError{Reason: Malformed, Text: "the host's certificate is not valid: " + err.Error(), Names: Names(leaf), Err: err}
-	if weak, ok := errors.AsType[x509.InsecureAlgorithmError](err); ok {
-		e.Reason, e.Text = WeakSignature, fmt.Sprintf("the host's certificate is signed with %s, which can be forged", x509.SignatureAlgorithm(weak))
-		return e
-	}
 	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
 		c := invalid.Cert
 		switch now := time.Now(); {
@@ -167,7 +163,11 @@ func explainChain(certs []*x509.Certificate, roots authorities, err error) *Cert
 		return e
 	}
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		// An authority whose signature can be forged is passed over as unknown.
+		weak := slices.IndexFunc(certs, func(c *x509.Certificate) bool { return forgeable(c.SignatureAlgorithm) && !IsSelfSigned(c) })
 		switch {
+		case weak >= 0:
+			e.Reason, e.Text = WeakSignature, fmt.Sprintf("%s is signed with %s, which can be forged", whose(certs[weak], leaf), certs[weak].SignatureAlgorithm)
 		case IsSelfSigned(leaf):
 			e.Reason, e.Text = SelfSigned, "the host's certificate is self-signed: no authority vouches for it"
 		case len(certs) == 1:
@@ -177,6 +177,15 @@ func explainChain(certs []*x509.Certificate, roots authorities, err error) *Cert
 		}
 	}
 	return e
+}
+
+// forgeable reports whether signatures rest on a broken digest.
+func forgeable(a x509.SignatureAlgorithm) bool {
+	switch a {
+	case x509.MD2WithRSA, x509.MD5WithRSA, x509.SHA1WithRSA, x509.DSAWithSHA1, x509.ECDSAWithSHA1:
+		return true
+	}
+	return false
 }
 
 func day(t time.Time) string { return t.UTC().Format(time.DateOnly) }

@@ -179,6 +179,28 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
+// TestWeakSignature: an authority that still signs with SHA-1 vouches for
+// nothing.
+func TestWeakSignature(t *testing.T) {
+	ca := newAuthority(t, "Test authority", nil)
+	caKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := ca.issue(t, caKey, func(c *x509.Certificate) {
+		c.IsCA, c.BasicConstraintsValid = true, true
+		c.KeyUsage = x509.KeyUsageCertSign
+	}, "Old authority")
+	old := &authority{root.Leaf, caKey}
+	weak := old.issue(t, nil, func(c *x509.Certificate) { c.SignatureAlgorithm = x509.SHA1WithRSA }, testHost)
+	p := PolicyFor(&config.SendConnector{TLS: config.TLSRequired, TLSAuthLevel: config.CertificateValidation}, Hop{Host: testHost})
+	s, _, err := shake(t, p, testHost, NewMaterial(MaterialOptions{Roots: old.pool()}), serve(weak))
+	want := "the host's certificate is signed with SHA1-RSA, which can be forged. It is for " + testHost
+	if s.Trust != "weak signature" || err == nil || err.Error() != want {
+		t.Errorf("trust %q, error %v; want %q", s.Trust, err, want)
+	}
+}
+
 // TestPins: a pinned certificate or key must be the one, besides what the
 // level asks; alone it needs no authority, no name and no date.
 func TestPins(t *testing.T) {

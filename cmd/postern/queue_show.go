@@ -200,6 +200,8 @@ func (a *app) printAttempts(m *control.MessageDetail, s style) {
 		switch {
 		case t.TLS != "":
 			how = clean(t.TLS) + clean(peerOf(&t))
+		case t.Policy != "":
+			how = "no TLS" + clean(peerOf(&t))
 		case t.Source == "":
 			how = "not connected"
 		}
@@ -217,7 +219,7 @@ func (a *app) printAttempts(m *control.MessageDetail, s style) {
 			fmt.Fprintln(a.out, strings.Repeat(" ", 2+2*min(i, 1))+l)
 		}
 		a.printField("      ", clean(t.Reply))
-		if t.Policy != "" {
+		if t.TLS != "" && t.Policy != "" {
 			a.printField("      ", "asked for: "+clean(t.Policy))
 		}
 	}

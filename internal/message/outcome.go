@@ -117,7 +117,8 @@ type Attempt struct {
 	// Peer is the name in the host's certificate, Trust what the certificate
 	// proves: "trusted", or why it is not, as "self-signed". Client says that
 	// the host asked for a certificate of ours, and got it: "shown". Policy is
-	// what asked for TLS. All are empty for clear text.
+	// what was asked of TLS, and by whom. Without TLS they are empty, unless
+	// it was tried and failed, or missed.
 	Peer, Trust, Client, Policy string
 	// Session is the id of the session in the protocol log.
 	Session string
