@@ -104,7 +104,8 @@ func TestBrokenFamily(t *testing.T) {
 						t.Fatalf("the families lack: %v and %v, want one failure: %v", missing, there, b.kind)
 					}
 				}
-				if took := time.Since(started); took > 2*time.Second {
+				// Far from what a server is given to answer, and from the slow one.
+				if took := time.Since(started); took > 10*time.Second || b.name == "slow" && took > 2900*time.Millisecond {
 					t.Errorf("five look-ups took %v", took)
 				}
 			})
