@@ -109,8 +109,12 @@ func (f *finder) smartHostExchangers(ctx context.Context, h host) []found {
 	}
 	var list []found
 	started := time.Now()
-	for _, mx := range res.Records {
+	for _, mx := range res.Records { // sorted by preference
 		if time.Since(started) >= maxLookingUp {
+			break
+		}
+		if f.snap.isOurName(mx.Host) { // RFC 5321 5.1
+			f.loop = fmt.Sprintf("Mail loop: the mail exchanger %s is this gateway", mx.Host)
 			break
 		}
 		if got, err := f.own.resolver.Host(ctx, mx.Host, families(f.connector)); err == nil {

@@ -288,6 +288,7 @@ func TestSmartHosts(t *testing.T) {
 		{name: "IPv6", hosts: "[2001:db8::44]:25", sends: 1, want: "0 delivered 250 2.6.0 Queued", tried: "[2001:db8::44]"},
 		{name: "name", hosts: "hub.test:25", sends: 1, want: "0 delivered 250 2.6.0 Queued", tried: "192.0.2.41"},
 		{name: "name of exchangers", hosts: "hubs.test:25", sends: 1, want: "0 delivered 250 2.6.0 Queued", tried: "192.0.2.42"},
+		{name: "name of exchangers, of which we are the second", hosts: "ours.test:25", sends: 1, want: "0 delivered 250 2.6.0 Queued", tried: "192.0.2.42"},
 		// That the name does not exist is our configuration: the mail waits.
 		{name: "no such name", hosts: "absent.test:25", sends: 1,
 			want: "0 deferred 451 4.4.4 Nonexistent domain absent.test; unreachable"},
@@ -301,8 +302,8 @@ func TestSmartHosts(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBench(t, nil)
 				b.connector.MessagesPerConnection = 1
-				b.names.mx = map[string]any{"hubs.test": "hub2.test"}
-				b.names.addrs = map[string]any{"hub.test": "192.0.2.41", "hub2.test": "192.0.2.42", "hubs.test": dnsTrouble(resolver.NoData)}
+				b.names.mx = map[string]any{"hubs.test": "hub2.test", "ours.test": "hub2.test,edge.contoso.example,hub.test"}
+				b.names.addrs = map[string]any{"hub.test": "192.0.2.41", "hub2.test": "192.0.2.42", "hubs.test": dnsTrouble(resolver.NoData), "ours.test": dnsTrouble(resolver.NoData)}
 				for _, a := range []string{"192.0.2.41:25", "192.0.2.42:25", "192.0.2.43:2525", "[2001:db8::44]:25", "192.0.2.1:10025"} {
 					b.host(a, &fakeMX{})
 				}
@@ -320,6 +321,40 @@ func TestSmartHosts(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestTurnsOfEachConnector: smart hosts share the load also when connectors take
+// turns among themselves.
+func TestTurnsOfEachConnector(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, nil)
+		defer b.stop()
+		other := *b.connector
+		other.Name = "Other"
+		b.config.SendConnectors = append(b.config.SendConnectors, other)
+		hops := []routing.NextHop{smartHop("[192.0.2.41]:25,[192.0.2.42]:25"), smartHop("[192.0.2.43]:25,[192.0.2.44]:25")}
+		hops[1].Connector = "Other"
+		for i := range hops {
+			c := &b.config.SendConnectors[i]
+			c.MessagesPerConnection = 1
+			for n := range 2 {
+				a := fmt.Sprintf("192.0.2.%d", 41+2*i+n)
+				c.SmartHosts = append(c.SmartHosts, config.SmartHost{Host: a})
+				b.host(a+":25", &fakeMX{})
+			}
+			if set := routing.HostSet(c); set != hops[i].Domain {
+				t.Fatalf("smart hosts %s", set)
+			}
+		}
+		for range 2 {
+			for _, h := range hops {
+				b.deliver(t.Context(), h, mail("x\r\n"))
+			}
+		}
+		if got := b.tried(); got != "192.0.2.41 192.0.2.43 192.0.2.42 192.0.2.44" {
+			t.Errorf("tried %s", got)
+		}
+	})
 }
 
 // TestSource: the source address of the family is bound; a family without one
