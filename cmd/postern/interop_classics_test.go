@@ -263,6 +263,7 @@ func TestClassicLocalRelay(t *testing.T) {
 	for _, v := range []visit{
 		{name: "a program", to: v4, dialog: []string{"EHLO localhost", "250", "SEND root@app1.contoso.example kim@contoso.example", "250 2.6.0", "SEND anybody@elsewhere.example bob@fabrikam.example", "250 2.6.0"}},
 		{name: "a program with IPv6", to: v6, dialog: []string{"HELO localhost", "250", "SEND root@app1.contoso.example v6@contoso.example", "250 2.6.0"}},
+		{name: "cron", to: v4, dialog: []string{"EHLO localhost", "250", "SEND root root", "250 2.6.0"}},
 		{name: "another address of loopback", from: "127.0.0.2", to: v4, dialog: []string{"EHLO localhost", "250", "SEND root@app1.contoso.example two@contoso.example", "250 2.6.0"}},
 	} {
 		v.play(t)
@@ -289,7 +290,7 @@ func TestClassicLocalRelay(t *testing.T) {
 			t.Errorf("explain connection does not say %q:\n%s%s", want, stdout, stderr)
 		}
 	}
-	c.arrived(t, "kim@contoso.example", "bob@fabrikam.example", "v6@contoso.example", "two@contoso.example")
+	c.arrived(t, "kim@contoso.example", "bob@fabrikam.example", "v6@contoso.example", "two@contoso.example", "root@contoso.example")
 }
 
 // others are the addresses of this host that are not of loopback.
