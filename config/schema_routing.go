@@ -25,15 +25,13 @@ func sendRouting() []key {
 		},
 		{
 			Name: "scope", Type: list(connectorName(), 0, once[string]), Default: []any{},
-			Doc:     "The Receive connectors whose mail may be routed through the connector; `Pickup`, `Replay` and `Import` stand for mail that came these ways. When empty, all. Notifications are in every scope.",
-			Pending: true,
-			Field:   in(func(c *SendConnector) any { return &c.Scope }),
+			Doc:   "The Receive connectors whose mail may be routed through the connector; `Pickup`, `Replay` and `Import` stand for mail that came these ways. When empty, all. Notifications are in every scope.",
+			Field: in(func(c *SendConnector) any { return &c.Scope }),
 		},
 		{
 			Name: "fallback", Type: optional(connectorName()), Default: "",
-			Doc:     "The Send connector that takes over what this one could not deliver for `fallback_after`, or after `fallback_failures` attempts. When empty, none does.",
-			Pending: true,
-			Field:   in(func(c *SendConnector) any { return &c.Fallback }),
+			Doc:   "The Send connector that takes over what this one could not deliver for `fallback_after`, or after `fallback_failures` attempts. When empty, none does.",
+			Field: in(func(c *SendConnector) any { return &c.Fallback }),
 		},
 		{
 			Name: "fallback_after", Type: durationLimit(time.Second, 90*day), Default: FormatDuration(defaultFallbackAfter),

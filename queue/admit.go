@@ -13,27 +13,28 @@ type group struct {
 	hop         routing.NextHop
 	unreachable bool
 	reply       message.Reply // why it is unreachable
+	fallback    routing.Fallback
 	recipients  []int
 	due         int64
 	deferred    bool
 }
 
-// routes asks the router for each of the recipients. Those that it refuses come
-// back as outcomes. Redirect, when it is not empty, takes the place of the hosts
-// that the router found. If the router panics, that is all that is returned.
-func routes(r Router, e *message.Envelope, redirect string, recipients []int) (groups []group, refused []message.Outcome, c *caught) {
+// routes asks the router for each of the recipients, nothing having happened to
+// them when there is no state. Those that it refuses come back as outcomes. A
+// redirect takes the place of the hosts that the router found, and nothing takes
+// over from it. If the router panics, that is all that is returned.
+func routes(r Router, e *message.Envelope, st *message.State, recipients []int) (groups []group, refused []message.Outcome, c *caught) {
 	defer func() {
 		if p := recover(); p != nil {
 			groups, refused, c = nil, nil, newCaught("routing", p)
 		}
 	}()
-	query := routing.Query{Sender: e.From, Size: e.Size}
-	if e.Origin.Internal {
-		query.Size = 0 // notifications are exempt from size limits, as Exchange's are
+	redirect := ""
+	if st != nil {
+		redirect = st.Standing.Redirect
 	}
 	for _, i := range recipients {
-		query.Recipient = e.Recipients[i].Address
-		d := r.Route(query)
+		d := r.Route(routing.QueryFor(e, st, i))
 		if d.Problem.Refuses() {
 			refused = addOutcome(refused, i, message.Outcome{Status: message.Failed, Reply: d.Reply})
 			continue
@@ -42,12 +43,15 @@ func routes(r Router, e *message.Envelope, redirect string, recipients []int) (g
 		if unreachable {
 			d.NextHop = routing.NextHop{}
 		} else if redirect != "" {
-			d.NextHop.Kind, d.NextHop.Domain = routing.SmartHost, redirect
+			d.NextHop.Kind, d.NextHop.Domain, d.Fallback = routing.SmartHost, redirect, routing.Fallback{}
 		}
 		g := 0
 		groups, g = addToGroup(groups, i, d.NextHop, unreachable)
 		if unreachable {
 			groups[g].reply = d.Reply
+		}
+		if d.Fallback.Connector != "" {
+			groups[g].fallback = d.Fallback
 		}
 	}
 	return groups, refused, nil
@@ -97,7 +101,7 @@ func (q *Queue) admit(id message.ID, e *message.Envelope) {
 		q.mu.Unlock()
 		return
 	}
-	groups, refused, panicked := routes(router, e, "", all)
+	groups, refused, panicked := routes(router, e, nil, all)
 	if panicked != nil {
 		// A clerk routes it again at once, and counts the panics.
 		groups, it.gen = []group{{unreachable: true, recipients: all}}, 0
@@ -147,7 +151,7 @@ func (q *Queue) queueGroups(it item, recipients int, groups []group, now int64) 
 		if q.phase == running {
 			d.rates.came(now)
 		}
-		q.enqueue(d, it, now)
+		q.enqueue(d, q.passOn(d, it, now), now)
 	}
 }
 
@@ -168,6 +172,9 @@ func (q *Queue) destination(g *group) *destination {
 		d = &destination{hop: g.hop, place: -1}
 		d.suspended = len(q.holds) > 0 && q.holds[d.title()]
 		q.destinations[g.hop] = d
+	}
+	if g.fallback.Connector != "" {
+		d.fallback = g.fallback
 	}
 	return d
 }
@@ -195,7 +202,7 @@ func (q *Queue) takeUp(e *spool.Entry) {
 		it.arrived = now - int64(expiration) + int64(min(expiration, lastChance))
 		it.delayTold = true
 	}
-	groups, refused, panicked := routes(router, e.Envelope, st.Standing.Redirect, st.Pending())
+	groups, refused, panicked := routes(router, e.Envelope, st, st.Pending())
 	if panicked != nil {
 		groups, it.gen = []group{{unreachable: true, recipients: st.Pending()}}, 0
 	}
@@ -295,11 +302,12 @@ func (q *Queue) reroute(f *flight, d *destination, it *item, list []int) (stay [
 	q.mu.Lock()
 	router, gen := q.settings.Router, q.gen
 	q.mu.Unlock()
-	groups, refused, panicked := routes(router, f.envelope, f.state.Standing.Redirect, list)
+	events = q.takeOver(f, d, it, list, router)
+	groups, refused, panicked := routes(router, f.envelope, f.state, list)
 	for panicked != nil && !f.state.Standing.Poison {
 		// The router is pure: it will panic again, and the message be parked.
 		events = append(events, q.countPanic(f, panicked)...)
-		groups, refused, panicked = routes(router, f.envelope, f.state.Standing.Redirect, list)
+		groups, refused, panicked = routes(router, f.envelope, f.state, list)
 	}
 	if panicked != nil {
 		return list, events
@@ -350,7 +358,7 @@ func (q *Queue) move(f *flight, from, to *destination, it item, g *group, now in
 	it.due, it.deferred = g.due, anyDeferred(f.state, g.recipients)
 	q.items++
 	to.rates.came(now)
-	q.enqueue(to, it, now)
+	q.enqueue(to, q.passOn(to, it, now), now)
 }
 
 // tidySplit forgets which recipient stands in which queue when all that are

@@ -44,6 +44,7 @@ func (q *Queue) attempt(d *destination, it item, epoch uint32) {
 	if panicked != nil {
 		events = q.countPanic(f, panicked)
 	}
+	rule.arrived = it.arrived
 	u := &message.Update{At: q.wall(), Attempts: report.Attempts, Outcomes: rule.outcomes(f.state, list, &report, cut)}
 	nameHop(u, d.hop)
 	if len(u.Outcomes) > 0 || len(u.Attempts) > 0 {
@@ -105,7 +106,7 @@ func (q *Queue) prepare(f *flight, d *destination, it *item) (list []int, orders
 		list, events = nil, append(events, more...)
 	case expired:
 		next, list = it, nil // to be handed to a clerk
-	case stale:
+	case stale, q.spent(f, d, it, list):
 		var more []Event
 		next, list, more = q.renew(f, d, it, list)
 		events = append(events, more...)
@@ -130,6 +131,8 @@ type verdict struct {
 	schedule *schedule
 	after    time.Duration // at least so long
 	renew    bool          // the queue's messages are to be routed anew
+	fallback routing.Fallback
+	arrived  int64 // of the message
 }
 
 // judge updates the queue's window and Retry state by what an attempt found.
@@ -157,7 +160,12 @@ func (q *Queue) judge(d *destination, epoch uint32, r *message.Report, now int64
 			q.resubmit(d, now)
 			v.renew = true
 		}
+		if d.forsaken(now) {
+			q.routeAnew(d, now)
+			v.renew = true
+		}
 	}
+	v.fallback = d.fallback
 	return v
 }
 
@@ -197,7 +205,7 @@ func (v *verdict) outcomes(st *message.State, list []int, r *message.Report, cut
 			if cut {
 				return
 			}
-			o.Status, o.Due = message.Deferred, due
+			o.Status, o.Due = message.Deferred, v.dueBeforeFallback(&st.Recipients[i], due)
 		}
 		out = addOutcome(out, i, o)
 	}
@@ -240,8 +248,10 @@ func (q *Queue) remainder(f *flight, d *destination, it item, renew bool) (next 
 	case f.ordered():
 		next, more := q.obey(f, d, it, left)
 		return next, append(events, more...)
-	case renew:
-		it.due = q.now()
+	case renew || q.spent(f, d, &it, left):
+		if renew {
+			it.due = q.now()
+		}
 		next, left, more := q.renew(f, d, &it, left)
 		events = append(events, more...)
 		if len(left) == 0 {

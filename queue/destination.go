@@ -44,6 +44,10 @@ type destination struct {
 	window window
 	rates  rates
 
+	// fallback is when another Send connector takes over what can't be
+	// delivered, as far as the router has said so of any message.
+	fallback routing.Fallback
+
 	// listed says that a walk is to come by, resubmitted is when all messages
 	// were last routed anew because the queue was in Retry for so long.
 	listed      bool
@@ -167,13 +171,13 @@ func (d *destination) finish(id message.ID) {
 // returns when the queue tries again.
 func (d *destination) fail(now int64, epoch uint32, reply message.Reply, atLeast time.Duration, s *schedule) int64 {
 	d.connected = false
+	if d.trouble == nil {
+		d.trouble = &trouble{first: now}
+	}
 	if epoch == d.epoch {
 		d.epoch++
 		d.failures++
-		d.until = now + int64(s.wait(d.failures, atLeast))
-	}
-	if d.trouble == nil {
-		d.trouble = &trouble{first: now}
+		d.until = d.beforeFallback(now, now+int64(s.wait(d.failures, atLeast)))
 	}
 	d.trouble.reply, d.trouble.last = reply, now
 	return max(d.until, now)

@@ -81,7 +81,7 @@ func (q *Queue) settle(d *destination, now int64) {
 		if d.idleSince == 0 {
 			d.idleSince = now
 		}
-		key = d.idleSince + int64(queueMaxIdle)
+		key = d.forgotten()
 	}
 	q.clock.set(d, key)
 	q.wakeBy(key)
@@ -142,7 +142,7 @@ func (q *Queue) tick(now int64) {
 			seen += len(d.items) / 10 // a look at an item costs that much less
 			d.sweep(now, &q.schedule, func(it *item) bool { return q.overdue(d, it, now) })
 		}
-		if d.idleSince != 0 && d.idleSince+int64(queueMaxIdle) <= now {
+		if d.idleSince != 0 && d.forgotten() <= now {
 			q.clock.set(d, never)
 			delete(q.destinations, d.hop)
 			continue

@@ -40,6 +40,9 @@ const (
 	Removed
 	// Poisoned: the message was parked in the poison queue.
 	Poisoned
+	// FallenBack: the Send connector Fallback has taken over for these
+	// recipients, whom Hop did not take; Outcome has its last reply.
+	FallenBack
 )
 
 // String returns the event's name in lower case.
@@ -73,6 +76,8 @@ func (k EventKind) String() string {
 		return "removed"
 	case Poisoned:
 		return "poisoned"
+	case FallenBack:
+		return "fallback"
 	}
 	return "unknown"
 }
@@ -103,6 +108,7 @@ type Event struct {
 	// the message since.
 	By       string
 	Standing message.Standing
+	Fallback string
 }
 
 // outcomeEvents are the events that an update brings. Called with f.mu held.

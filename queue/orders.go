@@ -273,6 +273,9 @@ func (c *carrying) message(id message.ID, items []pulled) (elsewhere bool) {
 		s = f.state.Standing // it is not removed as a whole
 	}
 	events := c.q.order(f, s, kind, c.o.By)
+	if c.o.Verb == Resubmit {
+		c.q.forget(f, target)
+	}
 	c.unsaved = c.unsaved || len(f.unsaved) > 0
 	if c.o.Verb == Redirect || c.o.Verb == Resubmit && elsewhere {
 		f.orders++ // for what is in flight

@@ -117,6 +117,7 @@ type Queue struct {
 	schedule     schedule
 	remote       *remoteDomains
 	gen          uint32 // of settings.Router
+	generations  [kept]generation
 	destinations map[routing.NextHop]*destination
 	unreachable  *destination
 	submission   *destination
@@ -145,6 +146,14 @@ type Queue struct {
 	storageUntil    int64
 	storageFailures int
 }
+
+// generation is the name that a router gave itself. The last few are kept.
+type generation struct {
+	gen  uint32
+	name string
+}
+
+const kept = 32
 
 type phase uint8
 
@@ -209,6 +218,10 @@ func (q *Queue) use(s Settings) {
 		s.Notifications.MaxPerHour = defaultPerHour
 	}
 	q.settings = s
+	q.generations[q.gen%kept] = generation{q.gen, ""}
+	if named, ok := s.Router.(interface{ Generation() string }); ok {
+		q.generations[q.gen%kept].name = named.Generation()
+	}
 	q.remote = newRemoteDomains(s.Notifications.RemoteDomains)
 	q.schedule = newSchedule(s.Queue)
 }
@@ -335,8 +348,8 @@ func (q *Queue) Reconfigure(s Settings) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	was := q.schedule
-	q.use(s)
 	q.gen++
+	q.use(s)
 	now := q.now()
 	sweep := was.expiration != q.schedule.expiration || was.delay != q.schedule.delay
 	q.walkAll(sweep, now)

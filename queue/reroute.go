@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"postern/queue/spool"
+	"postern/routing"
 )
 
 // walk is the clerks' way through the delivery queues after a reload: every
@@ -48,6 +49,7 @@ func (q *Queue) walkAll(sweep bool, now int64) {
 	list := make([]*destination, 0, len(q.destinations))
 	for _, d := range q.destinations {
 		d.listed = true
+		d.fallback = routing.Fallback{} // until it is known of the new router
 		list = append(list, d)
 	}
 	q.walk = walk{first: list, sweep: sweep || q.walk.sweep && q.walk.ordered, ordered: q.walk.ordered}
@@ -74,11 +76,8 @@ func (q *Queue) orderWalk(due int64) {
 // resubmit has all messages that wait in a queue routed anew, whatever they were
 // routed by. Called with mu held.
 func (q *Queue) resubmit(d *destination, now int64) {
-	for i := range d.items {
-		d.items[i].gen = 0 // no router's
-	}
 	d.resubmitted = now
-	q.walkLater(d, now)
+	q.routeAnew(d, now)
 }
 
 // adopt lets a queue go by the present settings. Called with mu held.

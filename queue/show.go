@@ -23,11 +23,25 @@ type MessageInfo struct {
 	Status           MessageStatus
 	NextTry, Expires time.Time
 	// Routes has, for each recipient still to be delivered, what the router says
-	// of it now; zero for the others. Generation is that of the configuration by
-	// which the message was last routed: they are counted from the start, which
-	// is 1; zero when that is not known.
-	Routes     []routing.Decision
-	Generation uint32
+	// of it now; zero for the others. Generation is that of the router by which
+	// the message was last routed: they are counted from the start, which is 1;
+	// zero when that is not known. Table is the name by which that router calls
+	// its configuration, Current that of the one in force; empty where it is not
+	// known.
+	Routes         []routing.Decision
+	Generation     uint32
+	Table, Current string
+	// Fallbacks has, for each recipient for whom a fallback may take over, when
+	// and after how many tries in all it does, as far as the recipient itself
+	// decides.
+	Fallbacks []Takeover
+}
+
+// Takeover is when a fallback takes over for a recipient. A zero At never comes
+// about, nor does a Tries of zero.
+type Takeover struct {
+	At    time.Time
+	Tries int64
 }
 
 // Show describes one message with all its recipients. The error is the
@@ -47,6 +61,7 @@ func (q *Queue) Show(id message.ID) (MessageInfo, error) {
 	at := q.locate([]message.ID{id})[id]
 	q.mu.Lock()
 	router, s := q.settings.Router, q.schedule
+	info.Current = q.generations[q.gen%kept].name
 	split := q.splits[id]
 	for _, i := range st.Pending() {
 		switch {
@@ -61,26 +76,29 @@ func (q *Queue) Show(id message.ID) (MessageInfo, error) {
 		info.Begun[d.title()] = at
 	}
 	q.mu.Unlock()
+	info.Fallbacks = make([]Takeover, len(st.Recipients))
 	for _, i := range st.Pending() {
-		info.Routes[i] = ask(router, f.envelope, i)
+		info.Routes[i] = ask(router, f.envelope, st, i)
+		info.Fallbacks[i] = q.takeover(info.Routes[i].Fallback, &st.Recipients[i], f.envelope)
 	}
 	if at != nil {
 		info.Status, info.Generation = status(st, at), at.gen
+		q.mu.Lock()
+		if g := q.generations[at.gen%kept]; g.gen == at.gen {
+			info.Table = g.name
+		}
+		q.mu.Unlock()
 		info.NextTry, info.Expires = q.times(at, st, &s)
 	}
 	return info, nil
 }
 
 // ask asks the router about one recipient. A panic is no answer.
-func ask(r Router, e *message.Envelope, i int) (d routing.Decision) {
+func ask(r Router, e *message.Envelope, st *message.State, i int) (d routing.Decision) {
 	defer func() {
 		if recover() != nil {
 			d = routing.Decision{Reason: "the router panics about this recipient"}
 		}
 	}()
-	query := routing.Query{Sender: e.From, Size: e.Size, Recipient: e.Recipients[i].Address}
-	if e.Origin.Internal {
-		query.Size = 0
-	}
-	return r.Route(query)
+	return r.Route(routing.QueryFor(e, st, i))
 }

@@ -64,6 +64,10 @@ func (s *session) finish(b *body) {
 		Connector: s.connector.Name, Session: s.id, Client: s.remote, Local: s.local,
 		Helo: s.helo, Protocol: with, User: s.user, MayRelay: s.rights.Has(AcceptAnyRecipient),
 	}
+	if r := s.checkRoutes(e); r != nil {
+		s.reply(r)
+		return
+	}
 	if s.flush() != nil { // nothing waits while storage does
 		s.closing = true
 		return

@@ -27,6 +27,7 @@ const (
 	limitAuthLine     = "max_auth_line"
 	limitErrors       = "max_protocol_errors"
 	limitMessageSize  = "max_message_size"
+	limitRouteSize    = "send_connector.max_message_size"
 	limitHeaderSize   = "max_header_size"
 	limitHopCount     = "max_hop_count"
 	limitLocalHops    = "max_local_hop_count"

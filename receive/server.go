@@ -72,6 +72,9 @@ type Domains interface {
 type Snapshot struct {
 	Connectors []config.ReceiveConnector
 	Domains    Domains
+	// Routes refuses what nobody could send on; without it nothing is refused
+	// for that.
+	Routes Routes
 	// External are the addresses at which this host is reached from outside, at
 	// most one of each family, where they are not those of its interfaces.
 	External []netip.Addr

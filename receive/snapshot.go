@@ -16,6 +16,7 @@ type snapshot struct {
 	configs    []config.ReceiveConnector
 	connectors []connector // one for each of configs
 	domains    Domains
+	routes     Routes
 	auth       Authenticator // nil: there are no mechanisms
 	partner    func(Peer, []string) (Identity, error)
 	addresses  []netip.Addr // the specific addresses that we are bound to, and the external ones
@@ -61,6 +62,7 @@ func (s *Server) compile(next Snapshot) *snapshot {
 		configs:    next.Connectors,
 		connectors: make([]connector, len(next.Connectors)),
 		domains:    next.Domains,
+		routes:     next.Routes,
 		external:   next.External,
 		addresses:  slices.Clone(next.External),
 		auth:       next.Auth,

@@ -17,6 +17,7 @@ type transaction struct {
 	envelope *message.Envelope
 	body     *body               // from the first BDAT on
 	keys     map[string]struct{} // of the recipients, when they are many
+	declared int64               // the size that SIZE= gave; zero: none
 }
 
 // abandon ends the transaction, if there is one, without a message.
@@ -58,7 +59,7 @@ func (s *session) mail(arg string) {
 		s.reply(r)
 		return
 	}
-	s.tx = &transaction{envelope: &message.Envelope{
+	s.tx = &transaction{declared: m.Size, envelope: &message.Envelope{
 		From: m.Path, Body: m.Body, SMTPUTF8: m.SMTPUTF8, RequireTLS: m.RequireTLS,
 		Return: m.Ret, EnvID: m.EnvID, Auth: s.originator(m.Auth),
 	}}
@@ -139,6 +140,11 @@ func (s *session) rcpt(arg string) {
 		e := s.tx.envelope
 		if n := int64(len(e.Recipients)); n >= s.connector.MaxRecipientsPerMessage {
 			s.reply(atLimit(replyTooManyRecipients, n+1, s.connector.MaxRecipientsPerMessage))
+			return
+		}
+		if r := s.checkRoute(rcpt.Address, s.tx.declared); r != nil {
+			s.idles = false
+			s.reply(r)
 			return
 		}
 		s.tx.add(rcpt)

@@ -80,7 +80,7 @@ func (r *demoResult) add(table *routing.Table, e queue.Event) {
 		to := e.Envelope.Recipients[0].Address
 		r.Messages = append(r.Messages, demoTrace{
 			ID: id, Notification: e.Envelope.Origin.Internal, Recipient: to.String(), Hops: []demoHop{},
-			Route: table.Explain(routing.Query{Sender: e.Envelope.From, Recipient: to, Size: e.Envelope.Size}),
+			Route: table.Explain(routing.QueryFor(e.Envelope, nil, 0)),
 		})
 	case queue.Delivered, queue.Deferred, queue.Failed, queue.Expired:
 		for i := range r.Messages {

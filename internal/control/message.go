@@ -70,6 +70,14 @@ type Route struct {
 	Connector    string `json:"connector,omitempty"`
 	AddressSpace string `json:"address_space,omitempty"`
 	Reason       string `json:"reason"`
+	// FallbackOf is the connector that was chosen, where Connector is a fallback
+	// that has taken over from it.
+	FallbackOf string `json:"fallback_of,omitempty"`
+	// Fallback takes over at FallbackAt, or when FallbackTries attempts have
+	// failed, whichever comes first; the earliest of the recipients' is given.
+	Fallback      string    `json:"fallback,omitempty"`
+	FallbackAt    time.Time `json:"fallback_at,omitzero"`
+	FallbackTries int64     `json:"fallback_tries,omitempty"`
 }
 
 // Attempt is one connection that was tried for a message.
@@ -102,6 +110,10 @@ type MessageDetail struct {
 	// Routes are what routing says now; a message keeps the route that it was
 	// given until it is due.
 	Routes []Route `json:"routes"`
+	// Generation names the routing configuration by which the message stands
+	// where it does, GenerationNow the one in force, by which Routes are made.
+	Generation    string `json:"generation,omitempty"`
+	GenerationNow string `json:"generation_now,omitempty"`
 }
 
 // Messages lists messages that a filter chooses, in the order of their ids,
@@ -241,6 +253,7 @@ func (h messageHandler) show(r *http.Request) (any, error) {
 	d := MessageDetail{
 		Message: describeMessage(summary), Envelope: spool.Describe(info.Entry),
 		Attempts: []Attempt{}, Routes: h.routes(&info),
+		Generation: info.Table, GenerationNow: info.Current,
 	}
 	for _, a := range info.State.Attempts {
 		d.Attempts = append(d.Attempts, Attempt{
@@ -281,16 +294,32 @@ func (h messageHandler) routes(info *queue.MessageInfo) []Route {
 		to, name := info.Envelope.Recipients[i].Address, info.Queues[i]
 		n, known := place[name]
 		if !known {
-			d := h.gateway.Route(routing.Query{Sender: info.Envelope.From, Recipient: to, Size: info.Envelope.Size})
+			d := h.gateway.Route(routing.QueryFor(info.Envelope, info.State, i))
 			n, place[name] = len(list), len(list)
 			if to := info.State.Standing.Redirect; to != "" {
 				d.Reason = "An administrator redirected it to " + to + ". " + d.Reason
 			}
-			list = append(list, Route{Queue: name, Connector: d.Connector, AddressSpace: d.AddressSpace, Reason: d.Reason})
+			list = append(list, Route{Queue: name, Connector: d.Connector, AddressSpace: d.AddressSpace, Reason: d.Reason,
+				FallbackOf: d.FallbackOf, Fallback: d.Fallback.Connector})
 		}
+		list[n].fallsBack(info, i)
 		list[n].Recipients = append(list[n].Recipients, to.String())
 	}
 	return list
+}
+
+// fallsBack notes when a fallback takes over for one recipient.
+func (r *Route) fallsBack(info *queue.MessageInfo, i int) {
+	if r.Fallback == "" || i >= len(info.Fallbacks) {
+		return
+	}
+	t := info.Fallbacks[i]
+	if at := t.At.UTC(); !t.At.IsZero() && (r.FallbackAt.IsZero() || at.Before(r.FallbackAt)) {
+		r.FallbackAt = at
+	}
+	if t.Tries > 0 && (r.FallbackTries == 0 || t.Tries < r.FallbackTries) {
+		r.FallbackTries = t.Tries
+	}
 }
 
 // content streams what is stored of a message, for as long as the caller takes

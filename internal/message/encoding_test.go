@@ -94,12 +94,22 @@ func genUpdate() *rapid.Generator[*Update] {
 				Reply: genReply().Draw(t, "reply"), RemoteMTA: genString().Draw(t, "mta"), NextHop: genString().Draw(t, "hop"), Due: genTime().Draw(t, "due"), Tries: rapid.IntRange(0, 99).Draw(t, "tries"),
 				NoDSN: rapid.Bool().Draw(t, "noDSN")})
 		}
+		for range rapid.IntRange(0, 2).Draw(t, "fallbacks") {
+			u.Fallbacks = append(u.Fallbacks, Fallback{Recipients: genInts().Draw(t, "fallen"), Connector: genString().Draw(t, "connector"), Tries: rapid.IntRange(0, 99).Draw(t, "tries")})
+		}
 		if rapid.Bool().Draw(t, "ordered") {
 			st := genStanding().Draw(t, "standing")
 			u.Standing = &st
 		}
 		return u
 	})
+}
+
+func fallen(t *rapid.T) Fallen {
+	if !rapid.Bool().Draw(t, "fallen") {
+		return Fallen{}
+	}
+	return Fallen{Connector: genString().Draw(t, "connector"), At: genTime().Draw(t, "since"), Tries: rapid.IntRange(0, 99).Draw(t, "triesBefore")}
 }
 
 func genState() *rapid.Generator[*State] {
@@ -112,7 +122,7 @@ func genState() *rapid.Generator[*State] {
 		for range rapid.IntRange(0, 8).Draw(t, "rcpts") {
 			s.Recipients = append(s.Recipients, RecipientState{Status: Status(rapid.IntRange(0, 5).Draw(t, "status")), Reply: rapid.SampledFrom(replies).Draw(t, "reply"),
 				RemoteMTA: rapid.SampledFrom([]string{"", "mx1.example.net [198.51.100.25]"}).Draw(t, "mta"), NextHop: genString().Draw(t, "hop"), At: genTime().Draw(t, "at"), Due: genTime().Draw(t, "due"),
-				Tries: rapid.IntRange(0, 99).Draw(t, "tries"), NoDSN: rapid.Bool().Draw(t, "noDSN"), Notified: rapid.Bool().Draw(t, "n"), DelayNotified: rapid.Bool().Draw(t, "dn")})
+				Tries: rapid.IntRange(0, 99).Draw(t, "tries"), NoDSN: rapid.Bool().Draw(t, "noDSN"), Fallen: fallen(t), Notified: rapid.Bool().Draw(t, "n"), DelayNotified: rapid.Bool().Draw(t, "dn")})
 		}
 		return s
 	})

@@ -147,6 +147,8 @@ type Update struct {
 	// DelayNotified lists recipients for whom the delay notification has been
 	// stored.
 	DelayNotified []int
+	// Fallbacks say for which recipients another Send connector has taken over.
+	Fallbacks []Fallback
 	// Standing, when it is not nil, takes the place of the message's Standing.
 	Standing *Standing
 	// Done says that nothing is left to do: the message leaves the spool.
@@ -165,6 +167,7 @@ type RecipientState struct {
 	NoDSN         bool
 	Notified      bool
 	DelayNotified bool
+	Fallen        Fallen
 }
 
 // MaxAttempts is how many attempts a State keeps; older ones are forgotten.
@@ -206,6 +209,13 @@ func (s *State) Apply(u *Update) {
 	for _, i := range u.DelayNotified {
 		if i >= 0 && i < len(s.Recipients) {
 			s.Recipients[i].DelayNotified = true
+		}
+	}
+	for _, l := range u.Fallbacks {
+		for _, i := range l.Recipients {
+			if i >= 0 && i < len(s.Recipients) {
+				s.Recipients[i].Fallen = Fallen{Connector: l.Connector, At: u.At, Tries: l.Tries}
+			}
 		}
 	}
 	if u.Standing != nil {

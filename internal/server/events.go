@@ -34,6 +34,8 @@ func (s *Server) onEvent(e queue.Event) {
 		s.logger.Info("message "+e.Kind.String(), "id", e.ID.String(), "from", e.Envelope.From.String(), "by", e.By, "redirected_to", e.Standing.Redirect)
 	case queue.Removed:
 		s.report(slog.LevelWarn, "message removed", e, "by", e.By)
+	case queue.FallenBack:
+		s.report(slog.LevelWarn, "the fallback of a Send connector takes over", e, "fallback", e.Fallback, "tries", e.Outcome.Tries)
 	case queue.Poisoned:
 		s.logger.Error("message parked in the poison queue; look into it, then resume or remove it", "id", e.ID.String(),
 			"from", e.Envelope.From.String(), "panics", e.Standing.Panics)
@@ -74,8 +76,8 @@ func recipients(e queue.Event) string {
 // waits until the configuration changes.
 func (s *Server) reportUnreachable(e queue.Event) {
 	table := s.table.Load()
-	for _, r := range e.Envelope.Recipients {
-		d := table.Route(routing.Query{Sender: e.Envelope.From, Recipient: r.Address, Size: e.Envelope.Size})
+	for i, r := range e.Envelope.Recipients {
+		d := table.Route(routing.QueryFor(e.Envelope, nil, i))
 		if d.Problem == routing.ProblemNoConnector {
 			s.logger.Warn("message waits in the Unreachable queue", "id", e.ID.String(),
 				"from", e.Envelope.From.String(), "to", r.Address.String(), "reply", d.Reply.String(), "reason", d.Reason)

@@ -30,7 +30,7 @@ func (s *Server) receiveSnapshot(cfg *config.Config, table *routing.Table) (rece
 	}
 	s.accounts = accounts
 	auth := authenticator{accounts, clientRoots(cfg.ReceiveConnectors, s.logger)}
-	return receive.Snapshot{Connectors: cfg.ReceiveConnectors, External: cfg.Server.ExternalIPAddress, Domains: table, Auth: auth, Partner: auth.partner}, nil
+	return receive.Snapshot{Connectors: cfg.ReceiveConnectors, External: cfg.Server.ExternalIPAddress, Domains: table, Routes: routesNow{s}, Auth: auth, Partner: auth.partner}, nil
 }
 
 // clientRoots reads the authorities of client certificates of each connector

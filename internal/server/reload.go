@@ -51,7 +51,15 @@ func (s *Server) reload() ([]config.Change, []config.Finding, *config.Config, er
 	if next == nil || config.HasErrors(findings) {
 		return nil, findings, next, ErrInvalid
 	}
-	table, _ := routing.New(next)
+	read, faults := next.ReadLists() // whoever loads it may know nothing of files
+	if read == nil {
+		return nil, append(findings, faults...), next, ErrInvalid
+	}
+	next = read
+	table, faults := routing.New(next)
+	if table == nil {
+		return nil, append(findings, faults...), next, ErrInvalid
+	}
 	if err := s.certs.Cover(certificateNames(next)); err != nil {
 		return nil, findings, next, fmt.Errorf("certificates: %w", err)
 	}

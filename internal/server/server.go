@@ -65,6 +65,8 @@ type Server struct {
 	pickup   *pickup.Pickup
 	accounts *logon.Store     // those of the configuration in force
 	intake   receive.Snapshot // what Start gives to receive
+	lists    lists
+	read     marks // how the files of entries looked when they were read
 	started  time.Time
 
 	table  atomic.Pointer[routing.Table] // the routes in force
@@ -85,6 +87,9 @@ func Build(o Options) (s *Server, err error) {
 			err = errors.Join(err, s.close(context.Background()))
 		}
 	}()
+	if err := s.readLists(); err != nil {
+		return s, err
+	}
 	if err := os.MkdirAll(o.Config.Server.DataDir, 0o700); err != nil {
 		return s, fmt.Errorf("data directory: %w; make it writable for the gateway's user or set server.data_dir", err)
 	}
@@ -97,7 +102,7 @@ func Build(o Options) (s *Server, err error) {
 		Queue: s.queue, Log: s.received, SessionIDs: &s.sessions, Metrics: s.metrics, Logger: s.logger,
 		TLS: func(string) *tls.Config { return s.certs.ServerConfig() },
 	})
-	if s.intake, err = s.receiveSnapshot(o.Config, s.table.Load()); err != nil {
+	if s.intake, err = s.receiveSnapshot(s.config, s.table.Load()); err != nil {
 		return s, err
 	}
 	return s, s.buildPickup()
@@ -180,6 +185,7 @@ func (s *Server) Start(ctx context.Context) error {
 	}
 	s.receive.Configure(s.intake)
 	s.pickup.Start()
+	s.lists.start(s.read)
 	return nil
 }
 
@@ -212,6 +218,7 @@ func (s *Server) close(ctx context.Context) error {
 			s.logger.Warn("cut off at the stop, since shutdown_timeout was over: " + what)
 		}
 	}
+	s.lists.stop()
 	if s.receive != nil {
 		// A client that takes all the time there is to finish its message must
 		// not take that of the deliveries.

@@ -146,6 +146,9 @@ func (h *cached) touchAll(u *message.Update) {
 	}
 	mark(u.Notified)
 	mark(u.DelayNotified)
+	for i := range u.Fallbacks {
+		mark(u.Fallbacks[i].Recipients)
+	}
 	if len(u.Attempts) > 0 || u.Standing != nil {
 		h.touch(0)
 	}
