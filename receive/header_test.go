@@ -1,6 +1,7 @@
 package receive
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -267,5 +268,35 @@ func TestLongLines(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestFirewallOnAFullDisk: what the firewall holds is stored before 250, or the
+// client learns that it was not.
+func TestFirewallOnAFullDisk(t *testing.T) {
+	for _, mode := range []string{"pass", "fold"} {
+		t.Run(mode, func(t *testing.T) {
+			b := newBench(t, testConnector(func(c *config.ReceiveConnector) { c.LongLines = mode }))
+			c := b.dialog(greet + `
+				C: MAIL FROM:<>
+				S: 250 .*
+				C: RCPT TO:<b@contoso.example>
+				S: 250 .*
+				C> "BDAT 2\r\nX-"
+				S: 250 .*`)
+			b.queue.fail(nil, errors.New("no space left on device"), nil)
+			c.play(`
+				C> "BDAT 2 LAST\r\nMS"
+				S: 452 4\.3\.1 Insufficient system resources
+				C: NOOP
+				S: 250 .*`)
+			b.queue.fail(nil, nil, nil)
+			if got := c.deliver("X-MS", "", 2); !strings.HasPrefix(got, "250 2.6.0 ") {
+				t.Fatal(got)
+			}
+			if got := bodyOf(b.only().content); got != "X-MS" {
+				t.Errorf("stored %q", got)
+			}
+		})
 	}
 }

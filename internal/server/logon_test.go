@@ -109,6 +109,7 @@ func TestLogon(t *testing.T) {
 	hub, port, dir := newSink(t, "127.0.0.1:0"), freePort(t), t.TempDir()
 	ca := newClientCertificate(t, nil, x509.Certificate{Subject: pkix.Name{CommonName: "CA"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign})
 	partner := newClientCertificate(t, &ca, x509.Certificate{Subject: pkix.Name{CommonName: "p"}, DNSNames: []string{"mail.fabrikam.example"}})
+	forged := newClientCertificate(t, nil, x509.Certificate{Subject: pkix.Name{CommonName: "p"}, DNSNames: []string{"mail.fabrikam.example"}})
 	app := newClientCertificate(t, nil, x509.Certificate{Subject: pkix.Name{CommonName: "app"}})
 	caFile, usersFile := filepath.Join(dir, "ca.pem"), filepath.Join(dir, "users.toml")
 	if err := os.WriteFile(caFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.Certificate[0]}), 0o600); err != nil {
@@ -132,6 +133,7 @@ max_inbound_connection_percentage_per_source = 100
 deny = ["accept_authoritative_domain_sender"]
 auth_mechanism = ["tls", "basic", "basic_require_tls", "scram", "client_certificate"]
 tls_receive_domain_secure_list = ["fabrikam.example"]
+domain_secure_enabled = true
 client_ca_file = "`+caFile+`"
 `, hub.port), `["anonymous"]`, `["anonymous", "users", "partners"]`, 1) + fmt.Sprintf(`
 [[user]]
@@ -213,7 +215,8 @@ allowed_senders = ["apps.contoso.example"]
 		{"the password for the name", dial(nil), sasl.NewLoginClient(secret, "kim"), 535, nil},
 		{"a partner", dial(&partner), nil, 0, map[string]int{"bob@fabrikam.example": 250, "x@elsewhere.example": 550, "kim@contoso.example": 550}},
 		{"a partner who logs on", dial(&partner), sasl.NewPlainClient("", "kim", secret), 250, map[string]int{"kim@contoso.example": 250}},
-		{"a stranger", dial(nil), nil, 0, map[string]int{"x@elsewhere.example": 250, "kim@contoso.example": 550}},
+		{"who says he is a partner", dial(&forged), nil, 0, map[string]int{"x@elsewhere.example": 250, "bob@fabrikam.example": 454}},
+		{"a stranger", dial(nil), nil, 0, map[string]int{"x@elsewhere.example": 250, "kim@contoso.example": 550, "bob@fabrikam.example": 550}},
 	} {
 		if tt.auth != nil {
 			if got := code(tt.client.Auth(tt.auth)); got != tt.logon {
