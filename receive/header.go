@@ -86,6 +86,9 @@ func (b *body) checkAuthors() {
 	}
 }
 
+// maxReason bounds what the log says of what a client wrote.
+const maxReason = 300
+
 func (b *body) refusedAuthor(why string) *wire.Reply {
-	return replySendAsUser.WithLog("accept_any_sender is missing, and " + why)
+	return replySendAsUser.WithLog(message.Shorten("accept_any_sender is missing, and "+why, maxReason))
 }

@@ -173,6 +173,7 @@ func TestAuthors(t *testing.T) {
 		{"as Sender", "From: ann@contoso.example\r\nSender: boss@contoso.example\r\n\r\n", denied, "in the field Sender"},
 		{"twice", "From: ann@contoso.example\r\nFrom: boss@contoso.example\r\n\r\n", denied, "boss@"},
 		{"behind a malformed line", "rubbish\r\nFrom: boss@contoso.example\r\n\r\n", denied, "boss@"},
+		{"unreadable and long", "From: <" + strings.Repeat("x", 3000) + "@contoso.example>\r\n\r\n", denied, "nobody knows whom others read in the field From"},
 		{"unreadable", "From: boss @ contoso.example <ann@contoso.example>\r\n\r\n", denied, "nobody knows whom others read in the field From"},
 	} {
 		for _, chunk := range []int{0, 3} {
@@ -191,6 +192,9 @@ func TestAuthors(t *testing.T) {
 				c.close()
 				if !strings.Contains(logged(), tt.log) || strings.Contains(logged(), "accept_any_sender is missing") != (tt.log != "") {
 					t.Error(logged())
+				}
+				if chunk == 0 && len(logged()) > 5000 {
+					t.Errorf("the log has %d octets", len(logged()))
 				}
 				if n := len(b.queue.all()); (n == 1) != (tt.want == taken) {
 					t.Errorf("%d messages", n)
