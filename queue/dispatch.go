@@ -162,11 +162,11 @@ func (q *Queue) tick(now int64) {
 // Called with mu held.
 func (q *Queue) next() *destination {
 	switch {
-	case q.phase != running || q.alone || q.unsaved >= maxUnsaved || q.busy >= q.schedule.workers:
+	case q.phase != running || q.alone || q.unsaved >= maxUnsaved || q.busy >= q.mayRun():
 		return nil
 	case !q.fresh.empty():
 		return q.fresh.head
-	case !q.more.empty() && q.busy < q.schedule.workers-q.schedule.reserve:
+	case !q.more.empty() && q.busy < q.mayRun()-min(q.schedule.reserve, q.mayRun()/reservedPart):
 		return q.more.head
 	}
 	return nil

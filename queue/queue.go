@@ -136,6 +136,7 @@ type Queue struct {
 	leastIdle    int         // the fewest of them since dismissAt was set
 	dismissAt    int64
 	busy         int // of them delivering
+	throttle     int // how many may at most, by Throttle; 0: all
 	clerks       int // running
 	unsaved      int // flights with updates that could not be stored
 	items        int // items anywhere

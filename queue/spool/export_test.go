@@ -28,3 +28,6 @@ func MakeNewer(b []byte) {
 
 // RaceEnabled says that the race detector is at work.
 const RaceEnabled = raceEnabled
+
+// MemoryHeld is how many octets drafts and kept content hold.
+func (s *Store) MemoryHeld() int64 { return s.memory.Load() }

@@ -72,7 +72,9 @@ func (g *group) encode() []byte {
 
 // write makes a group durable and publishes it, or gives its segment up.
 func (s *Store) write(g *group) error {
-	_, err := g.seg.file.WriteAt(g.encode(), g.start)
+	b := g.encode()
+	s.latency.begin(time.Now())
+	_, err := g.seg.file.WriteAt(b, g.start)
 	took := time.Duration(0)
 	if err == nil {
 		started := time.Now()
@@ -80,6 +82,7 @@ func (s *Store) write(g *group) error {
 		took = time.Since(started)
 	}
 	now := time.Now()
+	s.latency.end(now)
 	s.mu.Lock()
 	if err != nil {
 		s.giveUp(g, err)

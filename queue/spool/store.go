@@ -29,6 +29,7 @@ type Store struct {
 	maxRecord int64
 	maxState  int
 	memory    atomic.Int64 // octets held by drafts, and kept
+	latency   latency
 	buffers   bufferPool
 	recovery  Recovery
 
