@@ -27,7 +27,7 @@ func (d *decoder) check() {
 	d.checkRouting(c)
 	d.checkQueue(&c.Queue)
 	d.checkRemoteDomains(c.RemoteDomains)
-	d.checkPressure(&c.BackPressure.Disk)
+	d.checkPressure(&c.BackPressure)
 	d.checkLogs(&c.Logs)
 	d.checkPickup(c)
 }
@@ -165,23 +165,6 @@ func (d *decoder) checkQueue(q *Queue) {
 		}
 		d.warn("queue."+at, fmt.Sprintf("%s: messages expire after %s, before any delay is notified", at, FormatDuration(q.MessageExpiration)),
 			"write delay_notification shorter than message_expiration")
-	}
-}
-
-func (d *decoder) checkPressure(p *DiskPressure) {
-	if !d.read("back_pressure.disk", "medium", "high") {
-		return
-	}
-	// Both have been read once already.
-	medium, _ := ParseThreshold(p.Medium)
-	high, _ := ParseThreshold(p.High)
-	at := "back_pressure.disk.high"
-	if !d.config.source.has(at) {
-		at = "back_pressure.disk.medium"
-	}
-	if medium.Free > 0 && high.Free > 0 && medium.Free <= high.Free ||
-		medium.Percent > 0 && high.Percent > 0 && medium.Percent >= high.Percent {
-		d.fail(at, fmt.Sprintf("%s comes no later than %s", quote(p.High), quote(p.Medium)), "write high for less free space than medium")
 	}
 }
 

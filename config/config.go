@@ -438,14 +438,26 @@ type RemoteDomain struct {
 type BackPressure struct {
 	Enabled  bool
 	Interval time.Duration
-	Disk     DiskPressure
+	// ReplyNamesResource lets refusals name the resource to the client.
+	ReplyNamesResource bool
+
+	Disk, LogDisk, Inodes, Segments Pressure
+	Memory                          Pressure
+	SubmissionQueue, Messages       Pressure
+	SyncLatency, FileDescriptors    Pressure
 }
 
-// DiskPressure is [back_pressure.disk]: thresholds as written, such as "1GB
-// free" or "96%".
-type DiskPressure struct {
-	Medium string
-	High   string
+// Pressure is one table of [back_pressure]: the values at which a resource's
+// level changes.
+type Pressure struct {
+	Enabled bool
+	// Medium and High are where the level rises, HighToMedium and
+	// MediumToNormal where it falls.
+	Medium, High                 Threshold
+	HighToMedium, MediumToNormal Threshold
+	// HistoryDepth is how many measurements in a row must be beyond a threshold
+	// before the level rises; 0 means the same as 1.
+	HistoryDepth int64
 }
 
 // Logs is [logs] (reference 7).

@@ -317,21 +317,23 @@ func TestFindings(t *testing.T) {
 		{"log sizes", receiveHead + "[logs]\nmax_file_size = \"1GB\"", []string{
 			`edge.toml:5:1: max_file_size: one file (1GB) may be larger than all together (250MB); write max_file_size no larger than max_directory_size`}},
 		{"thresholds", receiveHead + "[back_pressure.disk]\nmedium = \"1 GB\"\nhigh = \"101%\"", []string{
-			`edge.toml:5:1: medium: "1 GB" is not a threshold; write the free space, "500MB free", or the part in use from 1% to 100%, "96%"`,
-			`edge.toml:6:1: high: "101%" is not a threshold; write the free space, "500MB free", or the part in use from 1% to 100%, "96%"`}},
-		{"thresholds the wrong way", receiveHead + "[back_pressure.disk]\nhigh = \"2GB free\"", []string{
-			`edge.toml:5:1: warning: high is read but this version does not act on it yet`,
-			`edge.toml:5:1: "2GB free" comes no later than "1GB free"; write high for less free space than medium`}},
+			`edge.toml:5:1: medium: "1 GB" is not a threshold here; write the free space, "500MB free" or "5% free", the part in use from 1% to 100%, "96%", or "auto"`,
+			`edge.toml:6:1: high: "101%" is not a threshold here; write the free space, "500MB free" or "5% free", the part in use from 1% to 100%, "96%", or "auto"`}},
+		{"thresholds of another kind", receiveHead + "[back_pressure]\nmessages.high = \"96%\"\nmemory.medium = 10\nsegments.high = 3.5", []string{
+			`edge.toml:5:10: high: "96%" is not a threshold here; write a number of messages, 15000, or "auto"`,
+			`edge.toml:6:8: medium: 10 is not a threshold here; write the memory in use, "2GB", its part of the limit from 1% to 100%, "75%", or "auto"`,
+			`edge.toml:7:10: high: 3.5 is a fraction; write the free ones, "1 free", or "auto"`}},
+		{"thresholds the wrong way", receiveHead + "[back_pressure.disk]\nmedium = \"1GB free\"\nhigh = \"2GB free\"", []string{
+			`edge.toml:6:1: high = 2GB free comes no later than medium = 1GB free; write them so that high is reached after medium`}},
+		{"thresholds that fall too late", receiveHead + "[back_pressure.submission_queue]\nmedium = 100\nhigh = 200\nhigh_to_medium = 300\nmedium_to_normal = 150", []string{
+			`edge.toml:5:1: medium = 100 comes no later than medium_to_normal = 150; write them so that medium is reached after medium_to_normal`,
+			`edge.toml:6:1: high = 200 comes no later than high_to_medium = 300; write them so that high is reached after high_to_medium`}},
 		{"long socket path", receiveHead + "[control]\nsocket = \"/" + strings.Repeat("x", 107) + "\"", []string{
 			`edge.toml:5:1: warning: socket: the path has 108 octets, of which most systems take 107; write a shorter one`}},
 		{"empty path", receiveHead + "[server]\nfqdn = \"e.example\"\ndata_dir = \"\"", []string{
 			`edge.toml:6:1: data_dir: the path is empty; write one`}},
 
-		// Read but not acted on.
-		{"pending", receiveHead + "[back_pressure]\ninterval = \"10s\"", []string{
-			`edge.toml:5:1: warning: interval is read but this version does not act on it yet`}},
-		{"pending at its default", receiveHead + "message_rate_limit = 600\nlong_lines = \"pass\"\n[back_pressure]\ninterval = 2", nil},
-		{"pending but off", receiveHead + "message_rate_limit = \"unlimited\"\nmessage_rate_source = \"none\"\nmax_local_hop_count = 0\n[back_pressure]\nenabled = false", nil},
+		// Users.
 		{"user", receiveHead + "[[user]]\nname = \"u\"\npassword_hash = \"$argon2id$v=19$x\"", nil},
 		{"user who can't prove it", receiveHead + "[[user]]\nname = \"u\"", []string{
 			`edge.toml:4:1: password_hash: user "u" has neither a password nor a certificate; write password_hash with what ` + "`postern user hash` prints"}},

@@ -107,7 +107,7 @@ where a file sets one to anything but its default or "off".
 | binding | ` + "`\"0.0.0.0:25\"`, `\"[::]:25\"`" + `: a local address and a port |
 | smart host | ` + "`\"hub1.contoso.example\"`, `\"10.0.0.11\"`, `\"[10.0.0.11]\"`" + `, each also with a port: ` + "`\"[2001:db8::11]:2525\"`" + ` |
 | retry step | ` + "`\"10m x6\"`" + `: an interval, and how often it is waited before the next step |
-| threshold | ` + "`\"1GB free\"` or `\"96%\"`" + ` of the volume in use |
+| threshold | ` + "`\"1GB free\"`, `\"5% free\"` or `\"96%\"`" + ` of the volume in use; what other resources take is the same with their own unit, ` + "`\"5000 free\"`, `\"2GB\"`, `\"2s\"` or `15000`" + `; ` + "`\"auto\"`" + ` |
 | path | absolute, or relative to the directory in which the server was started |
 | list | ` + "`[\"a\", \"b\"]`" + `, in brackets also when it has one element |
 

@@ -52,7 +52,9 @@ func TestReferenceSaysWhatIsNotInEffect(t *testing.T) {
 		{"[[receive_connector]]", "fqdn", []string{"| `server.fqdn` |"}},
 		{"[[receive_connector]]", "max_connection_rate_per_minute", []string{"| `\"unlimited\"` |", `or "unlimited"`}},
 		{"[[user]]", "name", []string{"required"}},
-		{"[back_pressure.disk]", "high", []string{"| `\"500MB free\"` |", "**not in effect yet**"}},
+		{"[back_pressure.disk]", "high", []string{"| `\"auto\"` |"}},
+		{"[back_pressure.memory]", "high", []string{"| `\"75%\"` |"}},
+		{"[back_pressure.submission_queue]", "high", []string{"| threshold | `15000` |"}},
 		{"[queue]", "directory", []string{"`server.data_dir`/spool", "needs a restart"}},
 		{"[queue]", "retry", []string{"`[\"1m x4\", \"10m x6\", \"30m\"]`"}},
 	} {

@@ -219,42 +219,6 @@ func queueTable() *table {
 	}, func(c *Config) *Queue { return &c.Queue })
 }
 
-func backPressureTable() *table {
-	disk := single(table{
-		name: "disk",
-		doc:  "The volume of `server.data_dir`.",
-		keys: []key{
-			{
-				Name: "medium", Type: threshold(), Default: "1GB free", Pending: true,
-				Doc:   "From here on mail from outsiders is refused, as free space (`1GB free`) or as the part in use (`96%`).",
-				Field: in(func(d *DiskPressure) any { return &d.Medium }),
-			},
-			{
-				Name: "high", Type: threshold(), Default: "500MB free", Pending: true,
-				Doc:   "From here on all mail is refused.",
-				Field: in(func(d *DiskPressure) any { return &d.High }),
-			},
-		},
-	}, func(b *BackPressure) *DiskPressure { return &b.Disk })
-	return single(table{
-		name: "back_pressure",
-		doc:  "What to refuse when resources run short.",
-		keys: []key{
-			{
-				Name: "enabled", Type: boolean(), Default: true, Pending: true,
-				Doc:   "Whether resources are watched at all.",
-				Field: in(func(b *BackPressure) any { return &b.Enabled }),
-			},
-			{
-				Name: "interval", Type: duration(100*time.Millisecond, time.Minute), Default: "2s", Pending: true,
-				Doc:   "How often they are measured.",
-				Field: in(func(b *BackPressure) any { return &b.Interval }),
-			},
-		},
-		subs: []*table{disk},
-	}, func(c *Config) *BackPressure { return &c.BackPressure })
-}
-
 func logsTable() *table {
 	return single(table{
 		name: "logs",

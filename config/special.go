@@ -47,38 +47,6 @@ func formatRetryStep(r RetryStep) string {
 	return fmt.Sprintf("%s x%d", FormatDuration(r.Interval), r.Count)
 }
 
-// Threshold is a level of disk pressure: absolute free space, or a percentage
-// of the volume in use.
-type Threshold struct {
-	// Free is in octets; zero when Percent holds.
-	Free    int64
-	Percent int64
-}
-
-// ParseThreshold reads "500MB free" or "96%".
-func ParseThreshold(s string) (Threshold, error) {
-	if free, ok := strings.CutSuffix(s, " free"); ok {
-		if n, err := ParseSize(free); err == nil && n > 0 {
-			return Threshold{Free: n}, nil
-		}
-	}
-	if percent, ok := strings.CutSuffix(s, "%"); ok && leadingDigits(percent) == percent {
-		if n, err := strconv.ParseInt(percent, 10, 64); err == nil && n >= 1 && n <= 100 {
-			return Threshold{Percent: n}, nil
-		}
-	}
-	return Threshold{}, fmt.Errorf("%s is not a threshold", quote(s))
-}
-
-func threshold() typed[string] {
-	return text[string]("threshold", func(s string) (string, []fault) {
-		if _, err := ParseThreshold(s); err != nil {
-			return "", []fault{{message: err.Error(), remedy: `write the free space, "500MB free", or the part in use from 1% to 100%, "96%"`}}
-		}
-		return s, nil
-	})
-}
-
 // staticHosts is a table of names with their addresses.
 func staticHosts() typed[map[string][]netip.Addr] {
 	addresses := list(address(), 1, once[netip.Addr])

@@ -195,10 +195,31 @@ func TestParseSmartHost(t *testing.T) {
 }
 
 func TestParseThreshold(t *testing.T) {
-	for in, want := range map[string]Threshold{"1GB free": {Free: 1 << 30}, "96%": {Percent: 96}, "1% ": {}, "0%": {}, "101%": {}, "0B free": {}, "free": {}, "1GB": {}, "%": {}, "+5%": {}} {
-		got, err := ParseThreshold(in)
-		if got != want || (err != nil) != (want == Threshold{}) {
-			t.Errorf("ParseThreshold(%q) = %+v, %v", in, got, err)
+	type want map[string]Threshold // zero: refused
+	free, used := MeasureFree, MeasureUsed
+	for name, tt := range map[string]struct {
+		write thresholds
+		want  want
+	}{
+		"volume": {volumeThresholds(), want{
+			"1GB free": {free, 1 << 30}, "96%": {MeasureUsedPercent, 96}, "5% free": {MeasureFreePercent, 5},
+			"1% ": {}, "0%": {}, "101%": {}, "0B free": {}, "free": {}, "1GB": {}, "%": {}, "+5%": {}, "-5% free": {}, " free": {}, "": {},
+		}},
+		"inodes":      {inodeThresholds(), want{"5000 free": {free, 5000}, "5KB free": {}, "0 free": {}, "5000": {}}},
+		"segments":    {segmentThresholds(), want{"1 free": {free, 1}, "0 free": {free, 0}, "10%": {}, "10% free": {}}},
+		"memory":      {memoryThresholds(), want{"2GB": {used, 2 << 30}, "75%": {MeasureUsedPercent, 75}, "1GB free": {}, "0B": {}}},
+		"messages":    {messageThresholds(), want{"15000": {}, "10%": {}, "10 free": {}}},
+		"latency":     {latencyThresholds(), want{"2s": {used, 2e9}, "0s": {}, "2s free": {}, "fast": {}}},
+		"descriptors": {descriptorThresholds(), want{"200 free": {free, 200}, "90%": {MeasureUsedPercent, 90}, "200": {}}},
+	} {
+		for in, want := range tt.want {
+			got, err := tt.write.read(in)
+			if got != want || (err != nil) != (want == Threshold{}) {
+				t.Errorf("%s: %q is %+v, %v", name, in, got, err)
+			}
+		}
+		if got, err := tt.write.read("auto"); err != nil || got != (Threshold{}) {
+			t.Errorf("%s: auto is %+v, %v", name, got, err)
 		}
 	}
 }

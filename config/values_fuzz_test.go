@@ -3,6 +3,7 @@ package config
 import (
 	"math/big"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -175,19 +176,25 @@ func FuzzRetryStep(f *testing.F) {
 }
 
 func FuzzParseThreshold(f *testing.F) {
-	for _, s := range []string{"500MB free", "96%", "0%", "101%", "1GB", "0 free", "+5%", "5% free", "100%"} {
+	for _, s := range []string{"500MB free", "96%", "0%", "101%", "1GB", "0 free", "+5%", "5% free", "100%", "auto", "2s", "15000", "5000 free"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		h, err := ParseThreshold(s)
-		if err != nil {
-			if h != (Threshold{}) {
-				t.Fatalf("%+v together with %v", h, err)
+		for _, w := range []thresholds{volumeThresholds(), inodeThresholds(), segmentThresholds(), memoryThresholds(), messageThresholds(), latencyThresholds(), descriptorThresholds()} {
+			h, err := w.read(s)
+			if err != nil {
+				if h != (Threshold{}) {
+					t.Fatalf("%+v together with %v", h, err)
+				}
+				continue
 			}
-			return
-		}
-		if (h.Free > 0) == (h.Percent > 0) || h.Free < 0 || h.Percent < 0 || h.Percent > 100 {
-			t.Fatalf("%q is %+v", s, h)
+			percent := h.Measure == MeasureUsedPercent || h.Measure == MeasureFreePercent
+			if h.N < 0 || percent && (h.N < 1 || h.N > 100) || h.Measure != MeasureAuto && !slices.Contains(w.forms, h.Measure) {
+				t.Fatalf("%q is %+v", s, h)
+			}
+			if again, err := w.read(w.text(h)); err != nil || again != h {
+				t.Fatalf("%q is %+v, written %q, read as %+v, %v", s, h, w.text(h), again, err)
+			}
 		}
 	})
 }

@@ -38,6 +38,8 @@ func (s *session) known() bool { return s.proven != 0 || s.rights.Has(AcceptAnyR
 func (s *session) delay(r *wire.Reply) (d time.Duration, why string) {
 	kind := tarpit.Other
 	switch {
+	case r.Hold > 0:
+		return r.Hold, " due to 'Back Pressure'"
 	case r.Prompt:
 		return 0, ""
 	case r.Code == replyAuthFailed.Code, r.Limit == limitLogons, r.Limit == limitSourceLogons:

@@ -36,6 +36,7 @@ const (
 	limitLine         = "max_command_line"
 	limitWrite        = "write_timeout"
 	limitStorage      = "storage"
+	limitPressure     = "back_pressure" // with a dot and the resource
 	limitEarlyTalker  = "early_talker"
 	limitTarpitted    = "max_tarpitted_sessions"
 	limitIdleCommands = "max_idle_commands"

@@ -44,7 +44,7 @@ func TestLimitsNameThemselves(t *testing.T) {
 		limitStorage: "TestStorageTroubleIsTemporary", limitEarlyTalker: "TestEarlyTalker", limitTarpitted: "TestTooManyHeldBack",
 		limitConnections: "TestPercentagePerSource", limitPercentage: "TestPercentagePerSource", limitPerSource: "TestConnectionsPerSource",
 		limitSourceLogons: "TestThrottledSources", limitForeign: "TestForeignProtocols",
-		limitRouteSize: "TestRouteLimitNamesItself",
+		limitRouteSize: "TestRouteLimitNamesItself", limitPressure: "TestPressureRefuses",
 	}
 	const on = "\nC: NOOP\nS: 250 .*" + quit
 	wrong := "C: AUTH PLAIN " + b64("\x00kim\x00x") + "\n"

@@ -92,6 +92,8 @@ type Snapshot struct {
 // zero values.
 type Options struct {
 	Queue Queue
+	// Pressure is asked at MAIL; nil means that no resource is ever short.
+	Pressure Pressure
 	// TLS gives the configuration of the server side of a handshake for a
 	// connector of that FQDN; without it, and where it returns nil, STARTTLS
 	// is not offered.
@@ -110,13 +112,14 @@ type Options struct {
 // Server holds the listeners and sessions of all Receive connectors. All its
 // methods may be called concurrently.
 type Server struct {
-	queue   intake
-	tls     func(fqdn string) *tls.Config
-	log     *logs.Protocol
-	ids     *logs.SessionIDs
-	metrics *metrics.Registry
-	logger  *slog.Logger
-	listen  func(ctx context.Context, network, address string) (net.Listener, error)
+	queue    intake
+	pressure Pressure
+	tls      func(fqdn string) *tls.Config
+	log      *logs.Protocol
+	ids      *logs.SessionIDs
+	metrics  *metrics.Registry
+	logger   *slog.Logger
+	listen   func(ctx context.Context, network, address string) (net.Listener, error)
 
 	ctx    context.Context // ends the listeners
 	cancel context.CancelFunc
@@ -158,7 +161,7 @@ type Server struct {
 // Configure.
 func New(o Options) *Server {
 	s := &Server{
-		queue: queueIntake{o.Queue}, tls: o.TLS, log: o.Log, ids: o.SessionIDs,
+		queue: queueIntake{o.Queue}, pressure: o.Pressure, tls: o.TLS, log: o.Log, ids: o.SessionIDs,
 		metrics: o.Metrics, logger: o.Logger, listen: o.Listen,
 		sessions:  make(map[*deadlines]struct{}),
 		listeners: make(map[socket]*listener),

@@ -55,7 +55,11 @@ func (s *session) mail(arg string) {
 		s.reply(r)
 		return
 	}
-	if r := s.checkMessageRate(); r != nil {
+	ok, r := s.checkPressure()
+	if r == nil {
+		r = s.checkMessageRate()
+	}
+	if r != nil {
 		s.reply(r)
 		return
 	}
@@ -63,7 +67,7 @@ func (s *session) mail(arg string) {
 		From: m.Path, Body: m.Body, SMTPUTF8: m.SMTPUTF8, RequireTLS: m.RequireTLS,
 		Return: m.Ret, EnvID: m.EnvID, Auth: s.originator(m.Auth),
 	}}
-	s.reply(replySenderOK)
+	s.reply(ok)
 }
 
 // unlessUser is the reply for a client that has not authenticated, or the one

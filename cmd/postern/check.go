@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"postern/backpressure"
 	"postern/config"
 	ptls "postern/tls"
 )
@@ -26,6 +27,8 @@ type checked struct {
 	Warnings int       `json:"warnings"`
 	Notes    int       `json:"notes"`
 	Findings []finding `json:"findings"`
+	// BackPressure are the thresholds that hold on this host.
+	BackPressure []backpressure.ResourceStatus `json:"back_pressure"`
 }
 
 func (a *app) check() *cobra.Command {
@@ -39,6 +42,10 @@ well be meant as it is, which nobody but check gives. It needs the file alone:
 no running gateway, no DNS, no data directory. Of the certificates and keys that
 Send connectors name it warns when they can't be used on this host.
 
+It shows the thresholds of back pressure as they are on this host, whose volumes
+and memory they depend on; one that does not fit is an error here, though the
+gateway would start and go by the default.
+
 The exit code is 0 when the file is valid, 1 when it has errors, and with
 --strict also when it has warnings.`,
 		Example: "  postern check --config /etc/postern/postern.toml --strict",
@@ -50,6 +57,7 @@ The exit code is 0 when the file is valid, 1 when it has errors, and with
 			}
 			if cfg != nil {
 				findings = append(findings, ptls.CheckFiles(cfg)...)
+				findings = append(findings, backpressure.Lint(cfg)...)
 			}
 			n := count(findings)
 			if a.json() {
@@ -71,7 +79,7 @@ The exit code is 0 when the file is valid, 1 when it has errors, and with
 }
 
 func checkedJSON(cfg *config.Config, findings []config.Finding, n tally) checked {
-	c := checked{Valid: n.errors == 0, Errors: n.errors, Warnings: n.warnings, Notes: n.notes, Findings: []finding{}}
+	c := checked{Valid: n.errors == 0, Errors: n.errors, Warnings: n.warnings, Notes: n.notes, Findings: []finding{}, BackPressure: outlook(cfg)}
 	for _, f := range findings {
 		pos := f.In(cfg)
 		c.Findings = append(c.Findings, finding{
@@ -95,6 +103,7 @@ func (a *app) printChecked(cfg *config.Config, findings []config.Finding, n tall
 	if name == "" {
 		name = "the embedded default"
 	}
+	a.printThresholds(outlook(cfg))
 	verdict := "valid"
 	if n.errors > 0 {
 		verdict = "not valid"

@@ -18,7 +18,9 @@ func (a *app) status() *cobra.Command {
 		Use:   "status",
 		Short: "Say how the running gateway is doing",
 		Long: `Status asks the running gateway for its version and uptime, where it listens and
-where it can't, what its queues hold, and how its spool is doing.`,
+where it can't, what its queues hold, how its spool is doing, and how short its
+resources are. A bar shows each resource against its thresholds: the first mark
+is where the level becomes medium, the second where it becomes high.`,
 		Example: "  postern status\n  postern status --output json",
 		Args:    a.noArguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -45,7 +47,7 @@ where it can't, what its queues hold, and how its spool is doing.`,
 func (a *app) printStatus(st *control.Status, now time.Time) {
 	s := styleFor(a.out)
 	for i, section := range []func(*control.Status, style, time.Time){
-		a.statusServer, a.statusListeners, a.statusQueues, a.statusSpool,
+		a.statusServer, a.statusListeners, a.statusQueues, a.statusSpool, a.statusPressure,
 	} {
 		if i > 0 {
 			fmt.Fprintln(a.out)

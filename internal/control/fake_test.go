@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"postern/backpressure"
 	"postern/internal/message"
 	"postern/internal/wire"
 	"postern/queue"
@@ -35,6 +36,9 @@ type fakeMail struct {
 func (g *fakeMail) FQDN() string                { return "edge.contoso.example" }
 func (g *fakeMail) Started() time.Time          { return time.Now().Add(-time.Hour) }
 func (g *fakeMail) Bindings() []receive.Binding { return g.bindings }
+func (g *fakeMail) Pressure() backpressure.Status {
+	return backpressure.Status{Enabled: true, Level: backpressure.Medium, Resources: []backpressure.ResourceStatus{{Name: backpressure.Disk, Level: backpressure.Medium}}}
+}
 func (g *fakeMail) SpoolStats() spool.Stats {
 	return spool.Stats{Messages: 2, LastSync: 1500 * time.Microsecond}
 }

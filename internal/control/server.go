@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"postern/backpressure"
 	"postern/config"
 	"postern/internal/message"
 	"postern/queue/spool"
@@ -31,6 +32,8 @@ type Gateway interface {
 	Bindings() []receive.Binding
 	// SpoolStats are the figures of the store.
 	SpoolStats() spool.Stats
+	// Pressure says how short resources are, and what is refused for that.
+	Pressure() backpressure.Status
 	// Route chooses the next hop of a recipient as the queue would now.
 	Route(routing.Query) routing.Decision
 	// Import takes a message with the envelope and the content that it is

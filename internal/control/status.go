@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"time"
 
+	"postern/backpressure"
 	"postern/queue"
 	"postern/queue/spool"
 )
@@ -24,6 +25,8 @@ type Status struct {
 	Listeners []Listener   `json:"listeners"`
 	Queues    QueueStatus  `json:"queues"`
 	Spool     SpoolStatus  `json:"spool"`
+	// BackPressure is how short resources are, and what is refused for that.
+	BackPressure backpressure.Status `json:"back_pressure"`
 }
 
 // ServerStatus is the process. Uptime is in seconds.
@@ -124,6 +127,8 @@ func (h statusHandler) status(r *http.Request) (any, error) {
 		Listeners: []Listener{},
 		Queues:    sumQueues(h.o.Queues.Snapshot(), h.o.Queues.Stats()),
 		Spool:     describeSpool(g.SpoolStats()),
+
+		BackPressure: g.Pressure(),
 	}
 	for _, b := range g.Bindings() {
 		l := Listener{Address: b.Address.String(), Listening: b.Addr != nil}

@@ -17,7 +17,7 @@ func (s *Server) buildPickup() error {
 		q.known[id] = true
 	}
 	var err error
-	s.pickup, err = pickup.New(pickup.Options{Settings: pickupSettings(s.config, s.table.Load()), Queue: q, Logger: s.logger})
+	s.pickup, err = pickup.New(pickup.Options{Settings: pickupSettings(s.config, s.table.Load()), Queue: q, Paused: s.pressure.Paused, Logger: s.logger})
 	return err
 }
 

@@ -72,6 +72,7 @@ func (s *Server) reload() ([]config.Change, []config.Finding, *config.Config, er
 	s.table.Store(table)
 	s.sender.Configure(next)
 	s.queue.Reconfigure(queueSettings(next, table))
+	s.pressure.Configure(next.BackPressure)
 	s.receive.Configure(intake)
 	s.pickup.Configure(pickupSettings(next, table))
 	s.config = next

@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"postern/backpressure"
 	"postern/config"
 	"postern/internal/message"
 	"postern/internal/metrics"
@@ -42,6 +43,8 @@ type Options struct {
 	Line func(direction logs.Direction, line logs.Line)
 	// OnEvent hears what becomes of messages; see queue.Options.
 	OnEvent func(queue.Event)
+	// Meters take the place of those that measure the gateway's resources.
+	Meters map[backpressure.Name]backpressure.Meter
 }
 
 // logTimeout bounds the wait for the last lines of the logs.
@@ -63,6 +66,7 @@ type Server struct {
 	queue    *queue.Queue
 	receive  *receive.Server
 	pickup   *pickup.Pickup
+	pressure *backpressure.Monitor
 	accounts *logon.Store     // those of the configuration in force
 	intake   receive.Snapshot // what Start gives to receive
 	lists    lists
@@ -98,8 +102,9 @@ func Build(o Options) (s *Server, err error) {
 			return s, err
 		}
 	}
+	s.buildPressure()
 	s.receive = receive.New(receive.Options{
-		Queue: s.queue, Log: s.received, SessionIDs: &s.sessions, Metrics: s.metrics, Logger: s.logger,
+		Queue: s.queue, Pressure: s.pressure, Log: s.received, SessionIDs: &s.sessions, Metrics: s.metrics, Logger: s.logger,
 		TLS: func(string) *tls.Config { return s.certs.ServerConfig() },
 	})
 	if s.intake, err = s.receiveSnapshot(s.config, s.table.Load()); err != nil {
@@ -183,6 +188,7 @@ func (s *Server) Start(ctx context.Context) error {
 	if err := s.queue.Start(ctx); err != nil {
 		return fmt.Errorf("queue: %w", err)
 	}
+	s.pressure.Start()
 	s.receive.Configure(s.intake)
 	s.pickup.Start()
 	s.lists.start(s.read)
@@ -228,6 +234,9 @@ func (s *Server) close(ctx context.Context) error {
 	}
 	if s.pickup != nil {
 		s.pickup.Stop()
+	}
+	if s.pressure != nil {
+		s.pressure.Stop()
 	}
 	if s.queue != nil {
 		cut("deliveries; they are tried again at the next start", s.queue.Stop(ctx))

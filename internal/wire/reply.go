@@ -3,6 +3,7 @@ package wire
 import (
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/emersion/go-smtp"
 )
@@ -31,6 +32,8 @@ type Reply struct {
 	Log string
 	// Prompt says that the reply is never held back by a tarpit.
 	Prompt bool
+	// Hold is how long it is held back by back pressure, whatever it says.
+	Hold time.Duration
 	// Close says that the connection ends after the reply.
 	Close bool
 }

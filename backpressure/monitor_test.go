@@ -1,0 +1,440 @@
+package backpressure
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"postern/config"
+	"postern/internal/metrics"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// bench is a Monitor with a dial for each resource.
+type bench struct {
+	*Monitor
+	t       *testing.T
+	dials   map[Name]*dial
+	log     *logBuffer
+	metrics *metrics.Registry
+	relief  []Level
+	sheds   int
+	mu      sync.Mutex
+}
+
+type dial struct {
+	used, limit atomic.Int64
+	fails       atomic.Bool
+}
+
+type logBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+// take returns what was logged since the last call.
+func (l *logBuffer) take() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	defer l.b.Reset()
+	return l.b.String()
+}
+
+func defaults(t testing.TB) config.BackPressure {
+	t.Helper()
+	cfg, _, err := config.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg.BackPressure
+}
+
+// newBench starts a Monitor whose resources are far from short. It must run
+// within synctest.
+func newBench(t *testing.T, edit func(*config.BackPressure)) *bench {
+	t.Helper()
+	b := &bench{t: t, dials: make(map[Name]*dial), log: &logBuffer{}, metrics: new(metrics.Registry)}
+	cfg := defaults(t)
+	if edit != nil {
+		edit(&cfg)
+	}
+	meters := make(map[Name]Meter)
+	for _, k := range kinds() {
+		d := &dial{}
+		d.limit.Store(map[Name]int64{Disk: 100 << 30, LogDisk: 100 << 30, Inodes: 1 << 20, Segments: 4, Memory: 1 << 30, FileDescriptors: 1000}[k.name])
+		b.dials[k.name] = d
+		meters[k.name] = func() (Reading, error) {
+			if d.fails.Load() {
+				return Reading{Of: "a dial"}, errors.New("the dial is broken")
+			}
+			return Reading{Used: d.used.Load(), Limit: d.limit.Load(), Of: "a dial"}, nil
+		}
+	}
+	b.Monitor = New(Options{
+		Config: cfg, Meters: meters, Metrics: b.metrics, Logger: slog.New(slog.NewTextHandler(b.log, nil)),
+		Relieve: func(l Level) { b.mu.Lock(); defer b.mu.Unlock(); b.relief = append(b.relief, l) },
+		Shed:    func() { b.mu.Lock(); defer b.mu.Unlock(); b.sheds++ },
+	})
+	b.Start()
+	t.Cleanup(b.Stop)
+	return b
+}
+
+// free sets what is left of a resource, used what is in use.
+func (b *bench) free(n Name, left int64) { b.used(n, b.dials[n].limit.Load()-left) }
+func (b *bench) used(n Name, v int64)    { b.dials[n].used.Store(v) }
+
+// wait lets so many measurements pass.
+func (b *bench) wait(rounds int) {
+	time.Sleep(time.Duration(rounds)*2*time.Second + time.Millisecond)
+	synctest.Wait()
+}
+
+func (b *bench) wants(l Level, outsider, other Verdict) {
+	b.t.Helper()
+	if got := b.Level(); got != l {
+		b.t.Fatalf("the level is %v, want %v", got, l)
+	}
+	for i, want := range []Verdict{outsider, other} {
+		got := b.Mail(i == 0)
+		got.Figures = ""
+		if got != want {
+			b.t.Fatalf("at %v the verdict is %+v, want %+v (outsider: %v)", l, got, want, i == 0)
+		}
+	}
+	if b.Paused() != (l > Normal) {
+		b.t.Fatalf("at %v Pickup is paused: %v", l, b.Paused())
+	}
+}
+
+// acted is what was asked for to relieve memory.
+func (b *bench) acted() (relief []Level, sheds int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.relief), b.sheds
+}
+
+// events are the ids in what was logged.
+func events(log string) []string {
+	var ids []string
+	for _, f := range strings.Fields(log) {
+		if id, ok := strings.CutPrefix(f, "event_id="); ok {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+func TestDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, nil)
+		b.wants(Normal, Verdict{}, Verdict{})
+		b.free(Disk, 900<<20)
+		b.wait(1)
+		refused := Verdict{Refuse: true, Resource: "disk"}
+		b.wants(Medium, refused, Verdict{})
+		log := b.log.take()
+		if got := events(log); !slices.Equal(got, []string{"15004", "15006"}) {
+			t.Errorf("events %v:\n%s", got, log)
+		}
+		for _, want := range []string{
+			"resource pressure increased from normal to medium", "resource=disk", `value="900MB free of 100GB, medium from 1GB free"`,
+			"mail from outsiders is refused at MAIL; Pickup and Replay wait",
+			"disk = 900MB free of 100GB [medium] [normal=1.1GB free medium=1GB free high=500MB free; from high to medium=550MB free]",
+			"messages = 0 messages [normal=900000 medium=1000000 high=1500000; from high to medium=1350000]", "file_descriptors = 0 descriptors of 1000",
+		} {
+			if !strings.Contains(log, want) {
+				t.Errorf("no %q in\n%s", want, log)
+			}
+		}
+		b.free(Disk, 500<<20)
+		b.wait(1)
+		b.wants(High, refused, refused)
+		if got := events(b.log.take()); !slices.Equal(got, []string{"15004", "15006"}) {
+			t.Errorf("events %v", got)
+		}
+		b.free(Disk, 540<<20) // within the band
+		b.wait(1)
+		b.wants(High, refused, refused)
+		b.free(Disk, 560<<20)
+		b.wait(1)
+		b.wants(Medium, refused, Verdict{})
+		b.free(Disk, 1100<<20)
+		b.wait(1)
+		b.wants(Medium, refused, Verdict{})
+		b.free(Disk, 1200<<20)
+		b.wait(1)
+		b.wants(Normal, Verdict{}, Verdict{})
+		log = b.log.take()
+		if got := events(log); !slices.Equal(got, []string{"15005", "15005"}) || !strings.Contains(log, "switched_off=none") {
+			t.Errorf("events %v:\n%s", got, log)
+		}
+	})
+}
+
+// TestStillHigh: 15002 comes every five minutes, with what was refused.
+func TestStillHigh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, nil)
+		b.free(Disk, 0)
+		b.wait(1)
+		b.log.take()
+		for range 3 {
+			b.Mail(false)
+		}
+		b.wait(149)
+		if log := b.log.take(); log != "" {
+			t.Errorf("within five minutes:\n%s", log)
+		}
+		b.wait(1)
+		log := b.log.take()
+		if got := events(log); !slices.Equal(got, []string{"15002"}) || !strings.Contains(log, "refused_meanwhile=3") {
+			t.Errorf("after five minutes:\n%s", log)
+		}
+		b.wait(450)
+		if got := events(b.log.take()); !slices.Equal(got, []string{"15002", "15002", "15002"}) {
+			t.Errorf("in fifteen minutes more: %v", got)
+		}
+	})
+}
+
+func TestQueueLength(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, nil)
+		b.used(SubmissionQueue, 20000) // a spike
+		b.wait(4)
+		b.used(SubmissionQueue, 0)
+		b.wait(1)
+		b.wants(Normal, Verdict{}, Verdict{})
+		b.used(SubmissionQueue, 9999)
+		b.wait(4)
+		b.wants(Normal, Verdict{}, Verdict{})
+		b.wait(1)
+		delay := func(d time.Duration) Verdict { return Verdict{Delay: d, Resource: "submission_queue"} }
+		b.wants(Medium, delay(10*time.Second), Verdict{})
+		if log := b.log.take(); !strings.Contains(log, "mail from outsiders is delayed at MAIL by 10s; Pickup and Replay wait") || !slices.Equal(events(log), []string{"15004"}) {
+			t.Errorf("logged:\n%s", log)
+		}
+		b.wait(5)
+		b.wants(Medium, delay(15*time.Second), Verdict{})
+		b.wait(1000)
+		b.wants(Medium, delay(55*time.Second), Verdict{})
+		b.used(SubmissionQueue, 15000)
+		b.wait(5)
+		refused := Verdict{Refuse: true, Resource: "submission_queue"}
+		b.wants(High, refused, refused)
+		b.used(SubmissionQueue, 3000)
+		b.wait(1)
+		b.wants(Medium, delay(55*time.Second), Verdict{})
+		b.used(SubmissionQueue, 1999)
+		b.wait(1)
+		b.wants(Normal, Verdict{}, Verdict{})
+	})
+}
+
+// TestMemory: caches are shed before the level rises, and fewer deliveries run
+// as long as it is up.
+func TestMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, nil)
+		b.used(Memory, 1<<30/100*80)
+		b.wait(29)
+		b.wants(Normal, Verdict{}, Verdict{})
+		if relief, sheds := b.acted(); sheds != 2 || relief != nil { // after 2 s and 32 s
+			t.Errorf("caches were shed %d times, deliveries relieved %v", sheds, relief)
+		}
+		b.wait(1)
+		refused := Verdict{Refuse: true, Resource: "memory"}
+		b.wants(High, refused, refused)
+		log := b.log.take()
+		if got := events(log); !slices.Equal(got, []string{"15004", "15007"}) || !strings.Contains(log, "fewer deliveries run at a time") {
+			t.Errorf("logged:\n%s", log)
+		}
+		b.used(Memory, 1<<30/1000*725)
+		b.wait(1)
+		b.wants(Medium, refused, Verdict{})
+		b.used(Memory, 1<<30/100*70)
+		b.wait(1)
+		b.wants(Normal, Verdict{}, Verdict{})
+		if relief, _ := b.acted(); !slices.Equal(relief, []Level{High, Medium, Normal}) {
+			t.Errorf("relieved %v", relief)
+		}
+	})
+}
+
+// TestWorstWins: what refuses beats what delays, and high beats medium.
+func TestWorstWins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, func(c *config.BackPressure) { c.ReplyNamesResource = true })
+		b.used(Messages, 1_100_000)
+		b.wait(5)
+		b.wants(Medium, Verdict{Delay: 10 * time.Second, Resource: "messages"}, Verdict{})
+		b.free(Inodes, 9000)
+		b.wait(1)
+		b.wants(Medium, Verdict{Refuse: true, Resource: "inodes", Named: true}, Verdict{})
+		b.used(SyncLatency, int64(11*time.Second))
+		b.wait(5)
+		high := Verdict{Refuse: true, Resource: "sync_latency", Named: true}
+		b.wants(High, high, high)
+		s := b.Status()
+		if s.Level != High || s.Refused != 3 || s.Delayed != 1 || !slices.Contains(s.SwitchedOff, "all mail is refused at MAIL") {
+			t.Errorf("the status is %+v", s)
+		}
+		var got int64
+		for _, sample := range b.metrics.Snapshot() {
+			if sample.Name == "back_pressure_refusals" && sample.Labels[0].Value == "sync_latency" {
+				got = sample.Value
+			}
+		}
+		if got != 2 {
+			t.Errorf("%d refusals are counted for sync_latency, want 2", got)
+		}
+	})
+}
+
+// TestUnknown: a resource that can't be read refuses nothing, and says so.
+func TestUnknown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, nil)
+		b.free(Disk, 0)
+		b.wait(1)
+		b.dials[Disk].fails.Store(true)
+		b.wait(1)
+		b.wants(Normal, Verdict{}, Verdict{})
+		s := b.Status().Resources[0]
+		if s.Name != Disk || s.State != StateUnknown || s.Reason != "the dial is broken" || s.Of != "a dial" {
+			t.Errorf("%+v", s)
+		}
+		b.dials[Disk].fails.Store(false)
+		b.wait(1)
+		if b.Level() != High {
+			t.Errorf("the level is %v", b.Level())
+		}
+	})
+}
+
+// TestConfigure: switched off at once, one resource or all, and on again; other
+// thresholds and another interval hold at once.
+func TestConfigure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, nil)
+		b.free(Disk, 0)
+		b.wait(1)
+		cfg := defaults(t)
+		cfg.Disk.Enabled = false
+		b.Configure(cfg)
+		synctest.Wait()
+		b.wants(Normal, Verdict{}, Verdict{})
+		if s := b.Status().Resources[0]; s.State != StateOff {
+			t.Errorf("%+v", s)
+		}
+		b.Configure(defaults(t))
+		synctest.Wait()
+		if b.Level() != High {
+			t.Errorf("the level is %v", b.Level())
+		}
+		cfg = defaults(t)
+		cfg.Enabled = false
+		b.Configure(cfg)
+		synctest.Wait()
+		b.wants(Normal, Verdict{}, Verdict{})
+		cfg = defaults(t)
+		cfg.Interval = time.Minute
+		cfg.Disk.Medium = config.Threshold{Measure: config.MeasureFree, N: 10 << 30}
+		b.free(Disk, 9<<30)
+		b.Configure(cfg)
+		synctest.Wait()
+		b.wants(Medium, Verdict{Refuse: true, Resource: "disk"}, Verdict{})
+		b.free(Disk, 90<<30)
+		time.Sleep(59 * time.Second)
+		synctest.Wait()
+		if b.Level() != Medium {
+			t.Error("it was measured before the interval was over")
+		}
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		b.wants(Normal, Verdict{}, Verdict{})
+	})
+}
+
+// TestNonsense: thresholds that don't fit the resource are said once, and the
+// defaults hold.
+func TestNonsense(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, func(c *config.BackPressure) {
+			c.Disk.Medium = config.Threshold{Measure: config.MeasureFree, N: 200 << 30}
+		})
+		b.wait(10)
+		b.wants(Normal, Verdict{}, Verdict{})
+		if log := b.log.take(); strings.Count(log, "don't fit the resource") != 1 {
+			t.Errorf("logged:\n%s", log)
+		}
+		b.free(Disk, 900<<20)
+		b.wait(1)
+		b.wants(Medium, Verdict{Refuse: true, Resource: "disk"}, Verdict{})
+	})
+}
+
+func TestSharedVolume(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := defaults(t)
+		full := func() (Reading, error) { return Reading{Used: 100 << 30, Limit: 100 << 30}, nil }
+		m := New(Options{Config: cfg, SharedVolume: true, Meters: map[Name]Meter{Disk: full, LogDisk: full}})
+		m.Start()
+		defer m.Stop()
+		if s := m.Status(); len(s.Resources) != 1 || s.Resources[0].Name != Disk {
+			t.Errorf("%+v", s.Resources)
+		}
+		cfg.LogDisk.Medium = config.Threshold{Measure: config.MeasureFree, N: 2 << 30}
+		m.Configure(cfg)
+		synctest.Wait()
+		if s := m.Status(); len(s.Resources) != 2 || s.Resources[1].Level != High {
+			t.Errorf("with a threshold of its own: %+v", s.Resources)
+		}
+	})
+}
+
+func TestNilMonitor(t *testing.T) {
+	var m *Monitor
+	if m.Level() != Normal || m.Paused() || m.Mail(true) != (Verdict{}) || len(m.Status().Resources) != 0 {
+		t.Error("a nil Monitor refuses something")
+	}
+}
+
+// TestConcurrently is for the race detector.
+func TestConcurrently(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, func(c *config.BackPressure) { c.Interval = 100 * time.Millisecond })
+		var work sync.WaitGroup
+		for i := range 4 {
+			work.Go(func() {
+				for n := range 50 {
+					b.free(Disk, int64(n%3)*700<<20)
+					b.Mail(i%2 == 0)
+					b.Status()
+					if n%10 == 0 {
+						b.Configure(defaults(t))
+					}
+					time.Sleep(50 * time.Millisecond)
+				}
+			})
+		}
+		work.Wait()
+	})
+}
