@@ -1,7 +1,9 @@
 package receive
 
 import (
+	"bytes"
 	"errors"
+	"slices"
 	"strings"
 
 	"postern/internal/message"
@@ -53,13 +55,18 @@ func commandOf(verb string) command {
 		return command{run: (*session).help, tls: true, idle: true}
 	case "QUIT":
 		return command{run: (*session).quit, bare: true}
-	case "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "PRI": // RFC 9110 9, RFC 9113 3.4
-		return command{run: (*session).foreign, unknown: true}
 	case "EXPN", "SEND", "SOML", "SAML", "TURN": // known and not there (RFC 5321 4.2.4)
 		return command{run: (*session).notImplemented, tls: true}
 	}
+	if slices.Contains(httpMethods[:], verb) {
+		return command{run: (*session).foreign, unknown: true}
+	}
 	return command{run: (*session).unrecognized, unknown: true}
 }
+
+// httpMethods are the first words of requests (RFC 9110 9, RFC 5789, RFC 9113
+// 3.4).
+var httpMethods = [...]string{"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "PRI"}
 
 // command answers one command line.
 func (s *session) command(line []byte) {
@@ -87,15 +94,19 @@ func (s *session) command(line []byte) {
 }
 
 // replyLine answers a line that is no command. If it may have been meant as
-// BDAT, the session ends: nobody knows how much of what follows is content.
+// BDAT, the session ends: nobody knows how much of what follows is content. So
+// it does after a request of HTTP, which may be too long or end in a bare LF.
 func (s *session) replyLine(line []byte, err error) {
 	s.secrets = s.secrets || hasVerb(line, "AUTH")
 	r, ok := errors.AsType[*wire.Reply](err)
 	if !ok {
 		r = replyStorage.WithLog(err.Error())
 	}
-	if hasVerb(line, "BDAT") {
+	switch method, _, _ := bytes.Cut(line, []byte(" ")); {
+	case hasVerb(line, "BDAT"):
 		r = closing(r)
+	case slices.Contains(httpMethods[:], string(bytes.ToUpper(method))):
+		r = replyNotHTTP
 	}
 	s.reply(r)
 }
