@@ -25,7 +25,7 @@ func ourDomains(cfg *config.Config) func(domain string) bool {
 func (r *run) masquerade() {
 	from := r.d.Envelope.From
 	to := r.connector.MasqueradeDomain
-	if to == "" || from.IsNull() || from.Domain == "" || !r.snap.isOurDomain(from.Domain) ||
+	if to == "" || from.Domain == "" || !r.snap.isOurDomain(from.Domain) ||
 		message.DomainKey(from.Domain) == message.DomainKey(to) {
 		return
 	}

@@ -135,7 +135,7 @@ func TestEightBit(t *testing.T) {
 		plain  = "Subject: x\r\n\r\nplain\r\n"
 		eight  = "Subject: x\r\n\r\nKäse\r\n"
 	)
-	late := "Subject: x\r\n\r\n" + strings.Repeat("plain\r\n", 20000) + "\xff\r\n"
+	late := "Subject: x\r\n\r\n" + strings.Repeat("plain\r\n", 20000) + "\x80\r\n"
 	for _, tt := range []struct {
 		name    string
 		policy  string

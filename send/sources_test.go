@@ -202,10 +202,13 @@ func TestAllSourcesGone(t *testing.T) {
 	})
 }
 
-// TestManyGoneSources: a large pool of which all but one are gone.
+// TestManyGoneSources: a large pool of which all but one are gone does not use
+// up the connections of an attempt.
 func TestManyGoneSources(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, &fakeMX{})
+		b := newBench(t, nil)
+		b.names.mx["example.test"], b.names.addrs["second.test"] = "mx.test,second.test", "192.0.2.26"
+		b.host("192.0.2.26:25", &fakeMX{})
 		for i := range 40 {
 			a := netip.AddrFrom4([4]byte{10, 0, 0, byte(i)})
 			b.connector.SourceIPAddress = append(b.connector.SourceIPAddress, a)
