@@ -150,6 +150,21 @@ func TestMisconfigurations(t *testing.T) {
 	}
 }
 
+// TestExamples: check has nothing to say of any of them.
+func TestExamples(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("../../examples/*.toml")
+	if err != nil || len(files) < 4 {
+		t.Fatalf("examples: %v %v", files, err)
+	}
+	for _, file := range files {
+		code, stdout, stderr := runCommand(t, "", binary(t), "check", "--strict", "--config", file)
+		if code != 0 || stdout != file+" is valid: 0 errors, 0 warnings\n" {
+			t.Errorf("exit code %d\n%s%s", code, stdout, stderr)
+		}
+	}
+}
+
 // TestNotes: what may well be meant is said by check, and by nothing that
 // starts or reloads.
 func TestNotes(t *testing.T) {
