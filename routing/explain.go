@@ -76,8 +76,11 @@ func (t *Table) matches(domain string) []*match {
 	}
 }
 
-// takeOver corrects what was judged where a fallback has taken over.
+// takeOver adds to what was judged which fallback may take over, or has.
 func (k *Candidate) takeOver(d *Decision) {
+	if d.Fallback.Connector == k.Name {
+		k.Detail += fmt.Sprintf(" It is the fallback of %q.", d.Connector)
+	}
 	switch {
 	case d.FallbackOf == "":
 	case k.Name == d.Connector:
@@ -129,7 +132,20 @@ func (t *Table) judge(k *Candidate, c *connector, m, decider *match, q *Query, f
 		k.EliminatedBy, k.Detail = m.loses(decider)
 		return
 	}
-	k.Detail = fmt.Sprintf("%q is the best match for %s that takes the message.", m.entry.text(), domain)
+	k.Detail = fmt.Sprintf("%q%s is the best match for %s that takes the message.", m.entry.text(), m.entry.where(), domain)
+	if len(c.scope) > 0 && q.Source == "" {
+		k.Detail += " It may take what comes through " + strings.Join(c.scope, ", ") + " alone; through what this comes is not said."
+	}
+}
+
+// where says in which file an address space stands; "" where it is one of the
+// connector's own.
+func (e entry) where() string {
+	c := e.connector
+	if e.space < c.own {
+		return ""
+	}
+	return fmt.Sprintf(" (line %d of %s)", c.list.Entries[e.space-c.own].Line, c.list.Path)
 }
 
 // loses says by which test a match comes after the decider.

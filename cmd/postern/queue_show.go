@@ -68,10 +68,33 @@ func (a *app) printMessage(m *control.MessageDetail, now time.Time) {
 	}
 	a.printEnvelope(m, s, now)
 	a.printRecipients(m)
-	for _, r := range m.Routes {
-		a.field("route", unbroken(clean(r.Queue)+":")+" "+clean(r.Reason))
+	for i := range m.Routes {
+		a.printRoute(&m.Routes[i], now)
+	}
+	if m.Generation != "" {
+		text := m.Generation
+		if m.GenerationNow != m.Generation {
+			text += "; in force is " + m.GenerationNow + ", by which the route above is"
+		}
+		a.field("routed by", text)
 	}
 	a.printAttempts(m, s)
+}
+
+// printRoute says where some recipients go, and what takes over when that fails.
+func (a *app) printRoute(r *control.Route, now time.Time) {
+	a.field("route", unbroken(clean(r.Queue)+":")+" "+clean(r.Reason))
+	if r.Fallback == "" {
+		return
+	}
+	var when []string
+	if !r.FallbackAt.IsZero() {
+		when = append(when, until(r.FallbackAt, now)+", if a try has failed by then")
+	}
+	if r.FallbackTries > 0 {
+		when = append(when, fmt.Sprintf("after %d tries in vain", r.FallbackTries))
+	}
+	a.field("fallback", clean(r.Fallback)+" takes over "+strings.Join(when, ", or "))
 }
 
 // printWait answers for one queue.
