@@ -150,7 +150,7 @@ func userTable() *table {
 			},
 			{
 				Name: "allowed_senders", Type: list(someText("sender"), 0, once[string]), Default: []any{},
-				Doc:   "The senders that the user may use: addresses, domains, `*.contoso.example` for a domain and its subdomains. When empty, the address that is the user's name, or the name in the default domain.",
+				Doc:   "The senders that the user may use: addresses, domains, `*.contoso.example` for a domain and its subdomains, `*` for every sender. When empty, the address that is the user's name, or the name in the default domain.",
 				Field: in(func(u *User) any { return &u.AllowedSenders }),
 			},
 		},

@@ -83,8 +83,10 @@ type Identity struct {
 	Name string
 	// Principals are what it proved; the zero value stands for Users.
 	Principals Principals
-	// Senders are the client's own; nil: it has none.
-	Senders Senders
+	// Senders are the client's own; nil: it has none. AnySender says that every
+	// sender is, so that nobody need read From.
+	Senders   Senders
+	AnySender bool
 }
 
 // Senders are the senders that somebody may use who has not the right to use
@@ -334,7 +336,7 @@ func (s *session) response() ([]byte, bool) {
 
 // authenticated gives the session the rights of who it is.
 func (s *session) authenticated(mechanism string, who Identity) {
-	s.user, s.senders = who.Name, who.Senders
+	s.user, s.senders, s.anySender = who.Name, who.Senders, who.AnySender
 	if s.log != nil {
 		s.log.Info(who.Name, "authenticated by "+mechanism)
 	}
@@ -380,7 +382,7 @@ func (s *session) authFailed(mechanism string, err error) {
 
 // forget drops what was proven before TLS (RFC 3207 4.2).
 func (s *session) forget() {
-	s.greeted, s.extended, s.helo, s.user, s.senders = false, false, "", "", nil
+	s.greeted, s.extended, s.helo, s.user, s.senders, s.anySender = false, false, "", "", nil, false
 	if s.proven != 0 {
 		s.permit(0)
 	}

@@ -36,7 +36,7 @@ func (f fakes) Start(name string, peer Peer) (Exchange, error) {
 	case "PLAIN":
 		return exchange(func(ctx context.Context, response []byte) (Step, error) {
 			step, err := (&fakePlain{}).Next(ctx, response)
-			step.Identity.Senders = f.senders
+			step.Identity.Senders, step.Identity.AnySender = f.senders, step.Identity.Name == "list"
 			return step, err
 		}), nil
 	case "LOGIN":

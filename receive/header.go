@@ -56,7 +56,9 @@ func (b *body) closeFilters() {
 // own, as its reverse path must: it has authenticated and not the right to use
 // any sender (reference 1.6). A stranger without that right sends notifications
 // alone, which come from whoever makes them.
-func (s *session) ownAuthors() bool { return s.proven != 0 && !s.rights.Has(AcceptAnySender) }
+func (s *session) ownAuthors() bool {
+	return s.proven != 0 && !s.anySender && !s.rights.Has(AcceptAnySender)
+}
 
 // scanAuthors looks at the next octets of content, which may have no header.
 func (b *body) scanAuthors(p []byte, headless bool) {

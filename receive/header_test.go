@@ -209,6 +209,7 @@ func TestAuthors(t *testing.T) {
 func TestAuthorsOfOthers(t *testing.T) {
 	for name, change := range map[string]func(*config.ReceiveConnector){
 		"granted":                 func(c *config.ReceiveConnector) { c.Grant = []string{"accept_any_sender"} },
+		"a list":                  func(c *config.ReceiveConnector) { c.Deny = []string{"accept_authoritative_domain_sender"} },
 		"a stranger":              nil,
 		"a stranger who may less": func(c *config.ReceiveConnector) { c.Deny = []string{"accept_any_sender"} },
 	} {
@@ -219,10 +220,13 @@ func TestAuthorsOfOthers(t *testing.T) {
 				}
 			})
 			c := b.dialog(greet)
-			if name == "granted" {
+			switch name {
+			case "granted":
 				c.play("C: AUTH PLAIN " + b64("\x00ann\x00ann") + "\nS: 235 .*")
+			case "a list":
+				c.play("C: AUTH PLAIN " + b64("\x00list\x00list") + "\nS: 235 .*\nC: MAIL FROM:<x@contoso.example>\nS: 250 .*\nC: RSET\nS: 250 .*")
 			}
-			if got := c.deliver("From: boss@contoso.example\r\n\r\n", "", 0); !strings.HasPrefix(got, "250 ") {
+			if got := c.deliver("From: boss@contoso.example (\r\n\r\n", "", 0); !strings.HasPrefix(got, "250 ") {
 				t.Error(got)
 			}
 		})

@@ -45,6 +45,7 @@ type session struct {
 	permitted     bool    // rights were set
 	user          string  // who authenticated; empty: nobody
 	senders       Senders // the client's own; nil: none
+	anySender     bool    // all senders are
 	partner       Senders // what its certificate proves to be its own; nil: nothing
 	distrust      error   // why its certificate proves nothing, if it names a partner
 	certificate   []byte  // what we presented, in DER; nil in clear text

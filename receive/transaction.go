@@ -99,7 +99,7 @@ func (s *session) checkDeclaredSize(m wire.Mail) *wire.Reply {
 // checkSender asks whether the session may send as from. The null reverse path
 // is everyone's (RFC 5321 4.5.5).
 func (s *session) checkSender(from message.Address) *wire.Reply {
-	if from.IsNull() || s.senders != nil && s.senders.MaySendAs(from) {
+	if from.IsNull() || s.anySender || s.senders != nil && s.senders.MaySendAs(from) {
 		return nil
 	}
 	if !s.rights.Has(AcceptAnySender) {

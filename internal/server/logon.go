@@ -97,7 +97,7 @@ func (x exchange) Next(ctx context.Context, response []byte) (receive.Step, erro
 	}
 	out := receive.Step{Challenge: step.Challenge, Done: step.Done}
 	if step.Done {
-		out.Identity = receive.Identity{Name: step.Account.Name, Principals: receive.Users, Senders: step.Account}
+		out.Identity = receive.Identity{Name: step.Account.Name, Principals: receive.Users, Senders: step.Account, AnySender: step.Account.AnySender()}
 	}
 	return out, nil
 }

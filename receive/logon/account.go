@@ -22,10 +22,18 @@ type Account struct {
 	enabled  bool
 	verifier verifier // nil: no password
 	senders  routing.Senders
+	anySend  bool // anySender is among its allowed_senders
 }
 
+// anySender in allowed_senders stands for every sender: a program that sends
+// for others, such as a mailing list's.
+const anySender = "*"
+
 // MaySendAs reports whether from is a sender of the account's own.
-func (a *Account) MaySendAs(from message.Address) bool { return a.senders.Match(from) }
+func (a *Account) MaySendAs(from message.Address) bool { return a.anySend || a.senders.Match(from) }
+
+// AnySender reports whether every sender is.
+func (a *Account) AnySender() bool { return a.anySend }
 
 // newAccount makes an account ready. Whoever has no allowed_senders sends as
 // the address that the name is, or that it is in the default domain.
@@ -38,7 +46,9 @@ func newAccount(u config.User, defaultDomain string) (*Account, error) {
 		}
 	}
 	if len(u.AllowedSenders) > 0 {
-		a.senders, err = routing.ParseSenders(u.AllowedSenders)
+		patterns := slices.DeleteFunc(slices.Clone(u.AllowedSenders), func(p string) bool { return p == anySender })
+		a.anySend = len(patterns) < len(u.AllowedSenders)
+		a.senders, err = routing.ParseSenders(patterns)
 		return a, err
 	}
 	own := u.Name

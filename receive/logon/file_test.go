@@ -197,6 +197,7 @@ func TestLint(t *testing.T) {
 		"no rights":                    {strings.Replace(head, "users", "anonymous", 1) + "auth_mechanism = [\"tls\", \"scram\"]\n" + kim, "warning: connector \"Submission\" lets users log on and gives them no rights"},
 		"partners no rights":           {head + "auth_mechanism = [\"tls\", \"client_certificate\"]\ntls_receive_domain_secure_list = [\"fabrikam.example\"]\n", "warning: connector \"Submission\" knows partners and gives them no rights"},
 		"gigabytes":                    {head + "[[user]]\nname = \"k\"\npassword_hash = \"$argon2id$v=19$m=4194304,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4\"\n", "error: password_hash of user \"k\": parameter m"},
+		"any sender":                   {head + "auth_mechanism = [\"tls\", \"scram\"]\n" + kim + "allowed_senders = [\"*\"]\n", ""},
 		"a sender that is none":        {head + "[[user]]\nname = \"k\"\npassword_hash = \"" + rfc7677 + "\"\nallowed_senders = [\"a b\"]\n", "error: allowed_senders of user \"k\""},
 		"a subject that is none":       {head + "[[user]]\nname = \"k\"\ncertificate_subject = [\"CN=k\"]\n", "error: user \"k\": certificate_subject"},
 		"one certificate for two":      {head + "[[user]]\nname = \"k\"\ncertificate_thumbprint = [\"" + strings.Repeat("AB", 32) + "\"]\n[[user]]\nname = \"l\"\ncertificate_thumbprint = [\"" + strings.Repeat("ab", 32) + "\"]\n", "error: users \"k\" and \"l\" have the same certificate_thumbprint"},

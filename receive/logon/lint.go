@@ -59,6 +59,9 @@ func lintUsers(users []config.User) []config.Finding {
 			}
 		}
 		for _, p := range u.AllowedSenders {
+			if p == anySender {
+				continue
+			}
 			if p == "<>" {
 				fail(i, "allowed_senders", `allowed_senders of user %q: "<>" is everybody's already`, u.Name)
 			} else if _, err := routing.ParseSenders([]string{p}); err != nil {

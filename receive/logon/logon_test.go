@@ -285,7 +285,7 @@ func TestStrangersCostTheSame(t *testing.T) {
 
 func TestSenders(t *testing.T) {
 	h := scramHash(t, password, "saltsaltsalt")
-	s := newStore(t, user("scanner", h), user("kim@fabrikam.example", h), user("app", h, "app@contoso.example", "apps.example", "*.fabrikam.example"), user("Front Desk", h))
+	s := newStore(t, user("scanner", h), user("kim@fabrikam.example", h), user("app", h, "app@contoso.example", "apps.example", "*.fabrikam.example"), user("Front Desk", h), user("list", h, "x@y.example", "*"))
 	for _, tt := range []struct {
 		user, from string
 		want       bool
@@ -294,7 +294,7 @@ func TestSenders(t *testing.T) {
 		{"scanner", "scanner@fabrikam.example", false}, {"kim@fabrikam.example", "kim@fabrikam.example", true}, {"kim@fabrikam.example", "kim@contoso.example", false},
 		{"app", "app@contoso.example", true}, {"app", "x@apps.example", true}, {"app", "x@a.apps.example", false},
 		{"app", "x@fabrikam.example", true}, {"app", "x@y.fabrikam.example", true}, {"app", "x@evilfabrikam.example", false},
-		{"Front Desk", "desk@contoso.example", false},
+		{"Front Desk", "desk@contoso.example", false}, {"list", "x@y.example", true}, {"list", "z@elsewhere.example", true},
 	} {
 		a, err := s.CheckPassword(context.Background(), tt.user, password)
 		if err != nil {
@@ -304,7 +304,7 @@ func TestSenders(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if a.MaySendAs(from) != tt.want {
+		if a.MaySendAs(from) != tt.want || a.AnySender() != (tt.user == "list") {
 			t.Errorf("%s as %s: %v", tt.user, tt.from, !tt.want)
 		}
 	}
