@@ -13,9 +13,8 @@ func sendRates() []key {
 	return []key{
 		{
 			Name: "max_connections", Type: limit(1, maxCount), Default: "unlimited",
-			Doc:     "How many connections the connector has at a time; other messages wait for their turn in the queue. `[queue].max_outbound_connections` holds besides.",
-			Pending: true,
-			Field:   in(func(c *SendConnector) any { return &c.MaxConnections }),
+			Doc:   "How many messages the connector sends at a time, each over a connection of its own; the others wait for their turn in the queue. `[queue].max_outbound_connections` holds besides.",
+			Field: in(func(c *SendConnector) any { return &c.MaxConnections }),
 		},
 		{
 			Name: "max_connections_per_domain", Type: limit(1, maxCount),
@@ -25,21 +24,18 @@ func sendRates() []key {
 				}
 				return "unlimited"
 			}},
-			Doc:     "How many of them go to one recipient domain, or to the smart hosts, and how many to one host.",
-			Pending: true,
-			Field:   in(func(c *SendConnector) any { return &c.MaxConnectionsPerDomain }),
+			Doc:   "How many of them go to one recipient domain, or to the smart hosts.",
+			Field: in(func(c *SendConnector) any { return &c.MaxConnectionsPerDomain }),
 		},
 		{
 			Name: "message_rate_limit", Type: limit(1, maxCount), Default: "unlimited",
-			Doc:     "How many messages the connector sends in a minute, evenly spread; other messages wait for their turn in the queue.",
-			Pending: true,
-			Field:   in(func(c *SendConnector) any { return &c.MessageRateLimit }),
+			Doc:   "How many messages the connector sends in a minute, evenly spread; other messages wait for their turn in the queue.",
+			Field: in(func(c *SendConnector) any { return &c.MessageRateLimit }),
 		},
 		{
 			Name: "message_rate_limit_per_domain", Type: limit(1, maxCount), Default: "unlimited",
-			Doc:     "How many of them go to one recipient domain, or to the smart hosts.",
-			Pending: true,
-			Field:   in(func(c *SendConnector) any { return &c.MessageRateLimitPerDomain }),
+			Doc:   "How many of them go to one recipient domain, or to the smart hosts.",
+			Field: in(func(c *SendConnector) any { return &c.MessageRateLimitPerDomain }),
 		},
 	}
 }

@@ -171,6 +171,7 @@ func (q *Queue) destination(g *group) *destination {
 	if d == nil {
 		d = &destination{hop: g.hop, place: -1}
 		d.suspended = len(q.holds) > 0 && q.holds[d.title()]
+		q.bind(d)
 		q.destinations[g.hop] = d
 	}
 	if g.fallback.Connector != "" {

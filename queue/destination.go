@@ -4,6 +4,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"postern/internal/message"
 	"postern/routing"
 )
@@ -48,6 +50,13 @@ type destination struct {
 	// delivered, as far as the router has said so of any message.
 	fallback routing.Fallback
 
+	// gate is that of its Send connector, nil when that has no limits; rate is
+	// its own limit behind it. offered says that the gate has let it through to
+	// where workers look.
+	gate    *gate
+	rate    *rate.Limiter
+	offered bool
+
 	// listed says that a walk is to come by, resubmitted is when all messages
 	// were last routed anew because the queue was in Retry for so long.
 	listed      bool
@@ -84,15 +93,25 @@ func (d *destination) limit(s *schedule) int {
 	case d.failures > 0:
 		return 1
 	}
-	return min(d.window.now(), s.perQueue)
+	return min(d.window.now(), d.most(s))
 }
 
 // readyAt is when the next item may be tried; never when something must happen
 // before that can be said.
-func (d *destination) readyAt(s *schedule) int64 {
+func (d *destination) readyAt(s *schedule, now int64) int64 {
 	if len(d.items) == 0 || len(d.active) >= d.limit(s) {
 		return never
 	}
+	at := d.itemDue()
+	if d.rate == nil || at == never {
+		return at
+	}
+	return max(at, opensAt(d.rate, 1, now))
+}
+
+// itemDue is when an item may be tried as far as its own clock and that of the
+// next hop decide. There is one.
+func (d *destination) itemDue() int64 {
 	if d.failures > 0 {
 		return max(d.until, d.items[0].due)
 	}
@@ -210,7 +229,7 @@ func (d *destination) note(now int64, r *message.Report) {
 func (d *destination) succeed(s *schedule) {
 	d.connected = true
 	if d.failures == 0 {
-		d.window.succeed(len(d.active), s.perQueue)
+		d.window.succeed(len(d.active), d.most(s))
 		return
 	}
 	d.failures, d.until, d.trouble, d.window = 0, 0, nil, window{}

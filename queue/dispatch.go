@@ -54,21 +54,12 @@ func (q *Queue) overdue(d *destination, it *item, now int64) (taken bool) {
 // something can be tried now, else on the clock for when something can. Called
 // with mu held.
 func (q *Queue) settle(d *destination, now int64) {
-	key := d.readyAt(&q.schedule)
+	key := d.readyAt(&q.schedule, now)
 	if key <= now {
-		to := &q.fresh
-		if len(d.active) > 0 {
-			to = &q.more
-		}
-		if d.ring != to {
-			if d.ring != nil {
-				d.ring.remove(d)
-			}
-			to.append(d)
-		}
+		q.enterRing(d, now)
 		key = never
-	} else if d.ring != nil {
-		d.ring.remove(d)
+	} else {
+		q.leaveRing(d, now)
 	}
 	switch {
 	case len(d.items) > 0:
@@ -126,6 +117,7 @@ func (q *Queue) keepTime() {
 		if len(q.idlers) > 0 {
 			next = min(next, q.dismissAt)
 		}
+		next = min(next, q.openGates(now))
 		q.armed = next
 		q.mu.Unlock()
 		timer.Reset(time.Duration(next - now))
@@ -149,6 +141,7 @@ func (q *Queue) tick(now int64) {
 		}
 		q.settle(d, now)
 	}
+	q.openGates(now)
 	q.startClerks(now)
 	q.startWorkers()
 	if len(q.idlers) > 0 && q.dismissAt <= now {
@@ -249,11 +242,16 @@ func (q *Queue) take() (d *destination, it item, epoch uint32, ok bool) {
 		if d == nil {
 			return nil, item{}, 0, false
 		}
-		d.ring.remove(d)
-		if d.readyAt(&q.schedule) > now {
+		if d.readyAt(&q.schedule, now) > now {
 			q.settle(d, now)
 			continue
 		}
+		d.ring.remove(d)
+		if d.offered { // its place at the gate becomes that of the delivery
+			d.offered = false
+			d.gate.offered--
+		}
+		d.begin(now)
 		it := d.pop()
 		d.active = append(d.active, it)
 		q.busy++
@@ -269,6 +267,7 @@ func (q *Queue) land(d *destination, it item, next *item) {
 	now := q.now()
 	d.finish(it.id)
 	q.busy--
+	q.end(d, now)
 	if next == nil {
 		q.items--
 		d.rates.left(now)

@@ -460,6 +460,11 @@ func (w *world) settled() {
 			w.t.Errorf("queue %s is not empty: %d items, %d active, %d pins, %d deferred", d.hop, len(d.items), len(d.active), d.pins, d.deferred)
 		}
 	}
+	for _, g := range q.gates {
+		if g.active != 0 || g.offered != 0 || !g.waiting.empty() {
+			w.t.Errorf("the gate of %s counts %d active, %d offered", g.connector, g.active, g.offered)
+		}
+	}
 	if n := q.counters.messages.Load(); n != 0 {
 		w.t.Errorf("%d messages are counted", n)
 	}

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"postern/config"
 	"postern/internal/dsn"
 	"postern/internal/message"
 	"postern/routing"
@@ -27,6 +28,21 @@ func TestModel(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { live(t, rand.New(rand.NewPCG(uint64(seed), 1))) })
 		})
 	}
+}
+
+// anyLimits are limits of the connector "C", or none.
+func anyLimits(r *rand.Rand) []config.SendConnector {
+	pick := func(low, high int64) int64 {
+		if r.IntN(2) == 0 {
+			return config.Unlimited
+		}
+		return low + r.Int64N(high-low)
+	}
+	if r.IntN(3) == 0 {
+		return nil
+	}
+	return []config.SendConnector{{Name: "C", MaxConnections: pick(1, 6), MaxConnectionsPerDomain: pick(1, 4),
+		MessageRateLimit: pick(5, 200), MessageRateLimitPerDomain: pick(2, 100)}}
 }
 
 func live(t *testing.T, r *rand.Rand) {
@@ -52,6 +68,7 @@ func live(t *testing.T, r *rand.Rand) {
 	w := newWorld(t, func(w *world) {
 		w.options.Router = router(0)
 		w.options.Queue = limits(8, 3)
+		w.options.SendConnectors = anyLimits(r)
 		w.store.slow = time.Minute
 	})
 	w.setDeliver(func(ctx context.Context, hop routing.NextHop, d *message.Delivery) message.Report {
@@ -103,6 +120,7 @@ func live(t *testing.T, r *rand.Rand) {
 			}
 			ids = append(ids, w.submit(e))
 		case k < 12:
+			w.options.SendConnectors = anyLimits(r)
 			w.reconfigure(router(step))
 		case k == 12:
 			ctx, cancel := context.WithTimeout(context.Background(), time.Duration(r.Int64N(int64(2*time.Minute))))

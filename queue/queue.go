@@ -50,6 +50,9 @@ type Settings struct {
 	Postmaster   message.Address
 	// Notifications has the rules for notifications.
 	Notifications Notifications
+	// SendConnectors have the limits of what leaves through each; nil: there
+	// are none.
+	SendConnectors []config.SendConnector
 }
 
 // Options are what a Queue is made of.
@@ -128,7 +131,9 @@ type Queue struct {
 	flights      map[message.ID]*flight
 	fresh, more  ring // ready queues with nothing, or with something, in flight
 	clock        clock
-	armed        int64 // when the timekeeper looks next
+	gates        map[string]*gate // of Send connectors with limits
+	shut         map[*gate]int64  // those that open by themselves, and when
+	armed        int64            // when the timekeeper looks next
 	chores       choreHeap
 	walk         walk
 	workers      int         // that deliver or look for something to deliver
@@ -225,6 +230,7 @@ func (q *Queue) use(s Settings) {
 	}
 	q.remote = newRemoteDomains(s.Notifications.RemoteDomains)
 	q.schedule = newSchedule(s.Queue)
+	q.useGates(s.SendConnectors)
 }
 
 // Start takes up what is in the store and begins to deliver. It returns when

@@ -43,6 +43,10 @@ type QueueInfo struct {
 	IncomingRate, OutgoingRate, Velocity float64
 	// Window is how many deliveries may run at a time now.
 	Window int
+	// WaitsFor names the limit of its Send connector that the queue waits for,
+	// such as `message_rate_limit (60 a minute) of send connector "Internet"`;
+	// empty when messages wait for none.
+	WaitsFor string
 	// NextDue is when a message is tried next, as far as the clock decides; zero
 	// when none waits for it.
 	NextDue time.Time
@@ -108,10 +112,11 @@ func (q *Queue) describe(d *destination, now int64) QueueInfo {
 	}
 	if d.special != "" {
 		i.Name = d.special
-	} else if at := d.readyAt(&q.schedule); at != never {
+	} else if at := d.readyAt(&q.schedule, now); at != never {
 		i.NextDue = q.wallTime(at)
 	}
 	i.Window = d.limit(&q.schedule)
+	i.WaitsFor = d.waitsFor(&q.schedule, now)
 	i.IncomingRate, i.OutgoingRate = d.rates.perSecond(now)
 	i.Velocity = i.OutgoingRate - i.IncomingRate
 	if t := d.trouble; t != nil {
@@ -141,7 +146,7 @@ func (d *destination) status(s *schedule, now int64) Status {
 		return Connecting
 	case d.failures > 0:
 		return Retry
-	case d.readyAt(s) <= now:
+	case d.readyAt(s, now) <= now:
 		return Active
 	}
 	return Ready

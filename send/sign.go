@@ -1,7 +1,6 @@
 package send
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -253,10 +252,4 @@ func (o *once) tell(what string, now time.Time) bool {
 	}
 	o.last[what] = now
 	return true
-}
-
-// isSign reports whether an error says that a signature could not be made.
-func isSign(err error) bool {
-	_, ok := errors.AsType[*errSign](err)
-	return ok
 }

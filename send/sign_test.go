@@ -176,7 +176,7 @@ func TestSigningFails(t *testing.T) {
 		want    string
 		signed  int
 	}{
-		{config.DKIMDefer, `0 deferred 451 4.7.5 the DKIM key of contoso.example with the selector "edge1-rsa" can't be used: open `, 0},
+		{config.DKIMDefer, `0 deferred 451 4.3.0 the DKIM key of contoso.example with the selector "edge1-rsa" can't be used: open `, 0},
 		{config.DKIMSendUnsigned, took, 1},
 	} {
 		synctest.Test(t, func(t *testing.T) {

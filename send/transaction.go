@@ -155,11 +155,7 @@ func (r *run) size() int64 { return r.d.Size + r.out.size - r.out.content.Size()
 // unreadable settles the recipients of a message that can't be sent for a reason
 // on this side.
 func (r *run) unreadable(err error) *failure {
-	code := codeSystem
-	if isSign(err) {
-		code = codeTLS // cryptographic failure
-	}
-	f := &failure{phase: phaseMAIL, intact: true, local: true, reply: ours(451, code, "%v", err)}
+	f := &failure{phase: phaseMAIL, intact: true, local: true, reply: ours(451, codeSystem, "%v", err)}
 	r.settle(r.pending, message.Deferred, f.reply, "")
 	r.pending = nil
 	return f

@@ -156,6 +156,9 @@ func (a *app) printQueues(all *control.QueueList, hidden int, now time.Time) {
 		q := &list[i]
 		messages += q.MessageCount
 		t.add(clean(q.Identity), cmp.Or(q.DeliveryType, "-"), q.Status, strconv.Itoa(q.MessageCount), fmt.Sprintf("%.2f", q.Velocity), nextTry(q, now))
+		if q.WaitsFor != "" {
+			t.note("waits for " + clean(q.WaitsFor))
+		}
 		if q.LastError == "" {
 			continue
 		}

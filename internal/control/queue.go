@@ -49,6 +49,8 @@ type Queue struct {
 	IncomingRate  float64 `json:"incoming_rate"`
 	OutgoingRate  float64 `json:"outgoing_rate"`
 	Velocity      float64 `json:"velocity"`
+	// WaitsFor names the limit of the Send connector that the queue waits for.
+	WaitsFor string `json:"waits_for,omitempty"`
 	// OldestMessage is when the oldest message arrived, NextDue when one is
 	// tried next as far as its own clock decides.
 	OldestMessage time.Time `json:"oldest_message,omitzero"`
@@ -140,7 +142,7 @@ func (h queueHandler) list(r *http.Request) (any, error) {
 func describeQueue(i *queue.QueueInfo) Queue {
 	q := Queue{
 		Identity: i.Name, Status: string(i.Status), Suspended: i.Suspended,
-		MessageCount: i.Messages, DeferredCount: i.Deferred, InFlight: i.InFlight, Window: i.Window,
+		MessageCount: i.Messages, DeferredCount: i.Deferred, InFlight: i.InFlight, Window: i.Window, WaitsFor: i.WaitsFor,
 		IncomingRate: i.IncomingRate, OutgoingRate: i.OutgoingRate, Velocity: i.Velocity,
 		OldestMessage: i.Oldest.UTC(), NextDue: i.NextDue.UTC(), LastError: replyText(i.LastError), LastErrorTime: i.LastErrorAt.UTC(), RetryCount: i.RetryCount,
 		FirstRetryTime: i.FirstRetry.UTC(), LastRetryTime: i.LastRetry.UTC(), NextRetryTime: i.NextRetry.UTC(),

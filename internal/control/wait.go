@@ -24,6 +24,7 @@ const (
 	waitsDeferred       = "deferred"        // the next hop asked to try again later
 	waitsFailed         = "attempt_failed"  // the last try failed, and no host had asked for that
 	waitsTurn           = "turn"            // it is due, and others are before it
+	waitsLimit          = "limit"           // it is due, and a limit of its Send connector keeps its queue waiting
 )
 
 // Wait is the answer to why a message has not left one of its queues yet.
@@ -139,6 +140,10 @@ func (w *waiting) answer() Wait {
 		a.Reason, a.NextTry = waitsTurn, time.Time{}
 		if a.Since.IsZero() {
 			a.Since = w.summary.Arrived.UTC()
+		}
+		if limit := w.queue.WaitsFor; limit != "" {
+			a.Reason, a.Text = waitsLimit, "it is due, and its queue waits for "+limit
+			break
 		}
 		a.Text = fmt.Sprintf("it is due, and waits its turn: %d are being delivered of its queue's %d", w.queue.InFlight, w.queue.Messages)
 	}

@@ -58,7 +58,7 @@ func (s *Server) buildDelivery() error {
 func queueSettings(cfg *config.Config, table *routing.Table) queue.Settings {
 	local, domain, _ := strings.Cut(cfg.Server.PostmasterAddress, "@")
 	s := queue.Settings{
-		Router: table, Queue: cfg.Queue, ReportingMTA: cfg.Server.FQDN,
+		Router: table, Queue: cfg.Queue, SendConnectors: cfg.SendConnectors, ReportingMTA: cfg.Server.FQDN,
 		Postmaster: message.Address{Local: local, Domain: domain},
 		Notifications: queue.Notifications{
 			MaxReturned: cfg.Notifications.MaxMessageAttachSize, MaxPerHour: cfg.Notifications.MaxPerSenderPerHour,
