@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"postern/internal/message"
 )
 
 // Session is what came of a handshake with a next hop.
@@ -83,7 +85,7 @@ func (p Policy) Handshake(ctx context.Context, conn net.Conn, host string, m *Ma
 	}
 	// RFC 6066 3: literal addresses are not permitted in the server name.
 	if _, err := netip.ParseAddr(host); err != nil {
-		c.ServerName = strings.TrimSuffix(host, ".")
+		c.ServerName = message.DomainKey(host)
 	}
 	tc := tls.Client(conn, c)
 	if err := tc.HandshakeContext(ctx); err != nil {

@@ -3,6 +3,7 @@
 package main_test
 
 import (
+	"crypto/tls"
 	"fmt"
 	"os"
 	"os/user"
@@ -57,6 +58,13 @@ func newPostfixAt(t testing.TB, addr, settings string, domains ...string) *postf
 		case <-p.exited:
 			t.Fatalf("Postfix ended at start: %v\n%s", p.err, p.output)
 		default:
+		}
+		if strings.Contains(settings, "smtpd_tls_wrappermode = yes") {
+			conn, err := tls.Dial("tcp", p.addr, &tls.Config{InsecureSkipVerify: true})
+			if err == nil {
+				conn.Close()
+			}
+			return err == nil
 		}
 		return greets(home(), p.addr)
 	})

@@ -19,7 +19,8 @@ import (
 	"time"
 )
 
-// certified makes an authority and a certificate of it for a name, as files.
+// certified makes an authority and a certificate of it for a name, as files,
+// for servers and clients.
 func certified(t testing.TB, name string) (ca, cert, key string) {
 	t.Helper()
 	dir := tempDir(t)
@@ -34,7 +35,7 @@ func certified(t testing.TB, name string) (ca, cert, key string) {
 	root := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Partner CA"}, IsCA: true, BasicConstraintsValid: true,
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour), KeyUsage: x509.KeyUsageCertSign}
 	leaf := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}}
 	write := func(file, kind string, der []byte, err error) string {
 		if err != nil {
 			t.Fatal(err)
@@ -197,4 +198,59 @@ func TestPublicTLS(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestSmartHostTLS: Postfix as a provider who wants TLS from the first octet and
+// knows its customers by their certificates; and as one that is known by its
+// fingerprint alone.
+func TestSmartHostTLS(t *testing.T) {
+	t.Parallel()
+	ca, cert, key := certified(t, "smtp.provider.example")
+	ours, own, ownKey := certified(t, "edge.contoso.example")
+	provider := newPostfixAt(t, freeAddr(t), fmt.Sprintf(`smtpd_tls_cert_file = %s
+smtpd_tls_key_file = %s
+smtpd_tls_wrappermode = yes
+smtpd_tls_CAfile = %s
+smtpd_tls_ask_ccert = yes
+smtpd_tls_loglevel = 1
+smtpd_client_restrictions = permit_tls_all_clientcerts, reject
+`, cert, key, ours), "one.example")
+	pinned := newPostfix(t, "two.example")
+	e := newEdge(t)
+	e.top = impatient
+	e.route("provider", "one.example", provider.addr, fmt.Sprintf("implicit_tls = true\ntls = \"required\"\ntls_auth_level = \"domain_validation\"\ntls_domain = \"smtp.provider.example\"\n"+
+		"tls_ca_file = %q\ntls_certificate = %q", ca, filepath.Join(tempDir(t), "own.pem")))
+	e.route("pinned", "two.example", pinned.addr, fmt.Sprintf("tls = \"required\"\ntls_fingerprints = [%q]", strings.Repeat("ab", 32)))
+	g := e.serve(t)
+	c := dial(t, e.addr)
+	c.deliver(t, "kim@contoso.example", "bob@one.example", letter("one"))
+	c.deliver(t, "kim@contoso.example", "bob@two.example", letter("two"))
+
+	// Neither gets it yet: our certificate is missing, and the pin is another's.
+	until(t, "both to wait", func() bool {
+		out := g.output.String()
+		return strings.Contains(out, "TLS can't begin: tls_certificate: ") && strings.Contains(out, "none of those that are pinned. Its fingerprint is ")
+	})
+	if n := len(provider.mail(t)) + len(pinned.mail(t)); n != 0 {
+		t.Fatalf("%d messages went all the same", n)
+	}
+	missing := e.send[strings.Index(e.send, "tls_certificate = \"")+len("tls_certificate = \""):]
+	missing, _, _ = strings.Cut(missing, "\"")
+	// The certificate comes, and is found without a reload. What is printed of
+	// the other is what to write.
+	writeFile(t, missing, string(readFile(t, own))+string(readFile(t, ownKey)))
+	if err := os.Chmod(missing, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if m := provider.awaitMail(t, 1)[0]; !strings.Contains(m, `(Client CN "edge.contoso.example", Issuer "Partner CA" (verified OK))`) {
+		t.Errorf("the provider did not know us:\n%.800s", m)
+	}
+	_, is, _ := strings.Cut(g.output.String(), "Its fingerprint is ")
+	is, _, _ = strings.Cut(is, ",")
+	e.send = strings.ReplaceAll(e.send, strings.Repeat("ab", 32), is)
+	e.write(t)
+	if code, stdout, stderr := g.reload(t); code != 0 {
+		t.Fatalf("reload: %s%s", stdout, stderr)
+	}
+	pinned.awaitMail(t, 1)
 }

@@ -223,8 +223,10 @@ func (a *app) printAttempts(m *control.MessageDetail, s style) {
 		switch {
 		case t.TLS != "":
 			how = clean(t.TLS) + clean(peerOf(&t))
+		case t.Peer != "":
+			how = "TLS refused" + clean(peerOf(&t))
 		case t.Policy != "":
-			how = "no TLS" + clean(peerOf(&t))
+			how = "no TLS"
 		case t.Source == "":
 			how = "not connected"
 		}

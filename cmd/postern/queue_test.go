@@ -167,6 +167,46 @@ Latest connections
 `)
 }
 
+// TestAttemptsOverTLS: with whom a connection was made, what that proves, and
+// who asked for it.
+func TestAttemptsOverTLS(t *testing.T) {
+	at := func(a control.Attempt) control.Attempt {
+		a.At, a.Host, a.Address, a.Source, a.Session, a.Reply = noon(), "mx.test", "192.0.2.1:25", "192.0.2.12:50000", "08DF482E8F31E39D", "451 4.7.1 Greylisted"
+		return a
+	}
+	m := &control.MessageDetail{Attempts: []control.Attempt{
+		at(control.Attempt{TLS: "TLS1.3 TLS_AES_128_GCM_SHA256", Peer: "mx.test", Trust: "trusted for mx.test", Client: "shown", Policy: `TLS with a valid certificate for mx.test (send connector "Partners")`}),
+		at(control.Attempt{TLS: "TLS1.2 X", Peer: "evil\u202e.test", Trust: "self-signed", Client: "asked for", Policy: `TLS where it can be had (send connector "Internet")`}),
+		at(control.Attempt{Peer: "mx.test", Trust: "expired", Policy: `TLS with a valid certificate (send connector "Partners")`}),
+		at(control.Attempt{Policy: `TLS (send connector "Partners")`}),
+		at(control.Attempt{}),
+	}}
+	golden(t, func(a *app) { a.printAttempts(m, styleFor(a.out)) }, `
+
+Latest connections
+  2026-11-22 12:00:00 +0000 mx.test 192.0.2.1:25, TLS1.3
+    TLS_AES_128_GCM_SHA256 with mx.test (trusted for mx.test), our certificate
+    shown, from 192.0.2.12, session 08DF482E8F31E39D
+      451 4.7.1 Greylisted
+      asked for: TLS with a valid certificate for mx.test (send connector
+      "Partners")
+  2026-11-22 12:00:00 +0000 mx.test 192.0.2.1:25, TLS1.2 X with evil?.test
+    (self-signed), which asked for a certificate of ours and got none, from
+    192.0.2.12, session 08DF482E8F31E39D
+      451 4.7.1 Greylisted
+      asked for: TLS where it can be had (send connector "Internet")
+  2026-11-22 12:00:00 +0000 mx.test 192.0.2.1:25, TLS refused with mx.test
+    (expired), from 192.0.2.12, session 08DF482E8F31E39D
+      451 4.7.1 Greylisted
+  2026-11-22 12:00:00 +0000 mx.test 192.0.2.1:25, no TLS, from 192.0.2.12,
+    session 08DF482E8F31E39D
+      451 4.7.1 Greylisted
+  2026-11-22 12:00:00 +0000 mx.test 192.0.2.1:25, in clear text, from
+    192.0.2.12, session 08DF482E8F31E39D
+      451 4.7.1 Greylisted
+`)
+}
+
 func TestStatusText(t *testing.T) {
 	st := &control.Status{
 		Server: control.ServerStatus{FQDN: "edge.contoso.example", Version: control.Version{Version: "1.0", Go: "go1.26", Platform: "linux/amd64"}, Started: noon().Add(-50 * time.Hour), Uptime: 50 * 3600},
