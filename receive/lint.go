@@ -28,9 +28,13 @@ func Lint(cfg *config.Config) []config.Finding {
 		out = append(out, lintClocks(c, path)...)
 		out = append(out, lintHidden(cfg.ReceiveConnectors, i, path)...)
 		out = append(out, lintPorts(c, path)...)
-		public, ok := publicRange(c, slices.ContainsFunc(cfg.ReceiveConnectors, func(o config.ReceiveConnector) bool {
+		proxied := slices.ContainsFunc(cfg.ReceiveConnectors, func(o config.ReceiveConnector) bool {
 			return o.Enabled && len(o.ProxyProtocolFrom) > 0 && shareBinding(c, &o)
-		}))
+		})
+		if onLoopback(c) && !proxied {
+			continue // nobody but this host
+		}
+		public, ok := publicPart(c.RemoteIPRanges)
 		if !ok {
 			out = append(out, lintTrust(c, path)...)
 			continue
@@ -95,7 +99,7 @@ func lintRelay(c *config.ReceiveConnector, path, public string) []config.Finding
 // lintSenders names connectors where strangers from a public range may send as
 // us. Those who are taken for our servers may do more, of which lintRelay tells.
 func lintSenders(c *config.ReceiveConnector, path, public string, domains []config.AcceptedDomain) []config.Finding {
-	trusted := PrincipalsOf(c, 0)&Servers != 0 && RightsOf(c, 0).Has(AcceptAnyRecipient)
+	trusted := RightsOf(c, 0).Has(AcceptAnyRecipient) && !rightSet(c.Grant).Has(AcceptAnyRecipient)
 	if trusted || !RightsOf(c, 0).Has(Submit|AcceptAnySender|AcceptAuthoritativeDomainSender) {
 		return nil
 	}
@@ -131,16 +135,8 @@ const (
 	maxAllHosts = 4 * maxHosts
 )
 
-// publicRange describes the ranges of the connector that hold strangers. A
-// connector that only listens on loopback has none, unless a proxy brings them.
-func publicRange(c *config.ReceiveConnector, proxied bool) (text string, ok bool) {
-	if !proxied && onLoopback(c) {
-		return "", false
-	}
-	return publicPart(c.RemoteIPRanges)
-}
-
-// onLoopback reports whether nobody but this host can connect.
+// onLoopback reports whether nobody but this host can connect. A proxy on it
+// may bring strangers all the same.
 func onLoopback(c *config.ReceiveConnector) bool {
 	return len(c.Bindings) > 0 && !slices.ContainsFunc(c.Bindings, func(b netip.AddrPort) bool {
 		return !b.Addr().Unmap().IsLoopback()

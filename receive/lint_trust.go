@@ -11,7 +11,7 @@ import (
 // that nobody knows one by one may relay, and so may whoever comes from there by
 // way of a NAT, a load balancer or a network of containers.
 func lintTrust(c *config.ReceiveConnector, path string) []config.Finding {
-	if !RightsOf(c, 0).Has(Submit|AcceptAnyRecipient) || onLoopback(c) {
+	if !RightsOf(c, 0).Has(Submit | AcceptAnyRecipient) {
 		return nil
 	}
 	wide, ok := wideRange(c.RemoteIPRanges)
