@@ -24,7 +24,7 @@ func Outlook(cfg *config.Config) []ResourceStatus {
 			out = append(out, ResourceStatus{Name: k.name, State: StateOff})
 			continue
 		}
-		if k.name == LogDisk && cfg.BackPressure.Disk.Enabled && *set == cfg.BackPressure.Disk && SharedVolume(cfg.Queue.Directory, cfg.Logs.Directory) {
+		if k.name == LogDisk && sameAsDisk(&cfg.BackPressure) && SharedVolume(cfg.Queue.Directory, cfg.Logs.Directory) {
 			continue
 		}
 		if k.name == Segments {

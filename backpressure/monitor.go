@@ -17,12 +17,13 @@ type Options struct {
 	// Meters read the resources; one without meter is neither watched nor shown.
 	Meters map[Name]Meter
 	// SharedVolume says that logs and spool lie on one volume. Then log_disk is
-	// watched only where its thresholds differ from those of disk.
+	// watched only where it has thresholds of its own.
 	SharedVolume bool
 	// Relieve is told when it changes how short resources are that delivering
-	// takes of; Shed is asked to give up what memory can be done without, at most
-	// every ShedInterval while there is too little. The Monitor's goroutine calls
-	// them, one at a time, and waits for them.
+	// takes of; Shed is asked to give up what memory can be done without when
+	// there is too little, every ShedInterval or twice in the history of memory,
+	// whichever is more often. The Monitor's goroutine calls them, one at a time,
+	// and waits for them.
 	Relieve func(Level)
 	Shed    func()
 	Metrics *metrics.Registry
@@ -30,7 +31,8 @@ type Options struct {
 	Logger *slog.Logger
 }
 
-// ShedInterval is the shortest time between two calls of Options.Shed.
+// ShedInterval is the time between two calls of Options.Shed while it is of no
+// use.
 const ShedInterval = 30 * time.Second
 
 // Monitor measures resources and publishes what is refused. All methods may be
@@ -161,10 +163,17 @@ func (m *Monitor) configure(c config.BackPressure) {
 	m.config = c
 	for _, r := range m.resources {
 		r.set = r.config(&m.config)
-		r.off = !c.Enabled || !r.set.Enabled || r.name == LogDisk && m.o.SharedVolume && c.Disk.Enabled && c.LogDisk == c.Disk
+		r.off = !c.Enabled || !r.set.Enabled || r.name == LogDisk && m.o.SharedVolume && sameAsDisk(&c)
 		r.nonsense = false
 		r.machine.mediums, r.machine.highs = 0, 0 // they were of other thresholds
 	}
+}
+
+// sameAsDisk reports whether log_disk says nothing that disk does not, on a
+// volume that they share: it is watched by disk, and has no thresholds of its
+// own.
+func sameAsDisk(c *config.BackPressure) bool {
+	return c.Disk.Enabled && c.LogDisk == config.Pressure{Enabled: true}
 }
 
 // Start measures once, so that the first client meets the level that there is,
@@ -207,6 +216,11 @@ const defaultInterval = 2 * time.Second
 func (m *Monitor) interval() time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	return m.pause()
+}
+
+// pause is the time between two rounds. Called with mu held.
+func (m *Monitor) pause() time.Duration {
 	if m.config.Interval <= 0 {
 		return defaultInterval
 	}

@@ -278,6 +278,34 @@ func TestMemory(t *testing.T) {
 	})
 }
 
+// TestGarbage: memory that can be given up never raises the level, however fast
+// it is used again.
+func TestGarbage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, interval := range []time.Duration{100 * time.Millisecond, 2 * time.Second, time.Minute} {
+			var given atomic.Bool // the next value is the one after Shed
+			log := &logBuffer{}
+			cfg := defaults(t)
+			cfg.Interval = interval
+			m := New(Options{
+				Config: cfg, Shed: func() { given.Store(true) }, Logger: slog.New(slog.NewTextHandler(log, nil)),
+				Meters: map[Name]Meter{Memory: func() (Reading, error) {
+					if given.Swap(false) {
+						return Reading{Used: 50, Limit: 100}, nil
+					}
+					return Reading{Used: 99, Limit: 100}, nil
+				}},
+			})
+			m.Start()
+			time.Sleep(200 * interval)
+			m.Stop()
+			if got := log.take(); got != "" {
+				t.Errorf("with an interval of %v:\n%s", interval, got)
+			}
+		}
+	})
+}
+
 // TestWorstWins: what refuses beats what delays, and high beats medium.
 func TestWorstWins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -400,6 +428,12 @@ func TestSharedVolume(t *testing.T) {
 		defer m.Stop()
 		if s := m.Status(); len(s.Resources) != 1 || s.Resources[0].Name != Disk {
 			t.Errorf("%+v", s.Resources)
+		}
+		cfg.Disk.Medium = config.Threshold{Measure: config.MeasureFree, N: 3 << 30}
+		m.Configure(cfg)
+		synctest.Wait()
+		if s := m.Status(); len(s.Resources) != 1 {
+			t.Errorf("with a threshold of disk: %+v", s.Resources)
 		}
 		cfg.LogDisk.Medium = config.Threshold{Measure: config.MeasureFree, N: 2 << 30}
 		m.Configure(cfg)

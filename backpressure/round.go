@@ -18,6 +18,10 @@ func (m *Monitor) round(now time.Time) {
 	m.rounds.Lock()
 	defer m.rounds.Unlock()
 	m.read()
+	if r, s := m.wantsShed(now); r != nil {
+		m.o.Shed()
+		s.reading, s.err = r.meter()
+	}
 	m.mu.Lock()
 	var changes []change
 	var nonsense []*resource
@@ -34,7 +38,7 @@ func (m *Monitor) round(now time.Time) {
 		r.valueGauge.Set(r.reading.Used)
 	}
 	m.publish(now)
-	relief, shed := m.relieve(now)
+	relief := m.relieve()
 	events := m.events(now, changes, nonsense)
 	m.mu.Unlock()
 	for _, e := range events {
@@ -42,9 +46,6 @@ func (m *Monitor) round(now time.Time) {
 	}
 	if relief != nil {
 		m.o.Relieve(*relief)
-	}
-	if shed {
-		m.o.Shed()
 	}
 }
 
@@ -71,14 +72,14 @@ func (r *resource) take(s *seen) (sense bool) {
 		r.machine, r.reading, r.thresholds = machine{}, Reading{Of: s.reading.Of}, Thresholds{}
 		return true
 	}
-	t := r.kind.thresholds(r.set, s.reading.Limit)
-	sense = true
+	t := r.effective(s.reading.Limit)
 	if !t.valid(s.reading.Limit) {
-		if t = r.defaults(s.reading.Limit); !t.valid(s.reading.Limit) {
-			r.err = errTooSmall
-			r.machine, r.reading, r.thresholds = machine{}, s.reading, Thresholds{}
-			return true
-		}
+		r.err = errTooSmall
+		r.machine, r.reading, r.thresholds = machine{}, s.reading, Thresholds{}
+		return true
+	}
+	sense = true
+	if !r.kind.thresholds(r.set, s.reading.Limit).valid(s.reading.Limit) {
 		sense = r.nonsense
 		r.nonsense = true
 	}
@@ -153,24 +154,48 @@ func (m *Monitor) publish(now time.Time) {
 	m.published.Store(&p)
 }
 
-// relieve says what is to be told to Options.Relieve, and whether to call
-// Options.Shed. Called with mu held.
-func (m *Monitor) relieve(now time.Time) (level *Level, shed bool) {
+// wantsShed returns memory, and what its meter said, when that calls for
+// Options.Shed. It does from the first value beyond the threshold on, and at
+// least once within the history: what can be given up does not raise the level.
+func (m *Monitor) wantsShed(now time.Time) (*resource, *seen) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i, r := range m.resources {
+		s := &m.seen[i]
+		if r.name != Memory || s.skip || s.err != nil || s.reading.Used < r.effective(s.reading.Limit).Medium {
+			continue
+		}
+		between := min(ShedInterval, m.pause()*time.Duration(max(r.set.HistoryDepth, 1))/2)
+		if !m.shedAt.IsZero() && now.Sub(m.shedAt) < between {
+			return nil, nil
+		}
+		m.shedAt = now
+		return r, s
+	}
+	return nil, nil
+}
+
+// effective are the thresholds in force: the configured ones, or the defaults
+// where those make no sense.
+func (r *resource) effective(limit int64) Thresholds {
+	if t := r.kind.thresholds(r.set, limit); t.valid(limit) {
+		return t
+	}
+	return r.defaults(limit)
+}
+
+// relieve says what is to be told to Options.Relieve, if that has changed. Called
+// with mu held.
+func (m *Monitor) relieve() *Level {
 	relief := Normal
 	for _, r := range m.resources {
 		if r.relief {
 			relief = max(relief, r.machine.level)
 		}
-		// The first value beyond the threshold calls for it, so that the level
-		// rises only when it was of no use.
-		shed = shed || r.name == Memory && r.machine.mediums > 0
-	}
-	if shed = shed && (m.shedAt.IsZero() || now.Sub(m.shedAt) >= ShedInterval); shed {
-		m.shedAt = now
 	}
 	if relief == m.relief {
-		return nil, shed
+		return nil
 	}
 	m.relief = relief
-	return &relief, shed
+	return &relief
 }

@@ -251,3 +251,41 @@ func readTree(t testing.TB, dir string) string {
 	}
 	return all.String()
 }
+
+// TestThresholdsThatDontFit: check refuses them, names the place and shows what
+// holds; the gateway starts all the same, says so and goes by the defaults. A
+// reload puts others in force.
+func TestThresholdsThatDontFit(t *testing.T) {
+	t.Parallel()
+	e := newEdge(t)
+	e.dataDir = filepath.Join(newVolume(t, "40m"), "data")
+	e.top = "[back_pressure]\ninterval = \"100ms\"\n[back_pressure.disk]\nhigh = \"50MB free\"\n"
+	s := newSink(t, sinkOptions{})
+	e.route("out", "*", s.addr, "")
+	e.write(t)
+	code, stdout, stderr := e.postern(t, "check")
+	if want := e.path() + ":7:1: high is beyond the size of the resource (" + filepath.Join(e.dataDir, "spool") + " has 40MB)"; code != 1 || !strings.Contains(stdout, want) || !strings.Contains(stdout, "is not valid: 1 error") {
+		t.Errorf("check: exit code %d, want 1 and %q\n%s%s", code, want, stdout, stderr)
+	}
+	g := e.serve(t)
+	if !strings.Contains(g.output.String(), "the thresholds of [back_pressure.disk] don't fit the resource; the defaults hold instead") {
+		t.Errorf("the gateway does not say so:\n%s", g.output)
+	}
+	dial(t, e.addr).deliver(t, "a@x.example", "b@y.example", letter("taken"))
+	s.await(t, 1)
+
+	e.top = "[back_pressure]\ninterval = \"100ms\"\n[back_pressure.disk]\nmedium = \"39MB free\"\n"
+	if code, stdout, stderr := g.reload(t); code != 0 || !strings.Contains(stdout, "back_pressure.disk.medium") {
+		t.Fatalf("reload: exit code %d\n%s%s", code, stdout, stderr)
+	}
+	until(t, "the level medium", func() bool { return e.status(t).BackPressure.Level == "medium" })
+	if out := e.must(t, "check"); !strings.Contains(strings.Join(strings.Fields(out), " "), "39MB free 2MB free 2.2MB free 39.5MB free") {
+		t.Errorf("check does not show what holds:\n%s", out)
+	}
+	e.top = "[back_pressure]\nenabled = false\n"
+	if code, _, stderr := g.reload(t); code != 0 {
+		t.Fatalf("reload: %s", stderr)
+	}
+	until(t, "the level normal", func() bool { return e.status(t).BackPressure.Level == "normal" })
+	g.stop(t)
+}

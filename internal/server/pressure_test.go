@@ -57,6 +57,7 @@ name = "Inside"
 bindings = ["127.0.0.1:%d"]
 permission_groups = ["anonymous"]
 grant = ["accept_any_recipient"]
+message_rate_limit = "unlimited"
 protocol_logging = "verbose"
 [pickup]
 pickup_directory_path = %q
@@ -73,7 +74,7 @@ func newPressed(t *testing.T) *pressed {
 	dir := t.TempDir()
 	p := &pressed{t: t, outside: freePort(t), inside: freePort(t), hubPort: freePort(t), pickup: filepath.Join(dir, "pickup"),
 		values: make(map[backpressure.Name]*atomic.Int64), events: &eventLog{}}
-	p.text = fmt.Sprintf(edge, filepath.Join(dir, "data"), p.outside, `protocol_logging = "verbose"`, p.hubPort)
+	p.text = fmt.Sprintf(edge, filepath.Join(dir, "data"), p.outside, "protocol_logging = \"verbose\"\nmessage_rate_limit = \"unlimited\"\n", p.hubPort)
 	meters := make(map[backpressure.Name]backpressure.Meter)
 	for name, limit := range map[backpressure.Name]int64{backpressure.Disk: 100 << 30, backpressure.Memory: 1 << 30, backpressure.SubmissionQueue: 0} {
 		v := new(atomic.Int64)
