@@ -17,6 +17,7 @@ import (
 	"postern/internal/bucket"
 	"postern/internal/message"
 	"postern/internal/metrics"
+	"postern/internal/tcp"
 	"postern/internal/wire"
 	"postern/logs"
 	"postern/queue/spool"
@@ -243,6 +244,7 @@ func (s *Server) begin() bool {
 
 // serve finds the connector of a connection and runs the session.
 func (s *Server) serve(conn net.Conn, port uint16) {
+	conn = tcp.New(conn)
 	defer conn.Close()
 	x := &session{
 		server: s, snapshot: s.snapshot.Load(), conn: conn, id: s.ids.Next(),

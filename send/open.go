@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"postern/internal/tcp"
 	"postern/internal/wire"
 	ptls "postern/tls"
 )
@@ -37,7 +38,7 @@ func (r *run) open(ctx context.Context, k key, clear bool) (*conn, *failure) {
 		c.log.Info(f.reply.String(), "failed to connect")
 		return c, f
 	}
-	c.raw = newLine(raw)
+	c.raw = newLine(tcp.New(raw))
 	c.nc, c.r = c.raw, wire.NewReader(c.raw, wire.DefaultBuffer)
 	if a, err := netip.ParseAddrPort(raw.LocalAddr().String()); err == nil {
 		c.local = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
