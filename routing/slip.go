@@ -142,20 +142,17 @@ func (s *slips) worthwhile(domain string) bool {
 // each one that a space or accepted domain names, one below each tree, and one
 // that nothing names.
 func (t *Table) exampleDomains() []string {
-	domains := make(map[string]bool)
-	for d := range t.exact {
-		domains[d] = true
-	}
-	for d := range t.domains.exact {
-		domains[d] = true
+	named, unnamed := make(map[string]bool), make(map[string]bool)
+	for _, m := range []map[string]bool{keys(t.exact), keys(t.domains.exact), keys(t.below), keys(t.domains.below)} {
+		maps.Copy(named, m)
 	}
 	for _, trees := range []map[string]bool{keys(t.below), keys(t.domains.below)} {
 		for d := range trees {
-			domains[d] = true
-			domains[t.unnamed(d)] = true
+			unnamed[t.unnamed(d)] = true
 		}
 	}
-	return append(slices.Sorted(maps.Keys(domains)), t.unnamed(""))
+	list := append(slices.Sorted(maps.Keys(named)), slices.Sorted(maps.Keys(unnamed))...)
+	return append(list, t.unnamed(""))
 }
 
 func keys[V any](m map[string]V) map[string]bool {
