@@ -11,7 +11,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"postern/config"
 	"postern/internal/dkim"
@@ -177,12 +176,4 @@ func (s *Sender) Deliver(ctx context.Context, hop routing.NextHop, d *message.De
 	sp, end := s.under(ctx)
 	defer end()
 	return s.deliver(sp, hop, d)
-}
-
-func dialTCP(ctx context.Context, source netip.Addr, remote netip.AddrPort) (net.Conn, error) {
-	d := net.Dialer{KeepAlive: 30 * time.Second}
-	if source.IsValid() {
-		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(source, 0))
-	}
-	return d.DialContext(ctx, "tcp", remote.String())
 }
