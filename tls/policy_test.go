@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"pgregory.net/rapid"
+
 	"postern/config"
 )
 
@@ -125,4 +127,58 @@ func TestPoliciesCompare(t *testing.T) {
 	if !reflect.DeepEqual(r.For(hops[0]).Names(), []string{"a.example"}) {
 		t.Errorf("names %v", r.For(hops[0]).Names())
 	}
+}
+
+// TestOverridesAgree: what routing compares connectors by (TLSStrength) is the
+// policy that a delivery gets.
+func TestOverridesAgree(t *testing.T) {
+	domains := []string{"example", "a.example", "b.a.example", "c.b.a.example", "bücher.example", "xn--bcher-kva.example", "A.Example", "other.test"}
+	row := func(t *rapid.T, i int) config.TLSOverride {
+		o := config.TLSOverride{
+			Domain: rapid.SampledFrom([]string{"", "*."}).Draw(t, "star") + domains[i],
+			TLS:    rapid.SampledFrom([]string{config.TLSRequired, config.TLSOpportunistic, config.TLSIgnoreSTARTTLS}).Draw(t, "tls"),
+		}
+		switch o.TLS {
+		case config.TLSRequired:
+			o.TLSAuthLevel = rapid.SampledFrom([]string{"", config.EncryptionOnly, config.CertificateValidation, config.DomainValidation}).Draw(t, "level")
+			if rapid.Bool().Draw(t, "pinned") {
+				o.TLSFingerprints = []string{"A"}
+			}
+		case config.TLSOpportunistic:
+			o.NoTLSFallback = rapid.Bool().Draw(t, "no fallback")
+		}
+		return o
+	}
+	strength := func(p Policy) int {
+		switch {
+		case !p.Uses():
+			return 0
+		case p.FallsBack():
+			return 1
+		case !p.Required():
+			return 2
+		case p.Level() == config.DomainValidation || strings.Contains(p.Asks(), "pinned"):
+			return 5
+		case p.Level() == config.CertificateValidation:
+			return 4
+		}
+		return config.TLSGuarded
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		base := row(t, 0)
+		c := config.SendConnector{TLS: base.TLS, TLSAuthLevel: base.TLSAuthLevel, TLSFingerprints: base.TLSFingerprints, NoTLSFallback: base.NoTLSFallback}
+		seen := make(map[string]bool)
+		for range rapid.IntRange(0, 5).Draw(t, "overrides") {
+			o := row(t, rapid.IntRange(0, 4).Draw(t, "domain"))
+			if !seen[o.Domain] {
+				c.TLSOverrides = append(c.TLSOverrides, o)
+			}
+			seen[o.Domain] = true
+		}
+		for _, d := range domains {
+			if got, want := strength(PolicyFor(&c, Hop{Domain: d, Host: "mx"})), c.TLSStrength(d); got != want {
+				t.Errorf("%s: strength %d, want %d, of %+v", d, got, want, c)
+			}
+		}
+	})
 }
