@@ -93,3 +93,68 @@ func TestRepliesOfThePage(t *testing.T) {
 		t.Errorf("%d replies were found in %s", seen, fmt.Sprintf("%.200q", table))
 	}
 }
+
+// TestReferenceIsAnswered: every parameter, mechanism, group and right of
+// Exchange's Receive connectors is on the page, and every reply is one of ours or
+// on the page.
+func TestReferenceIsAnswered(t *testing.T) {
+	const path = "../../shared/reference/exchange-edge.md"
+	reference, err := os.ReadFile(path)
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal(err)
+		}
+		t.Skipf("the reference is not here: %v", err)
+	}
+	page, err := os.ReadFile("../docs/receive-connectors.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	firstCells := func(section string) (cells []string) {
+		_, text, ok := strings.Cut(string(reference), "\n### "+section+" ")
+		if !ok {
+			t.Fatalf("the reference has no section %s", section)
+		}
+		text, _, _ = strings.Cut(text, "\n##")
+		for line := range strings.Lines(text) {
+			if c := strings.Split(line, "|"); len(c) > 3 && strings.HasPrefix(line, "| `") {
+				cells = append(cells, c[1])
+			}
+		}
+		return cells
+	}
+	quoted := regexp.MustCompile("`([^`]+)`")
+	names, answers := 0, 0
+	for _, section := range []string{"1.4", "1.5", "1.6"} {
+		for _, cell := range firstCells(section) {
+			for _, m := range quoted.FindAllStringSubmatch(cell, -1) {
+				if names++; !strings.Contains(string(page), m[1]) && !strings.Contains(string(page), strings.TrimPrefix(m[1], "SMTP-")) {
+					t.Errorf("%s: the page does not name %s", section, m[1])
+				}
+			}
+		}
+	}
+	ours := repliesInSource(t)
+	for reply, where := range map[string]string{ // those that are put together
+		"250 <fqdn> Hello [<ip>]": "TestExtensions",
+		"334 <b64>":               "TestAuthDialogs",
+		"354 Start mail input; end with <CRLF>.<CRLF>":                          "TestDialogs",
+		"250 2.6.0 <msgid> [InternalId=n, Hostname=h] Queued mail for delivery": "TestDialogs",
+		"250 2.6.0 CHUNK received OK, n octets":                                 "TestChunks",
+		"501 5.1.3 Invalid address":                                             "TestDialogs",
+	} {
+		ours[reply] = where != ""
+	}
+	for _, section := range []string{"10.1", "10.2", "10.3"} {
+		for _, cell := range firstCells(section) {
+			for _, m := range quoted.FindAllStringSubmatch(cell, -1) {
+				if answers++; !ours[m[1]] && !strings.Contains(string(page), strings.TrimSpace(m[1])) {
+					t.Errorf("%s: neither the program nor the page says %q", section, m[1])
+				}
+			}
+		}
+	}
+	if names < 60 || answers < 50 {
+		t.Errorf("the reference has %d names and %d replies", names, answers)
+	}
+}
