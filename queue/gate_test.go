@@ -44,7 +44,7 @@ func TestMessageRate(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if i := w.info("Internet/d4.example"); i.WaitsFor != `message_rate_limit (30 a minute) of send connector "Internet"` || i.InFlight != 0 {
+		if i := w.info("Internet/d4.example"); i.WaitsFor != `message_rate_limit (30 a minute) of send connector "Internet"` || i.InFlight != 0 || time.Until(i.NextDue) > 2*time.Second {
 			t.Errorf("the queue waits for %q: %+v", i.WaitsFor, i)
 		}
 		if busy := w.q.Stats().InFlight; busy != 0 {

@@ -115,6 +115,11 @@ func (q *Queue) describe(d *destination, now int64) QueueInfo {
 	} else if at := d.readyAt(&q.schedule, now); at != never {
 		i.NextDue = q.wallTime(at)
 	}
+	if d.gate != nil && d.ring == &d.gate.waiting {
+		if at, ok := q.shut[d.gate]; ok {
+			i.NextDue = q.wallTime(at)
+		}
+	}
 	i.Window = d.limit(&q.schedule)
 	i.WaitsFor = d.waitsFor(&q.schedule, now)
 	i.IncomingRate, i.OutgoingRate = d.rates.perSecond(now)

@@ -16,7 +16,7 @@ func (c *conn) checkEightBit(r *run) *failure {
 		return nil
 	}
 	if r.eightBit == nil {
-		is, err := isEightBit(r.out.content)
+		is, err := isEightBit(r.out)
 		if err != nil {
 			return r.unreadable(err)
 		}
@@ -32,12 +32,12 @@ func (c *conn) checkEightBit(r *run) *failure {
 // errSeen ends the reading of content of which enough is known.
 var errSeen = errors.New("seen")
 
-// isEightBit reports whether content has an octet beyond US-ASCII.
-func isEightBit(content message.Content) (bool, error) {
+// isEightBit reports whether content, as it is sent, has an octet beyond US-ASCII.
+func isEightBit(o *outgoing) (bool, error) {
 	b := buffers.Get().(*contentBuffer)
 	defer buffers.Put(b)
 	is := false
-	err := readBlocks(b.in, content, content.Size(), func(p []byte) (int, error) {
+	err := o.stream(b.in, func(p []byte) (int, error) {
 		for _, octet := range p {
 			if octet >= 0x80 {
 				is = true

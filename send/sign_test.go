@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -306,6 +307,61 @@ type closing struct {
 }
 
 func (c *closing) Close() error { *c.closed = true; return nil }
+
+// endless is content of any size that is nowhere: a header, then lines.
+type endless struct {
+	stored
+	header string
+	size   int64
+}
+
+func (e *endless) Size() int64 { return e.size }
+
+func (e *endless) ReadAt(p []byte, at int64) (int, error) {
+	const line = "many words on a line of text, again\r\n"
+	for n := range p {
+		if i := at + int64(n); i < int64(len(e.header)) {
+			p[n] = e.header[i]
+		} else {
+			p[n] = line[(i-int64(len(e.header)))%int64(len(line))]
+		}
+	}
+	return len(p), nil
+}
+
+// TestSigningMemory: of a large message only its header and a block are ever in
+// memory.
+func TestSigningMemory(t *testing.T) {
+	for _, header := range []string{signedLetter[:strings.Index(signedLetter, "\r\n\r\n")+4], "Subject: no author\r\n\r\n", "X-Header: without end\r\n"} {
+		b := newBench(t, nil)
+		b.signing()
+		s := b.start()
+		size := int64(36 << 20)
+		r := &run{finder: finder{s: s, snap: s.snapshot.Load(), connector: b.connector}, d: ownMail("")}
+		o := newOutgoing(&endless{header: header, size: size}, message.InternalHeaders)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		if err := r.sign(o); err != nil {
+			t.Fatal(err)
+		}
+		sent := int64(0)
+		if err := o.stream(make([]byte, block), func(p []byte) (int, error) { sent += int64(len(p)); return len(p), nil }); err != nil {
+			t.Fatal(err)
+		}
+		runtime.ReadMemStats(&after)
+		most := uint64(1 << 20)
+		if strings.Contains(header, "without end") { // looked at up to its bound, while it grows
+			most = 8 * maxSignedHeader
+		}
+		if used := after.TotalAlloc - before.TotalAlloc; used > most {
+			t.Errorf("%q: %d octets were allocated, want at most %d", header, used, most)
+		}
+		if sent != o.size || sent != size+int64(len(o.front)) {
+			t.Errorf("%q: %d octets were sent, and %d promised", header, sent, o.size)
+		}
+		b.stop()
+	}
+}
 
 func TestOnce(t *testing.T) {
 	var o once

@@ -143,6 +143,9 @@ func (w *waiting) answer() Wait {
 		}
 		if limit := w.queue.WaitsFor; limit != "" {
 			a.Reason, a.Text = waitsLimit, "it is due, and its queue waits for "+limit
+			if w.queue.NextDue.After(w.now) {
+				a.NextTry = w.queue.NextDue.UTC()
+			}
 			break
 		}
 		a.Text = fmt.Sprintf("it is due, and waits its turn: %d are being delivered of its queue's %d", w.queue.InFlight, w.queue.Messages)

@@ -34,6 +34,7 @@ func TestWaits(t *testing.T) {
 	}
 	limited := info
 	limited.WaitsFor = `message_rate_limit (60 a minute) of send connector "To hubs"`
+	limited.NextDue = now.Add(10 * time.Second)
 	suspended := info
 	suspended.Suspended, suspended.Status = true, queue.Suspended
 	for name, tt := range map[string]struct {
@@ -51,7 +52,7 @@ func TestWaits(t *testing.T) {
 	}{
 		"retry":           {queue: retry, status: queue.StatusRetry, state: deferred, reason: waitsRetry, since: began, said: "421 4.4.1", next: now.Add(time.Hour), remedy: "postern queue retry 'To hubs/hub.example:25'"},
 		"deferred":        {queue: info, status: queue.StatusRetry, state: deferred, reason: waitsDeferred, since: deferred.At, said: "451 4.7.1", next: deferred.Due, remedy: "postern queue retry 0000000000001"},
-		"limit":           {queue: limited, status: queue.StatusReady, reason: waitsLimit, since: began, text: `its queue waits for message_rate_limit (60 a minute) of send connector "To hubs"`, remedy: "postern queue redirect"},
+		"limit":           {queue: limited, status: queue.StatusReady, reason: waitsLimit, since: began, next: now.Add(10 * time.Second), text: `its queue waits for message_rate_limit (60 a minute) of send connector "To hubs"`, remedy: "postern queue redirect"},
 		"turn":            {queue: info, status: queue.StatusReady, reason: waitsTurn, since: began, remedy: "postern queue redirect"},
 		"in flight":       {queue: info, status: queue.StatusActive, state: deferred, reason: waitsInFlight, since: deferred.At, said: "451", remedy: "postern queue remove"},
 		"known to fly":    {queue: info, status: queue.StatusActive, state: deferred, begun: true, reason: waitsInFlight, since: flew, said: "451", text: "being delivered just now to a mail exchanger of hub.example:25", remedy: "postern queue remove"},
