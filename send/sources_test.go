@@ -296,3 +296,35 @@ func TestSourceInLog(t *testing.T) {
 		}
 	}
 }
+
+// TestSourcesTogether: many deliveries at a time, with an address that comes and
+// goes meanwhile.
+func TestSourcesTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, &fakeMX{})
+		b.connector.SourceIPAddress, b.connector.MessagesPerConnection = addrsOf(sourcePool), 1
+		s := b.start()
+		var wg sync.WaitGroup
+		for i := range 40 {
+			wg.Go(func() {
+				for n := range 5 {
+					if i == 0 {
+						b.net.mu.Lock()
+						b.net.missing[netip.MustParseAddr("192.0.2.13")] = n%2 == 0
+						b.net.mu.Unlock()
+					}
+					if i == 1 {
+						s.Configure(b.config)
+						s.Plan(t.Context(), hop())
+					}
+					if got := sum(s.Deliver(t.Context(), hop(), mail("x\r\n"))); got != "0 delivered 250 2.6.0 Queued" {
+						t.Errorf("outcome %q", got)
+					}
+					time.Sleep(time.Second)
+				}
+			})
+		}
+		wg.Wait()
+		b.stop()
+	})
+}
