@@ -77,6 +77,9 @@ func lintHidden(connectors []config.ReceiveConnector, i int, path string) []conf
 				continue
 			}
 			for k, r := range c.RemoteIPRanges {
+				if plain(at).Addr().IsLoopback() != plainAddr(r.From).IsLoopback() {
+					continue // they never meet
+				}
 				if wide, ok := wider(o.RemoteIPRanges, r); ok {
 					return []config.Finding{{
 						Severity: config.Note, Path: fmt.Sprintf("%s.remote_ip_ranges[%d]", path, k),

@@ -136,6 +136,10 @@ func TestLintTraps(t *testing.T) {
 		{"both have the address", config.InternalRelay, []config.ReceiveConnector{testConnector(stranger, bindings("192.0.2.10:25")), hub("0.0.0.0:25", "192.0.2.10:25")}, nil},
 		{"another port of the address", config.InternalRelay, []config.ReceiveConnector{testConnector(stranger, bindings("192.0.2.10:26")), hub("0.0.0.0:25")}, nil},
 		{"another family", config.InternalRelay, []config.ReceiveConnector{testConnector(stranger, bindings("[2001:db8::1]:25")), hub("0.0.0.0:25")}, nil},
+		{"an address of loopback", config.InternalRelay, []config.ReceiveConnector{testConnector(stranger, bindings("127.0.0.1:25")), hub("0.0.0.0:25")}, nil},
+		{"programs of this host at an address of loopback", config.InternalRelay, []config.ReceiveConnector{testConnector(stranger, bindings("127.0.0.1:25")),
+			testConnector(func(c *config.ReceiveConnector) { c.Grant = []string{"accept_any_recipient"} }, ranges("127.0.0.1"), bindings("0.0.0.0:25"))},
+			[]string{`note receive_connector[1].remote_ip_ranges[0]: clients in 127.0.0.1 that connect to 127.0.0.1:25 get connector "From Internet"`}},
 		{"the address for everybody", config.InternalRelay, []config.ReceiveConnector{testConnector(stranger, bindings("192.0.2.10:25")), testConnector(stranger, bindings("0.0.0.0:25"))}, nil},
 		{"an address that is closed", config.InternalRelay, []config.ReceiveConnector{
 			testConnector(stranger, bindings("192.0.2.10:25"), func(c *config.ReceiveConnector) { c.Enabled = false }), hub("0.0.0.0:25")}, nil},
