@@ -47,11 +47,11 @@ type serversKey struct {
 	protocol string
 }
 
-// The caches of all those resolvers hold this many answers together, and each
+// The caches of up to 10,000 such resolvers hold this many answers together, and each
 // at least that many.
 const (
 	totalCache = 200000
-	leastCache = 100
+	leastCache = 20
 )
 
 // newResolvers makes the resolvers of a configuration. Those of the one before
