@@ -252,7 +252,7 @@ func BenchmarkRound(b *testing.B) {
 		Segments: nothing, SubmissionQueue: nothing, Messages: nothing, SyncLatency: nothing,
 	}})
 	m.Start()
-	m.Stop()
+	end(b, m)
 	b.ReportAllocs()
 	for b.Loop() {
 		m.round(m.measured)

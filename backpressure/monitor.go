@@ -2,6 +2,7 @@ package backpressure
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -185,10 +186,21 @@ func (m *Monitor) Start() {
 	m.done.Go(func() { m.run(ctx) })
 }
 
-// Stop ends that, and returns when no meter is being read.
-func (m *Monitor) Stop() {
+// Stop ends that, and returns when no meter is being read. When ctx ends first
+// it returns its error: a disk that does not answer can't be interrupted.
+func (m *Monitor) Stop(ctx context.Context) error {
 	m.cancel()
-	m.done.Wait()
+	ended := make(chan struct{})
+	go func() {
+		m.done.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("a resource is still being measured: %w", ctx.Err())
+	}
 }
 
 func (m *Monitor) run(ctx context.Context) {

@@ -2,6 +2,7 @@ package backpressure
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"log/slog"
 	"slices"
@@ -92,8 +93,15 @@ func newBench(t *testing.T, edit func(*config.BackPressure)) *bench {
 		Shed:    func() { b.mu.Lock(); defer b.mu.Unlock(); b.sheds++ },
 	})
 	b.Start()
-	t.Cleanup(b.Stop)
+	t.Cleanup(func() { end(t, b.Monitor) })
 	return b
+}
+
+func end(t testing.TB, m *Monitor) {
+	t.Helper()
+	if err := m.Stop(context.Background()); err != nil {
+		t.Error(err)
+	}
 }
 
 // free sets what is left of a resource, used what is in use.
@@ -298,11 +306,38 @@ func TestGarbage(t *testing.T) {
 			})
 			m.Start()
 			time.Sleep(200 * interval)
-			m.Stop()
+			end(t, m)
 			if got := log.take(); got != "" {
 				t.Errorf("with an interval of %v:\n%s", interval, got)
 			}
 		}
+	})
+}
+
+// TestHangingMeter: a disk that does not answer holds up neither those who ask
+// for the level nor the end.
+func TestHangingMeter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hang := make(chan struct{})
+		asked := 0
+		m := New(Options{Config: defaults(t), Meters: map[Name]Meter{Disk: func() (Reading, error) {
+			if asked++; asked > 1 {
+				<-hang
+			}
+			return Reading{Used: 100 << 30, Limit: 100 << 30}, nil
+		}}})
+		m.Start()
+		time.Sleep(time.Minute)
+		if v := m.Mail(true); !v.Refuse || m.Status().Level != High {
+			t.Errorf("the level before does not hold: %+v", v)
+		}
+		m.Configure(defaults(t))
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		if err := m.Stop(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Stop returned %v", err)
+		}
+		close(hang)
 	})
 }
 
@@ -425,7 +460,7 @@ func TestSharedVolume(t *testing.T) {
 		full := func() (Reading, error) { return Reading{Used: 100 << 30, Limit: 100 << 30}, nil }
 		m := New(Options{Config: cfg, SharedVolume: true, Meters: map[Name]Meter{Disk: full, LogDisk: full}})
 		m.Start()
-		defer m.Stop()
+		defer end(t, m)
 		if s := m.Status(); len(s.Resources) != 1 || s.Resources[0].Name != Disk {
 			t.Errorf("%+v", s.Resources)
 		}

@@ -78,7 +78,7 @@ func (s *session) strayChunk() *wire.Reply {
 	case !s.greeted:
 		return replyHelloFirst
 	case s.tx == nil: // behind the last chunk, too
-		return replyMailFirst
+		return s.noTransaction()
 	}
 	return nil
 }

@@ -14,7 +14,7 @@ import (
 func (s *session) data(string) {
 	switch {
 	case s.tx == nil:
-		s.reply(replyMailFirst)
+		s.reply(s.noTransaction())
 		return
 	case s.tx.body != nil: // RFC 3030 2
 		s.reply(replyWithinChunks)

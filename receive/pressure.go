@@ -34,3 +34,14 @@ func (s *session) checkPressure() (ok, refusal *wire.Reply) {
 	}
 	return nil, limited(wire.NewReply(replyStorage.Code, replyStorage.EnhancedCode, text), limit).WithLog(v.Figures)
 }
+
+// noTransaction is the reply to what belongs to a transaction when there is
+// none. Behind a MAIL that was refused because a resource is short, that is the
+// same again: what a client has pipelined (RFC 2920 3.1) is no error of its own,
+// and must not wait in the tarpit.
+func (s *session) noTransaction() *wire.Reply {
+	if s.pressed != nil {
+		return s.pressed
+	}
+	return replyMailFirst
+}

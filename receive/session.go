@@ -60,6 +60,9 @@ type session struct {
 	messages      int   // in this session
 	secrets       bool  // AUTH came last: what is no command may be a secret
 	tx            *transaction
+	// pressed is the reply to what is pipelined behind a MAIL that was refused
+	// because a resource is short; nil: none was.
+	pressed *wire.Reply
 }
 
 // run carries the session from its first octet to its last. With a refusal it

@@ -25,7 +25,7 @@ func (s *session) abandon() {
 	if s.tx != nil && s.tx.body != nil {
 		s.tx.body.close()
 	}
-	s.tx = nil
+	s.tx, s.pressed = nil, nil
 }
 
 // mail is MAIL (RFC 5321 4.1.1.2).
@@ -38,6 +38,7 @@ func (s *session) mail(arg string) {
 		s.reply(s.unlessUser(replyNotAuthenticated, replyMaySubmitNothing))
 		return
 	}
+	s.pressed = nil
 	m, err := wire.ParseMail(arg, s.features())
 	if err != nil {
 		s.replyError(err)
@@ -56,7 +57,9 @@ func (s *session) mail(arg string) {
 		return
 	}
 	ok, r := s.checkPressure()
-	if r == nil {
+	if r != nil {
+		s.pressed = repeated(r)
+	} else {
 		r = s.checkMessageRate()
 	}
 	if r != nil {
@@ -120,7 +123,7 @@ func (s *session) checkSender(from message.Address) *wire.Reply {
 // rcpt is RCPT (RFC 5321 4.1.1.3).
 func (s *session) rcpt(arg string) {
 	if s.tx == nil {
-		s.reply(replyMailFirst)
+		s.reply(s.noTransaction())
 		return
 	}
 	if s.tx.body != nil {

@@ -236,7 +236,7 @@ func (s *Server) close(ctx context.Context) error {
 		s.pickup.Stop()
 	}
 	if s.pressure != nil {
-		s.pressure.Stop()
+		cut("the measurement of a resource", s.pressure.Stop(ctx))
 	}
 	if s.queue != nil {
 		cut("deliveries; they are tried again at the next start", s.queue.Stop(ctx))
