@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -29,6 +30,7 @@ type pressed struct {
 	hubPort          int
 	pickup           string
 	values           map[backpressure.Name]*atomic.Int64
+	reads            atomic.Int64
 	mu               sync.Mutex
 	lines            strings.Builder
 	events           *eventLog
@@ -79,7 +81,10 @@ func newPressed(t *testing.T) *pressed {
 	for name, limit := range map[backpressure.Name]int64{backpressure.Disk: 100 << 30, backpressure.Memory: 1 << 30, backpressure.SubmissionQueue: 0} {
 		v := new(atomic.Int64)
 		p.values[name] = v
-		meters[name] = func() (backpressure.Reading, error) { return backpressure.Reading{Used: v.Load(), Limit: limit}, nil }
+		meters[name] = func() (backpressure.Reading, error) {
+			p.reads.Add(1)
+			return backpressure.Reading{Used: v.Load(), Limit: limit}, nil
+		}
 	}
 	p.configured = p.text + fmt.Sprintf(pressedEdge, p.inside, p.pickup)
 	p.Server = start(t, Options{
@@ -113,10 +118,14 @@ func (p *pressed) await(what string, met func() bool) {
 	p.t.Fatalf("waited in vain for %s", what)
 }
 
+// set turns a dial, and waits until the level is known and everything has been
+// done that follows from it: until the round after that.
 func (p *pressed) set(name backpressure.Name, value int64, level backpressure.Level) {
 	p.t.Helper()
 	p.values[name].Store(value)
 	p.await("the level "+level.String(), func() bool { return p.Pressure().Level == level })
+	n := p.reads.Load()
+	p.await("the next round", func() bool { return p.reads.Load() > n })
 }
 
 // refused insists on 452 4.3.1 at MAIL.
@@ -175,8 +184,13 @@ func TestPressureThrough(t *testing.T) {
 			if got := hub.next(t) + hub.next(t); !strings.Contains(got, "<bob@fabrikam.example> <kim@contoso.example>") || !strings.Contains(got, "multipart/report") {
 				t.Errorf("at high the queued message and a notification should leave; what came is\n%s", got)
 			}
-			if _, err := os.Stat(filepath.Join(p.pickup, "one.eml")); err != nil {
-				t.Errorf("the file in Pickup did not wait: %v", err)
+			if _, _, _, err := p.Reload(t.Context()); err != nil { // the directory is looked at now
+				t.Fatal(err)
+			}
+			for end := time.Now().Add(300 * time.Millisecond); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+				if _, err := os.Stat(filepath.Join(p.pickup, "one.eml")); err != nil {
+					t.Fatalf("the file in Pickup did not wait: %v", err)
+				}
 			}
 			p.set(name, steps[2], backpressure.Normal)
 			p.taken(p.outside)
@@ -273,4 +287,63 @@ func TestMeters(t *testing.T) {
 		}
 	}
 	t.Error(wrong)
+}
+
+// TestMemoryPressureSlowsDeliveries: half of those that run go on; all may when
+// it is over.
+func TestMemoryPressureSlowsDeliveries(t *testing.T) {
+	t.Parallel()
+	p := newPressed(t)
+	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", p.hubPort))
+	if err != nil {
+		t.Fatal(err)
+	}
+	gate := make(chan struct{})
+	var begun atomic.Int64
+	hub := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return &gatedSession{&begun, gate}, nil }))
+	served := make(chan error, 1)
+	go func() { served <- hub.Serve(l) }()
+	t.Cleanup(func() {
+		hub.Close()
+		<-served
+	})
+	release := func(n int) {
+		for range n {
+			gate <- struct{}{}
+		}
+	}
+	inFlight := func(n int) func() bool { return func() bool { return p.Queue().Stats().InFlight == n } }
+	for range 40 {
+		p.taken(p.inside)
+	}
+	p.await("as many deliveries as a next hop begins with", func() bool { return begun.Load() == 5 })
+	p.set(backpressure.Memory, 1<<30/1000*735, backpressure.Medium)
+	release(5)
+	p.await("half of them", func() bool { return begun.Load() == 7 && inFlight(2)() })
+	release(2)
+	p.await("two more", func() bool { return begun.Load() == 9 && inFlight(2)() })
+	p.set(backpressure.Memory, 1<<30/100*90, backpressure.High)
+	release(2)
+	p.await("half of those", func() bool { return begun.Load() == 10 && inFlight(1)() })
+	p.set(backpressure.Memory, 0, backpressure.Normal)
+	p.await("more", func() bool { return begun.Load() >= 15 })
+	close(gate)
+	p.await("all to leave", func() bool { n, _ := p.Queue().Lengths(); return n == 0 })
+}
+
+// gatedSession takes a message when the gate lets it.
+type gatedSession struct {
+	begun *atomic.Int64
+	gate  chan struct{}
+}
+
+func (s *gatedSession) Mail(string, *smtp.MailOptions) error { return nil }
+func (s *gatedSession) Rcpt(string, *smtp.RcptOptions) error { return nil }
+func (s *gatedSession) Reset()                               {}
+func (s *gatedSession) Logout() error                        { return nil }
+func (s *gatedSession) Data(r io.Reader) error {
+	s.begun.Add(1)
+	<-s.gate
+	_, err := io.Copy(io.Discard, r)
+	return err
 }
