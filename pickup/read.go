@@ -5,6 +5,7 @@ import (
 	"net/mail"
 	"time"
 
+	"postern/config"
 	"postern/internal/message"
 )
 
@@ -114,7 +115,7 @@ func dated(h header) bool {
 // readPickup takes the envelope from the fields that name people, and those
 // fields away that a new message has no use for (reference 11).
 func (l *letter) readPickup(h header, r *rules) (header, *refusal) {
-	e := &message.Envelope{Origin: message.Origin{Protocol: "Pickup", MayRelay: true}}
+	e := &message.Envelope{Origin: message.Origin{Protocol: config.SourcePickup, MayRelay: true}}
 	l.envelope = e
 	l.received.Helo = "localhost"
 	var ref *refusal

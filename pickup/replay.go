@@ -4,12 +4,13 @@ import (
 	"net/netip"
 	"strings"
 
+	"postern/config"
 	"postern/internal/message"
 	"postern/internal/wire"
 )
 
 const (
-	replaySource = "Replay"
+	replaySource = config.SourceReplay
 	// trustedCreator is the value of X-CreatedBy that keeps the organisation's
 	// own header fields.
 	trustedCreator = "MSExchange15"

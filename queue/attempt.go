@@ -96,6 +96,7 @@ func (q *Queue) prepare(f *flight, d *destination, it *item) (list []int, orders
 	q.mu.Lock()
 	stale := it.gen != q.gen
 	expired := q.schedule.expired(it, q.now())
+	fallback := d.fallback
 	q.mu.Unlock()
 	var next *item
 	switch {
@@ -106,7 +107,7 @@ func (q *Queue) prepare(f *flight, d *destination, it *item) (list []int, orders
 		list, events = nil, append(events, more...)
 	case expired:
 		next, list = it, nil // to be handed to a clerk
-	case stale, q.spent(f, d, it, list):
+	case stale, q.spent(f, fallback, it, list):
 		var more []Event
 		next, list, more = q.renew(f, d, it, list)
 		events = append(events, more...)
@@ -237,6 +238,7 @@ func (q *Queue) remainder(f *flight, d *destination, it item, renew bool) (next 
 	left, events := q.spare(f, d, q.mine(f, d))
 	q.mu.Lock()
 	q.tidy(f)
+	fallback := d.fallback
 	q.mu.Unlock()
 	if len(left) == 0 {
 		return nil, events
@@ -248,7 +250,7 @@ func (q *Queue) remainder(f *flight, d *destination, it item, renew bool) (next 
 	case f.ordered():
 		next, more := q.obey(f, d, it, left)
 		return next, append(events, more...)
-	case renew || q.spent(f, d, &it, left):
+	case renew || q.spent(f, fallback, &it, left):
 		if renew {
 			it.due = q.now()
 		}

@@ -103,11 +103,8 @@ func (q *Queue) isSpent(fb routing.Fallback, r *message.RecipientState, arrived 
 }
 
 // spent reports whether some of an item's recipients are. Called with f.mu held.
-func (q *Queue) spent(f *flight, d *destination, it *item, list []int) bool {
-	q.mu.Lock()
-	fb := d.fallback
-	q.mu.Unlock()
-	return f.state.Standing.Redirect == "" && slices.ContainsFunc(list, func(i int) bool { return q.isSpent(fb, &f.state.Recipients[i], it.arrived) })
+func (q *Queue) spent(f *flight, fb routing.Fallback, it *item, list []int) bool {
+	return fb.Connector != "" && f.state.Standing.Redirect == "" && slices.ContainsFunc(list, func(i int) bool { return q.isSpent(fb, &f.state.Recipients[i], it.arrived) })
 }
 
 // dueBeforeFallback is when a recipient is tried again: no later than its

@@ -62,7 +62,15 @@ func live(t *testing.T, r *rand.Rand) {
 					return routing.Decision{Problem: routing.ProblemSender, Reply: message.Reply{Code: 550, Enhanced: [3]int{5, 7, 1}}}
 				}
 			}
-			return to("C", fmt.Sprintf("hop%d", h))
+			d := to("C", fmt.Sprintf("hop%d", h))
+			switch {
+			case seed%2 == 1 || h == 2:
+			case q.Fallback == "F":
+				d.Connector, d.NextHop.Connector, d.FallbackOf = "F", "F", "C"
+			default:
+				d.Fallback = routing.Fallback{Connector: "F", After: time.Duration(1+h) * 20 * time.Minute, Failures: int64(h)}
+			}
+			return d
 		}
 	}
 	w := newWorld(t, func(w *world) {

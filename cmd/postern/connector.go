@@ -38,9 +38,32 @@ type connectorRow struct {
 	RemoteIPRanges []string `json:"remote_ip_ranges,omitempty"`
 	Rights         []string `json:"rights,omitempty"`
 	AddressSpaces  []string `json:"address_spaces,omitempty"`
-	SmartHosts     []string `json:"smart_hosts,omitempty"`
-	Port           uint16   `json:"port,omitempty"`
-	TLS            string   `json:"tls"`
+	// AddressSpacesFile has more of them; Scope is whose mail may be sent,
+	// Fallback what takes over.
+	AddressSpacesFile string   `json:"address_spaces_file,omitempty"`
+	Scope             []string `json:"scope,omitempty"`
+	Fallback          string   `json:"fallback,omitempty"`
+	SmartHosts        []string `json:"smart_hosts,omitempty"`
+	Port              uint16   `json:"port,omitempty"`
+	TLS               string   `json:"tls"`
+}
+
+// takes says in a few words which mail a Send connector gets.
+func (r *connectorRow) takes() string {
+	var words []string
+	if len(r.AddressSpaces) > 0 {
+		words = append(words, strings.Join(r.AddressSpaces, " "))
+	}
+	if r.AddressSpacesFile != "" {
+		words = append(words, "those in "+r.AddressSpacesFile)
+	}
+	if len(words) == 0 {
+		return "as a fallback alone"
+	}
+	if len(r.Scope) > 0 {
+		words = append(words, "from "+strings.Join(r.Scope, ", ")+" alone")
+	}
+	return strings.Join(words, ", ")
 }
 
 func rows(cfg *config.Config) []connectorRow {
@@ -58,7 +81,8 @@ func rows(cfg *config.Config) []connectorRow {
 	}
 	for i := range cfg.SendConnectors {
 		c := &cfg.SendConnectors[i]
-		r := connectorRow{Name: c.Name, Kind: kindSend, Enabled: c.Enabled, AddressSpaces: c.AddressSpaces, Port: c.Port, TLS: c.TLS}
+		r := connectorRow{Name: c.Name, Kind: kindSend, Enabled: c.Enabled, AddressSpaces: c.AddressSpaces, Port: c.Port, TLS: c.TLS,
+			AddressSpacesFile: c.AddressSpacesFile, Scope: c.Scope, Fallback: c.Fallback}
 		for _, h := range c.SmartHosts {
 			r.SmartHosts = append(r.SmartHosts, h.String())
 		}
@@ -118,7 +142,7 @@ func (a *app) printConnectors(list []connectorRow) {
 		if len(r.SmartHosts) > 0 {
 			hop = strings.Join(r.SmartHosts, ", ")
 		}
-		out.add(name, strings.Join(r.AddressSpaces, " "), r.TLS, hop)
+		out.add(name, r.takes(), r.TLS, hop)
 	}
 	fmt.Fprintln(a.out, s.bold("Receive connectors"))
 	in.print(a.out)

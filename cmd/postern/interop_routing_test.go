@@ -30,7 +30,7 @@ func TestDomainMovesByFile(t *testing.T) {
 	e := newEdge(t)
 	e.top = impatient
 	first, second := filepath.Join(e.dir, "first"), filepath.Join(e.dir, "second")
-	writeFile(t, first, "# all\n*\n")
+	writeFile(t, first, "# two\n*.moving.example\n*.staying.example\n")
 	writeFile(t, second, "# none yet\n")
 	e.send = fmt.Sprintf("\n[[send_connector]]\nname = \"First\"\naddress_spaces_file = %q\nsmart_hosts = [%q]\n[[send_connector]]\nname = \"Second\"\naddress_spaces_file = %q\nsmart_hosts = [%q]\n",
 		first, one.addr, second, two.addr)
@@ -41,6 +41,8 @@ func TestDomainMovesByFile(t *testing.T) {
 	one.close()
 	c.deliver(t, "kim@contoso.example", "bob@moving.example", letter("waits"))
 	c.deliver(t, "kim@contoso.example", "bob@staying.example", letter("stays"))
+	c.deliver(t, "kim@contoso.example", "bob@new.example", letter("nowhere"))
+	e.wants(t, 0, "Unreachable", "queue", "list")
 	until(t, "a next hop that fails", func() bool { return strings.Contains(g.output.String(), "message deferred") })
 
 	replace(t, second, "# moved\nmoving.example;5\n")
@@ -67,9 +69,15 @@ func TestDomainMovesByFile(t *testing.T) {
 	if n := strings.Count(g.output.String(), "can't be used"); n != 1 {
 		t.Errorf("the fault was told of %d times", n)
 	}
-	replace(t, second, "moving.example;5\nstaying.example;100\n")
-	if got := two.await(t, 4); !strings.Contains(string(got[3].Data), "stays") {
-		t.Errorf("what moved when the file was mended is %s", got[3].Data)
+	// Mended, it takes what stood in the Unreachable queue.
+	replace(t, second, "moving.example;5\nnew.example\n")
+	if got := two.await(t, 4); !strings.Contains(string(got[3].Data), "nowhere") {
+		t.Errorf("what had no connector is %s", got[3].Data)
+	}
+	replace(t, first, "# nothing left\n")
+	replace(t, second, "moving.example\nnew.example\nstaying.example;100\n")
+	if got := two.await(t, 5); !strings.Contains(string(got[4].Data), "stays") {
+		t.Errorf("what moved last is %s", got[4].Data)
 	}
 	g.stop(t)
 	emptySpool(t, e)
@@ -232,6 +240,7 @@ func TestExplainRouteOptions(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, stdout)
 		}
 	}
+	e.wants(t, 0, "fabrikam.example, from In alone", "connector", "list")
 	for _, args := range []string{"--connector nobody", "--fallback nobody"} {
 		if code, stdout, _ := e.postern(t, append([]string{"explain", "route", "a@b.example", "c@d.example"}, strings.Fields(args)...)...); code != 2 || stdout != "" {
 			t.Errorf("%s: exit code %d", args, code)

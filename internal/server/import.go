@@ -11,6 +11,7 @@ import (
 
 	"github.com/emersion/go-smtp"
 
+	"postern/config"
 	"postern/internal/message"
 	"postern/internal/wire"
 	"postern/queue/spool"
@@ -20,7 +21,7 @@ const (
 	// importBuffer is how much of an import is read at a time, in octets.
 	importBuffer = 64 << 10
 	// importSource is the protocol by which what is imported came.
-	importSource = "Import"
+	importSource = config.SourceImport
 )
 
 // Import takes a message from the administrator: content of one line after

@@ -45,6 +45,8 @@ type RecipientDescription struct {
 	RemoteMTA string     `json:"remote_mta,omitempty"`
 	At        *time.Time `json:"at,omitempty"`
 	Due       *time.Time `json:"due,omitempty"`
+	// Fallback is the Send connector that has taken over for the recipient.
+	Fallback string `json:"fallback,omitempty"`
 }
 
 // Describe returns the description of a message.
@@ -94,6 +96,6 @@ func describeRecipient(r *message.Recipient, st *message.State, i int) Recipient
 		t = t.UTC()
 		return &t
 	}
-	d.At, d.Due = moment(s.At), moment(s.Due)
+	d.At, d.Due, d.Fallback = moment(s.At), moment(s.Due), s.Fallen.Connector
 	return d
 }
