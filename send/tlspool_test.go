@@ -144,7 +144,7 @@ func TestChangedFiles(t *testing.T) {
 		}{
 			{func() {}, took, 1},
 			{func() {}, took, 1},
-			{func() { f.write("ca.pem", withoutKey(stranger)) }, "0 deferred 454 4.7.5 Certificate validation failure: the host's certificate was issued by \"CN=Test CA\", which is not among the authorities in " + ca, 2},
+			{func() { f.write("ca.pem", withoutKey(stranger)) }, "0 deferred 454 4.7.5 Certificate validation failure: the host's certificate was issued by \"CN=Test CA\", which is not among the authorities in ca.pem", 2},
 			{func() { f.write("ca.pem", withoutKey(authority())) }, took, 3},
 			{func() { _ = os.WriteFile(ca, []byte("rubbish"), 0o600) }, took, 3},
 			{func() { _ = os.Remove(ca) }, took, 3},
@@ -169,9 +169,9 @@ func TestMissingFiles(t *testing.T) {
 	}{
 		"roots": {func(c *config.SendConnector) {
 			c.TLS, c.TLSAuthLevel, c.TLSCAFile = config.TLSRequired, config.CertificateValidation, "/nowhere/ca.pem"
-		}, `0 deferred 454 4.7.5 Send connector "Internet": TLS can't begin: tls_ca_file: open /nowhere/ca.pem: no such file or directory; unreachable`},
+		}, `0 deferred 454 4.7.5 Send connector "Internet": TLS can't begin: tls_ca_file: stat /nowhere/ca.pem: no such file or directory; unreachable`},
 		"a certificate by path": {func(c *config.SendConnector) { c.TLSCertificate = "/nowhere/own.pem" },
-			`0 deferred 454 4.7.5 Send connector "Internet": TLS can't begin: tls_certificate: open /nowhere/own.pem: no such file or directory; unreachable`},
+			`0 deferred 454 4.7.5 Send connector "Internet": TLS can't begin: tls_certificate: stat /nowhere/own.pem: no such file or directory; unreachable`},
 		"a certificate by name": {func(c *config.SendConnector) { c.TLSCertificate = "own.example" },
 			`0 deferred 454 4.7.5 Send connector "Internet": TLS can't begin: tls_certificate: there is no certificate "own.example" in DIR; unreachable`},
 		"none to show where one is needed": {func(c *config.SendConnector) {

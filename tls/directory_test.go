@@ -1,3 +1,5 @@
+//go:build unix
+
 package ptls
 
 import (
@@ -10,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -56,6 +59,10 @@ func TestReadDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	if err := syscall.Mkfifo(filepath.Join(dir, "pipe.pem"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+
 	l, err := ReadDirectory(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -87,7 +94,8 @@ waiting: waiting.example, no key`
 	wantProblems := `broken.crt: a certificate in it can't be read: x509: malformed certificate
 encrypted.key: the private key is encrypted; decrypt it: openssl pkey -in FILE -out FILE
 folder.pem is no file
-open.pem holds a private key and has mode 0644; close it to others: chmod 600 open.pem
+private key: open.pem is open to everybody on this host (-rw-r--r--); chmod it to 0600, or to 0640 with a group that may read it
+pipe.pem is no file
 rubbish.pem: there is no certificate in it, in PEM`
 	if strings.Join(problems, "\n") != wantProblems {
 		t.Errorf("problems\n%s\nwant\n%s", strings.Join(problems, "\n"), wantProblems)
@@ -192,11 +200,11 @@ func TestReadEntry(t *testing.T) {
 		"another":  {func(d string) string { writePEM(t, d, "a.key", b.PrivateKey); return writePEM(t, d, "a.crt", a.Leaf) }, "does not belong to the certificate"},
 		"only":     {func(d string) string { return writePEM(t, d, "a.pem", a.PrivateKey) }, "holds a key and no certificate"},
 		"no file":  {func(d string) string { return filepath.Join(d, "a.pem") }, "no such file"},
-		"too open": {func(d string) string { p := writePEM(t, d, "a.pem", a); _ = os.Chmod(p, 0o604); return p }, "chmod 600"},
+		"too open": {func(d string) string { p := writePEM(t, d, "a.pem", a); _ = os.Chmod(p, 0o604); return p }, "is open to everybody"},
 		"key too open": {func(d string) string {
 			_ = os.Chmod(writePEM(t, d, "a.key", a.PrivateKey), 0o666)
 			return writePEM(t, d, "a.crt", a.Leaf)
-		}, "a.key holds a private key and has mode 0666"},
+		}, "a.key is open to everybody"},
 		"everybody's": {func(d string) string {
 			p := writePEM(t, d, "a.crt", a.Leaf)
 			_ = os.Chmod(p, 0o646)

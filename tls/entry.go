@@ -12,11 +12,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
 
 	"postern/internal/message"
+	"postern/internal/secret"
 )
 
 // Entry is a certificate that the gateway may present, with its chain and,
@@ -116,8 +118,14 @@ type pemFile struct {
 }
 
 // readPEM reads the certificates and private keys of a file. A file with a
-// private key must be closed to others than its owner and group.
+// private key must be as closed as one with any secret.
 func readPEM(path string) (*pemFile, error) {
+	// Before it is opened: a named pipe would hold up who does.
+	if info, err := os.Stat(path); err != nil {
+		return nil, err
+	} else if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is no file", path)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -126,9 +134,6 @@ func readPEM(path string) (*pemFile, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is no file", path)
 	}
 	text, err := io.ReadAll(io.LimitReader(f, maxPEM+1))
 	switch {
@@ -143,22 +148,13 @@ func readPEM(path string) (*pemFile, error) {
 	}
 	p.path = path
 	if len(p.keys) > 0 {
-		if err := checkKeyMode(path, info.Mode()); err != nil {
-			return nil, err
+		if err := secret.Check(path, info); err != nil {
+			return nil, fmt.Errorf("private key: %w", err)
 		}
-	} else if info.Mode().Perm()&0o002 != 0 {
+	} else if runtime.GOOS != "windows" && info.Mode().Perm()&0o002 != 0 {
 		return nil, fmt.Errorf("everybody may write to %s; take that away: chmod o-w %s", path, path)
 	}
 	return p, nil
-}
-
-// checkKeyMode wants a private key to be readable by its owner alone, or by
-// a group beside.
-func checkKeyMode(path string, mode fs.FileMode) error {
-	if mode.Perm()&0o037 == 0 {
-		return nil
-	}
-	return fmt.Errorf("%s holds a private key and has mode %04o; close it to others: chmod 600 %s", path, mode.Perm(), path)
 }
 
 func parsePEM(text []byte) (*pemFile, error) {

@@ -5,17 +5,26 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 	"time"
 
 	"postern/config"
+	"postern/routing"
 )
 
 // Lint tells what is worth knowing about the TLS of Send connectors beyond what
 // their keys must keep, which package config sees to. It does no I/O.
 func Lint(cfg *config.Config) []config.Finding {
 	var findings []config.Finding
+	fallback := make(map[string]bool) // connectors that take over from others
+	for i := range cfg.SendConnectors {
+		fallback[cfg.SendConnectors[i].Fallback] = true
+	}
 	for i := range cfg.SendConnectors {
 		c := &cfg.SendConnectors[i]
+		if len(c.SmartHosts) == 0 && c.AddressSpacesFile == "" && !fallback[c.Name] {
+			findings = append(findings, lintOverrides(c, i)...)
+		}
 		note := func(field, remedy, format string, args ...any) {
 			findings = append(findings, config.Finding{Severity: config.Note, Path: fmt.Sprintf("send_connector[%d].%s", i, field),
 				Message: fmt.Sprintf("send connector %q: ", c.Name) + fmt.Sprintf(format, args...), Remedy: remedy})
@@ -29,6 +38,37 @@ func Lint(cfg *config.Config) []config.Finding {
 		if !byMX && c.TLS == config.TLSRequired && !proven && c.SmartHostAuth.Mechanism != "" && c.SmartHostAuth.Mechanism != "none" {
 			note("tls_auth_level", `write tls_auth_level = "domain_validation" and tls_domain, or tls_fingerprints`,
 				"the password of smart_host_auth is shown to any host that answers for the smart host, since nothing proves its name")
+		}
+	}
+	return findings
+}
+
+// lintOverrides finds overrides for domains that no address space of the
+// connector takes in.
+func lintOverrides(c *config.SendConnector, i int) []config.Finding {
+	var findings []config.Finding
+	for j := range c.TLSOverrides {
+		base, star := strings.CutPrefix(c.TLSOverrides[j].Domain, "*.")
+		base = overrideKey(base)
+		met := false
+		for _, text := range c.AddressSpaces {
+			space, err := routing.ParseAddressSpace(text)
+			if err != nil {
+				return nil // package routing tells
+			}
+			switch space.Kind {
+			case routing.SpaceDomain:
+				met = met || space.Domain == base || star && strings.HasSuffix(space.Domain, "."+base)
+			case routing.SpaceSubdomains:
+				met = met || space.Domain == base || strings.HasSuffix(base, "."+space.Domain) || star && strings.HasSuffix(space.Domain, "."+base)
+			default:
+				met = true
+			}
+		}
+		if !met {
+			findings = append(findings, config.Finding{Severity: config.Warning, Path: fmt.Sprintf("send_connector[%d].tls_override[%d].domain", i, j),
+				Message: fmt.Sprintf("send connector %q: the override for %s has no effect: no address space of the connector matches", c.Name, c.TLSOverrides[j].Domain),
+				Remedy:  "add the domain to address_spaces, or put the override into the connector that takes its mail"})
 		}
 	}
 	return findings

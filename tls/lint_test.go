@@ -29,6 +29,13 @@ func TestLint(t *testing.T) {
 		"and a pin":    {config.SendConnector{SmartHosts: hub, SmartHostAuth: auth, TLS: config.TLSRequired, TLSFingerprints: []string{"a"}}, ""},
 		"no password":  {config.SendConnector{SmartHosts: hub, SmartHostAuth: config.SmartHostAuth{Mechanism: "none"}, TLS: config.TLSRequired}, ""},
 		"and its name": {config.SendConnector{SmartHosts: hub, SmartHostAuth: auth, TLS: config.TLSRequired, TLSAuthLevel: config.DomainValidation, TLSDomain: []string{"hub"}}, ""},
+		"an override for nobody": {config.SendConnector{AddressSpaces: []string{"a.example", "*.b.example;5"}, TLSOverrides: []config.TLSOverride{
+			{Domain: "a.example"}, {Domain: "*.example"}, {Domain: "c.b.example"}, {Domain: "*.A.example"}, {Domain: "x.a.example"}, {Domain: "*.c.example"}, {Domain: "xb.example"}}},
+			"warning tls_override[4].domain: send connector \"x\": the override for x.a.example has no effect: no address space of the connector matches\n" +
+				"warning tls_override[5].domain: send connector \"x\": the override for *.c.example has no effect: no address space of the connector matches\n" +
+				"warning tls_override[6].domain: send connector \"x\": the override for xb.example has no effect: no address space of the connector matches"},
+		"overrides of everybody": {config.SendConnector{AddressSpaces: []string{"*"}, TLSOverrides: []config.TLSOverride{{Domain: "a.example"}}}, ""},
+		"overrides from a file":  {config.SendConnector{AddressSpacesFile: "x", TLSOverrides: []config.TLSOverride{{Domain: "a.example"}}}, ""},
 	} {
 		tt.c.Name = "x"
 		if got := findingsOf(Lint(&config.Config{SendConnectors: []config.SendConnector{tt.c}})); got != tt.want {
@@ -77,12 +84,12 @@ func TestCheckFiles(t *testing.T) {
 		"nothing":   {config.SendConnector{}, nil},
 		"good":      {config.SendConnector{TLSCAFile: roots, TLSCertificate: "good.example"}, nil},
 		"switched":  {config.SendConnector{TLSCertificate: "none"}, nil},
-		"roots":     {config.SendConnector{TLSCAFile: "/nowhere"}, []string{"tls_ca_file: the authorities can't be read: open /nowhere: no such file or directory"}},
-		"not roots": {config.SendConnector{TLSOverrides: []config.TLSOverride{{}, {TLSCAFile: servers + ".x"}}}, []string{"tls_override[1].tls_ca_file: the authorities can't be read: open " + servers + ".x: no such file or directory"}},
+		"roots":     {config.SendConnector{TLSCAFile: "/nowhere"}, []string{"tls_ca_file: the authorities can't be read: stat /nowhere: no such file or directory"}},
+		"not roots": {config.SendConnector{TLSOverrides: []config.TLSOverride{{}, {TLSCAFile: servers + ".x"}}}, []string{"tls_override[1].tls_ca_file: the authorities can't be read: stat " + servers + ".x: no such file or directory"}},
 		"soon":      {config.SendConnector{TLSCertificate: soon}, []string{"tls_certificate: the certificate in " + soon + " expires on " + time.Now().Add(100*time.Hour).UTC().Format(time.DateOnly)}},
 		"old":       {config.SendConnector{TLSCertificate: old}, []string{"tls_certificate: the certificate in " + old + " expired on " + time.Now().Add(-time.Second).UTC().Format(time.DateOnly)}},
-		"open":      {config.SendConnector{TLSCertificate: open}, []string{"tls_certificate: the certificate can't be used: " + open + " holds a private key and has mode 0644; close it to others: chmod 600 " + open}},
-		"no such":   {config.SendConnector{TLSCertificate: "other.example"}, []string{"tls_certificate: " + open + " holds a private key and has mode 0644; close it to others: chmod 600 " + open, `tls_certificate: there is no certificate "other.example" in ` + store}},
+		"open":      {config.SendConnector{TLSCertificate: open}, []string{"tls_certificate: the certificate can't be used: private key: " + open + " is open to everybody on this host (-rw-r--r--); chmod it to 0600, or to 0640 with a group that may read it"}},
+		"no such":   {config.SendConnector{TLSCertificate: "other.example"}, []string{"tls_certificate: private key: " + open + " is open to everybody on this host (-rw-r--r--); chmod it to 0600, or to 0640 with a group that may read it", `tls_certificate: there is no certificate "other.example" in ` + store}},
 		"keyless":   {config.SendConnector{TLSCertificate: "keyless"}, []string{"tls_certificate: " + store + "/keyless.pem has no private key beside it"}},
 		"servers":   {config.SendConnector{TLSCertificate: servers}, []string{"tls_certificate: the certificate in " + servers + " is for servers only, so that hosts that look at it may refuse it"}},
 		"mutual":    {config.SendConnector{FQDN: "other.example", DomainSecureEnabled: true}, []string{"domain_secure_enabled: no certificate in " + store + " was issued for other.example and may be used by clients"}},

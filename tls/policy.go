@@ -3,6 +3,7 @@ package ptls
 import (
 	"fmt"
 	"net/netip"
+	"path/filepath"
 	"strings"
 
 	"postern/config"
@@ -246,7 +247,7 @@ func (p Policy) Asks() string {
 		s += " for " + strings.Join(names, " or ")
 	}
 	if t.caFile != "" && t.level != config.EncryptionOnly {
-		s += " by an authority in " + t.caFile
+		s += " by an authority in " + filepath.Base(t.caFile)
 	}
 	if t.mutual {
 		s += ", and ours in return"

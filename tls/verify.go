@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -76,7 +77,7 @@ func (a authorities) String() string {
 	if a.file == "" {
 		return "the authorities that this host trusts"
 	}
-	return "the authorities in " + a.file
+	return "the authorities in " + filepath.Base(a.file)
 }
 
 // judge holds the certificate of a session against the policy. Result says

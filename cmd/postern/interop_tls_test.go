@@ -135,7 +135,7 @@ func TestPublicTLS(t *testing.T) {
 
 	// The partner without a certificate waits, and everybody is told why.
 	reason := `Certificate validation failure: the host's certificate is self-signed: no authority vouches for it. It is for postfix.example. ` +
-		`Send connector "Partners with TLS" asks for TLS with a valid certificate by an authority in ` + ca
+		`Send connector "Partners with TLS" asks for TLS with a valid certificate by an authority in ca.pem`
 	d := hub.await(t, 1)[0]
 	if text := strings.Join(strings.Fields(string(d.Data)), " "); !strings.Contains(text, strings.Join(strings.Fields(reason), " ")) {
 		t.Errorf("the delay notification does not say %q:\n%s", reason, d.Data)

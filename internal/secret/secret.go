@@ -37,7 +37,7 @@ func ReadInfo(path string, most int64) ([]byte, fs.FileInfo, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := check(path, info); err != nil {
+	if err := Check(path, info); err != nil {
 		return nil, nil, err
 	}
 	b, err := io.ReadAll(io.LimitReader(f, most+1))
@@ -50,7 +50,9 @@ func ReadInfo(path string, most int64) ([]byte, fs.FileInfo, error) {
 	return b, info, nil
 }
 
-func check(path string, info fs.FileInfo) error {
+// Check is the rule of Read for a file that was opened already and turns out to
+// hold a secret.
+func Check(path string, info fs.FileInfo) error {
 	mode := info.Mode()
 	switch {
 	case mode.IsDir():
