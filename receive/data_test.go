@@ -43,6 +43,33 @@ func TestTraceOfAStranger(t *testing.T) {
 	}
 }
 
+// TestMayRelay: the envelope tells strangers from those who may send to
+// anybody, by which mail is signed as ours or not.
+func TestMayRelay(t *testing.T) {
+	for _, relays := range []bool{false, true} {
+		b := newBench(t)
+		c := testConnector()
+		if relays {
+			c.Grant = append(c.Grant, "accept_any_recipient")
+		}
+		b.server.snapshot.Store(b.server.compile(Snapshot{Connectors: []config.ReceiveConnector{c}, Domains: testDomains}))
+		b.dialog(greet + `
+		C: MAIL FROM:<a@client.example>
+		S: 250 .*
+		C: RCPT TO:<b@contoso.example>
+		S: 250 .*
+		C: DATA
+		S: 354 .*
+		C: Subject: x
+		C:
+		C: .
+		S: 250 .*` + quit)
+		if got := b.only().envelope.Origin.MayRelay; got != relays {
+			t.Errorf("may relay: %v, want %v", got, relays)
+		}
+	}
+}
+
 // TestExternalAddress: behind a translation of addresses the trace names the
 // address that others know, and mail to it is ours.
 func TestExternalAddress(t *testing.T) {

@@ -37,7 +37,7 @@ func Lint(cfg *config.Config) []config.Finding {
 		lintHosts(c, warn)
 		lintMasquerade(cfg, c, warn)
 	}
-	return findings
+	return append(findings, lintSigning(cfg)...)
 }
 
 // CheckSources tries to bind each source address, and reports as warnings

@@ -196,6 +196,20 @@ func (x *examined) judge() {
 	}
 }
 
+// lintSigning tells of domains in whose name nothing is ever signed.
+func lintSigning(cfg *config.Config) []config.Finding {
+	var findings []config.Finding
+	for i := range cfg.DKIM {
+		d := &signingDomain{policy: dkim.Policy{Domain: message.DomainKey(cfg.DKIM[i].Domain)}}
+		if !slices.ContainsFunc(cfg.SendConnectors, func(c config.SendConnector) bool { return c.Enabled && signs(&c, d) }) {
+			findings = append(findings, config.Finding{Severity: config.Warning, Path: fmt.Sprintf("dkim[%d].domain", i),
+				Message: fmt.Sprintf("no Send connector signs for %s: no dkim_domains has it", cfg.DKIM[i].Domain),
+				Remedy:  `write it, or "*", into the dkim_domains of the connectors that its mail leaves through`})
+		}
+	}
+	return findings
+}
+
 // CheckKeys reads the key of each [[dkim]], and reports as warnings those that
 // can't be used. It is for the start of the gateway, on the host where it runs.
 func CheckKeys(cfg *config.Config) []config.Finding {

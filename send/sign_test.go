@@ -226,6 +226,18 @@ func TestSigningFails(t *testing.T) {
 	}
 }
 
+func TestLintSigning(t *testing.T) {
+	cfg := &config.Config{DKIM: []config.DKIM{{Domain: "contoso.example"}}, SendConnectors: []config.SendConnector{
+		{Name: "off", FQDN: "a.b", DKIMDomains: []string{"*"}}, {Name: "on", FQDN: "a.b", Enabled: true, DKIMDomains: []string{"fabrikam.example"}}}}
+	if f := Lint(cfg); len(f) != 1 || f[0].Path != "dkim[0].domain" || f[0].Remedy == "" {
+		t.Errorf("findings %v", f)
+	}
+	cfg.SendConnectors[1].DKIMDomains = []string{"Contoso.example"}
+	if f := Lint(cfg); len(f) != 0 {
+		t.Errorf("findings %v", f)
+	}
+}
+
 // TestHeaderFirewall: what a connector has no right to send is left out
 // (reference 2.4).
 func TestHeaderFirewall(t *testing.T) {
