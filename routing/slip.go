@@ -252,6 +252,9 @@ func (s *slips) look(list []*connector, domain string) {
 		}
 	}
 	slices.Sort(sizes)
+	if sources[0] != "" { // our notifications, which have no size, are in every scope
+		s.try(list, &Query{Recipient: message.Address{Local: "user", Domain: domain}})
+	}
 	for _, size := range sizes {
 		for _, source := range sources {
 			for i := range from {

@@ -5,6 +5,7 @@ import (
 	"syscall"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -74,6 +75,13 @@ func checkModel(t *rapid.T) {
 				u.Attempts = []message.Attempt{{Host: "mx.example.net", At: u.At}}
 			}
 			(world{s, m, fsys}).update(id, u)
+		},
+		"fall back": func(t *rapid.T) {
+			id, k := pick(t)
+			(world{s, m, fsys}).update(id, &message.Update{At: time.Unix(1e9, 0).UTC(), Fallbacks: []message.Fallback{{
+				Recipients: []int{rapid.IntRange(0, k.rcpts-1).Draw(t, "recipient")}, Connector: rapid.SampledFrom([]string{"", "Backup"}).Draw(t, "connector"),
+				Tries: rapid.IntRange(0, 5).Draw(t, "tries"),
+			}}})
 		},
 		"order": func(t *rapid.T) {
 			id, _ := pick(t)
