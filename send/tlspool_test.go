@@ -199,6 +199,8 @@ func TestClientCertificate(t *testing.T) {
 	server := testServerTLS(t, "mx.test")
 	asking := server.Clone()
 	asking.ClientAuth = tls.RequestClientCert
+	knowing := asking.Clone() // lists our authority
+	knowing.ClientCAs = testRoots()
 	choosy := server.Clone() // lists authorities, and ours is not among them
 	choosy.ClientAuth, choosy.ClientCAs = tls.RequestClientCert, x509.NewCertPool()
 	choosy.ClientCAs.AddCert(must(t)(issue(nil, "Another CA")).Leaf)
@@ -220,16 +222,17 @@ func TestClientCertificate(t *testing.T) {
 	}{
 		"nobody asks":                       {server, forClients, "", false, nil, "", ""},
 		"none to show":                      {asking, other, "", false, nil, "asked for", ""},
-		"by fqdn":                           {asking, forClients, "", false, forClients, "shown", ""},
+		"by fqdn":                           {knowing, forClients, "", false, forClients, "shown", ""},
+		"by fqdn, to who says nothing":      {asking, forClients, "", false, nil, "asked for", ""},
 		"by fqdn, to who wants another":     {choosy, forClients, "", false, nil, "asked for", ""},
-		"by fqdn, but for servers":          {asking, forServers, "", false, nil, "asked for", ""},
-		"by fqdn, but self-signed":          {asking, alone, "", false, nil, "asked for", ""},
+		"by fqdn, but for servers":          {knowing, forServers, "", false, nil, "asked for", ""},
+		"by fqdn, but self-signed":          {knowing, alone, "", false, nil, "asked for", ""},
 		"by name":                           {asking, other, "partner.contoso.example", false, other, "shown", ""},
 		"by friendly name":                  {asking, alone, "own", false, alone, "shown", ""},
 		"by thumbprint":                     {asking, forServers, ptls.Thumbprint(forServers.Leaf), false, forServers, "shown", ""},
 		"by path":                           {asking, other, "PATH", false, other, "shown", ""},
 		"by name, to who wants another":     {choosy, other, "partner.contoso.example", false, other, "shown", ""},
-		"none, though there is one":         {asking, forClients, "none", false, nil, "asked for", ""},
+		"none, though there is one":         {knowing, forClients, "none", false, nil, "asked for", ""},
 		"judged and good":                   {checking, forClients, "", false, forClients, "shown", ""},
 		"mutual":                            {checking, forClients, "", true, forClients, "shown", ""},
 		"mutual with one that does not ask": {server, forClients, "", true, nil, "", "0 deferred 454 4.7.5 Certificate validation failure: the host did not ask for a certificate of ours, which domain_secure_enabled wants. "},

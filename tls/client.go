@@ -101,14 +101,19 @@ func (p Policy) Handshake(ctx context.Context, conn net.Conn, host string, m *Ma
 
 // show chooses what to answer to a host that asks for a certificate. One that
 // the configuration names is shown also to hosts that list other authorities:
-// many list some, and look at none.
+// many list some, and look at none. One that nobody has named is shown where
+// its authority is listed and nowhere else: a host that does not know it might
+// end the handshake over it, and opportunistic mail would go in clear.
 func (s *Session) show(r *tls.CertificateRequestInfo, own *Entry, named bool) *tls.Certificate {
 	if own == nil {
 		return new(tls.Certificate)
 	}
 	asked := *r
-	if named {
+	switch {
+	case named:
 		asked.AcceptableCAs = nil
+	case len(r.AcceptableCAs) == 0:
+		return new(tls.Certificate)
 	}
 	c := own.TLS()
 	if err := asked.SupportsCertificate(c); err != nil {

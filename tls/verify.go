@@ -163,6 +163,9 @@ func explainChain(certs []*x509.Certificate, roots authorities, err error) *Cert
 		}
 		return e
 	}
+	if _, ok := errors.AsType[x509.SystemRootsError](err); ok {
+		e.Reason, e.Text = UnknownIssuer, "the authorities that this host trusts can't be read, so that no certificate proves anything; install them (ca-certificates), or write tls_ca_file"
+	}
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
 		// An authority whose signature can be forged is passed over as unknown.
 		weak := slices.IndexFunc(certs, func(c *x509.Certificate) bool { return forgeable(c.SignatureAlgorithm) && !IsSelfSigned(c) })

@@ -179,6 +179,15 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
+// TestNoAuthorities: that the host has none is no fault of the certificate.
+func TestNoAuthorities(t *testing.T) {
+	leaf := newAuthority(t, "Test authority", nil).issue(t, nil, nil, testHost).Leaf
+	e := explainChain([]*x509.Certificate{leaf}, authorities{}, x509.SystemRootsError{Err: errors.New("no such file")})
+	if e.Reason != UnknownIssuer || !strings.Contains(e.Text, "install them (ca-certificates)") {
+		t.Errorf("%+v", e)
+	}
+}
+
 // TestWeakSignature: an authority that still signs with SHA-1 vouches for
 // nothing.
 func TestWeakSignature(t *testing.T) {
