@@ -57,7 +57,7 @@ func sendPolicies() []key {
 			From: &derivation{doc: "`true` when `address_spaces` is `--` alone, else `false`", ofRow: func(row any) any {
 				return toOrganization(row.(*SendConnector).AddressSpaces)
 			}},
-			Doc:   "Whether the fields that only servers of the organization may see (X-MS-Exchange-Organization-, X-MS-Exchange-Forest-) are sent along.",
+			Doc:   "Whether the fields that only servers of the organization may see (X-MS-Exchange-Organization-, X-MS-Exchange-Forest-, X-Postern-Organization-) are sent along.",
 			Field: in(func(c *SendConnector) any { return &c.SendHeadersOrganization }),
 		},
 		{
