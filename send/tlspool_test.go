@@ -293,3 +293,29 @@ func TestWaitingForTLSTellsTheSender(t *testing.T) {
 		t.Errorf("outcomes %+v", r.Outcomes)
 	}
 }
+
+// TestHandshakeThatHangs: a host that says nothing more costs a minute, and
+// then counts as one whose TLS fails.
+func TestHandshakeThatHangs(t *testing.T) {
+	server := testServerTLS(t, "mx.test")
+	for mode, want := range map[string]string{
+		config.TLSOpportunistic: took,
+		config.TLSRequired:      `0 deferred 454 4.7.5 TLS negotiation failed: the host did not finish the handshake in time. Send connector "Internet" asks for TLS`,
+	} {
+		t.Run(mode, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				mx := &fakeMX{tls: server, faults: map[string]fault{"STARTTLS": func(s *fakeSession) bool {
+					s.send("220 ready")
+					return hangs(s)
+				}}}
+				b := newBench(t, mx)
+				b.connector.TLS = mode
+				started := time.Now()
+				if got := sum(b.send()); got != want || time.Since(started) != time.Minute {
+					t.Errorf("after %v: outcome %q, want %q after a minute", time.Since(started), got, want)
+				}
+				b.stop()
+			})
+		})
+	}
+}
