@@ -97,9 +97,13 @@ func forAuthenticated(d config.AcceptedDomain, a message.Address) bool {
 	if isPostmaster(a.Local) {
 		return false
 	}
-	return d.RequireSenderAuthentication || slices.ContainsFunc(d.RequireSenderAuthenticationFor, func(of string) bool {
-		i := strings.LastIndexByte(of, '@')
-		return i > 0 && strings.EqualFold(of[:i], a.Local) && message.DomainKey(of[i+1:]) == message.DomainKey(a.Domain)
+	if d.RequireSenderAuthentication || len(d.RequireSenderAuthenticationFor) == 0 {
+		return d.RequireSenderAuthentication
+	}
+	key := a.Key() // quoted or not, it is the same mailbox (RFC 5321 4.1.2)
+	return slices.ContainsFunc(d.RequireSenderAuthenticationFor, func(of string) bool {
+		listed, err := message.ParseAddress(of, true)
+		return err == nil && strings.EqualFold(listed.Key(), key)
 	})
 }
 

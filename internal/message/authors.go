@@ -65,17 +65,17 @@ func (s *AuthorScanner) Authors() ([]Author, error) {
 		var field string
 		field, rest = cutField(rest)
 		name, value, ok := strings.Cut(field, ":")
-		name = strings.TrimRight(name, " \t")
+		if !ok { // a line that is no field, whoever reads it
+			continue
+		}
+		name = strings.TrimRight(name, " \t\r\n")
 		found, err := ParseMailboxes(value)
 		if err != nil {
 			if loose := looseMailboxes(value); len(loose) > 0 {
 				found, err = loose, nil
 			}
 		}
-		switch {
-		case !ok:
-			err = errors.New("its name has no end")
-		case err == nil && len(found) == 0:
+		if err == nil && len(found) == 0 {
 			err = errors.New("it names nobody")
 		}
 		if err != nil {

@@ -34,7 +34,10 @@ func TestAuthorScanner(t *testing.T) {
 		{"From: Ann\r\n\r\n", broken},
 		{"From: a@b\x00.example\r\n\r\n", broken},
 		{"From" + strings.Repeat(" ", 2000) + ": a@b.example\r\n\r\n", "From a@b.example"},
-		{"From" + strings.Repeat(" ", 2000) + "\r\n\r\n", "no end"},
+		{"From" + strings.Repeat(" ", 2000) + "\r\n\r\n", ""},
+		{"From\r\n : a@b.example\r\nSender \r\n\t\r\n : s@t.example\r\n\r\n", "From a@b.example, Sender s@t.example"},
+		{"From\r\nhome: x\r\n\r\n", ""},
+		{"Fr\x00om: a@b.example\r\n\x00From\x7f: b@c.example\r\n\r\n", "Fr\x00om a@b.example, \x00From\x7f b@c.example"},
 		{"From: a@b.example" + strings.Repeat(" ", maxAuthors) + "\r\nFrom: boss@c.example\r\n\r\n", "longer than"},
 	} {
 		for _, n := range []int{1, 7, len(tt.in)} {

@@ -29,12 +29,13 @@ const (
 
 // HeaderClassOf returns the class of a header field by its name, in any case,
 // with or without the white space that may stand before the colon (RFC 5322
-// 4.5).
+// 4.5). Control characters in it count for nothing: some readers drop them.
 func HeaderClassOf(name string) HeaderClass { return headerClassOf(name) }
 
-// headerClassOf allocates nothing, whatever the name is kept in.
+// headerClassOf allocates nothing, whatever the name is kept in, unless it holds
+// control characters.
 func headerClassOf[T string | []byte](name T) HeaderClass {
-	if len(name) == 0 {
+	if name = withoutControls(name); len(name) == 0 {
 		return 0
 	}
 	switch name[0] | 0x20 {
@@ -60,6 +61,28 @@ func headerClassOf[T string | []byte](name T) HeaderClass {
 	}
 	return 0
 }
+
+// withoutControls is a name as somebody reads it who drops control characters,
+// NUL above all.
+func withoutControls[T string | []byte](name T) T {
+	i := 0
+	for i < len(name) && !isControl(name[i]) {
+		i++
+	}
+	if i == len(name) {
+		return name
+	}
+	plain := append([]byte(nil), name[:i]...)
+	for ; i < len(name); i++ {
+		if !isControl(name[i]) {
+			plain = append(plain, name[i])
+		}
+	}
+	return T(plain)
+}
+
+// isControl reports whether c is a control character other than white space.
+func isControl(c byte) bool { return c < ' ' && c != '\t' || c == 0x7f }
 
 // isFieldName compares a name that white space may follow (RFC 5322 4.5).
 func isFieldName[T string | []byte](name T, want string) bool {
@@ -108,7 +131,9 @@ const maxHeldName = 1000
 // It looks further than most readers do, since a field that it took for
 // something else would get through: a line begins behind a bare CR or a bare LF,
 // too, a malformed line does not end the header, and nothing but an empty line
-// that ends and follows on CRLF does.
+// that ends and follows on CRLF does. A name that ends with its line is one as
+// well, for readers that unfold first find its colon on the next; and control
+// characters hide no name.
 //
 // Strip, Out and Taken are set before the first octet. A HeaderFirewall is not for
 // concurrent use.
@@ -234,21 +259,23 @@ func (f *HeaderFirewall) begin(c byte) (n int) {
 		f.state = lineName
 	default:
 		f.state = lineRest
+		if isControl(c) {
+			f.state = lineName
+		}
 	}
 	return 0
 }
 
-// name takes octets up to the colon and decides whether the field goes. Where
-// they end before the colon has come, they are held.
+// name takes octets up to the colon, or to the end of the line, and decides
+// whether the field goes. Where they end before that has come, they are held.
 func (f *HeaderFirewall) name(p []byte) (n int, keep bool, err error) {
 	n = bytes.IndexAny(p, ":\r\n")
-	named := n >= 0 && p[n] == ':'
 	ended := n >= 0
 	if n < 0 {
 		n = len(p)
 	}
 	if room := maxHeldName - len(f.held); n > room { // judged by its beginning
-		n, named, ended = room, true, true
+		n, ended = room, true
 	}
 	if !ended {
 		f.held = append(f.held, p[:n]...)
@@ -256,19 +283,19 @@ func (f *HeaderFirewall) name(p []byte) (n int, keep bool, err error) {
 	}
 	f.state = lineRest
 	if len(f.held) == 0 {
-		if f.decide(p[:n], named); f.removing {
+		if f.decide(p[:n]); f.removing {
 			err = write(f.Taken, p[:n])
 		}
 		return n, !f.removing, err
 	}
 	f.held = append(f.held, p[:n]...)
-	f.decide(f.held, named)
+	f.decide(f.held)
 	return n, false, f.release()
 }
 
-// decide judges the beginning of a line, which is a name if a colon follows.
-func (f *HeaderFirewall) decide(name []byte, named bool) {
-	f.removing = named && headerClassOf(name)&f.Strip != 0
+// decide judges the beginning of a line.
+func (f *HeaderFirewall) decide(name []byte) {
+	f.removing = headerClassOf(name)&f.Strip != 0
 	if f.removing {
 		f.fields++
 		f.octets += int64(len(name))

@@ -50,27 +50,30 @@ func filter(t interface {
 
 func TestHeaderClassOf(t *testing.T) {
 	for name, want := range map[string]HeaderClass{
-		"":                                 0,
-		"Received":                         RoutingHeaders,
-		"rEcEiVeD \t":                      RoutingHeaders,
-		"Received-SPF":                     0,
-		"X-Received":                       0,
-		"Resent-From":                      RoutingHeaders,
-		"resent-x":                         RoutingHeaders,
-		"Resent":                           0,
-		"Return-Path":                      0,
-		"X-MS-Exchange-Organization-SCL":   OrganizationHeaders,
-		"x-ms-exchange-organization-":      OrganizationHeaders,
-		"X-MS-Exchange-Organization":       0,
-		"X-MS-Exchange-OrganizationX-SCL":  0,
-		"X-MS-Exchange-Forest-RulesExecd":  ForestHeaders,
-		"X-MS-Exchange-CrossTenant-AuthAs": 0,
-		"X-Postern-Organization-Origin":    OrganizationHeaders,
-		"X-Mailer":                         0,
-		"From":                             AuthorHeaders,
-		"sENDER ":                          AuthorHeaders,
-		"Subject":                          0,
-		"From-":                            0,
+		"":                                       0,
+		"Received":                               RoutingHeaders,
+		"rEcEiVeD \t":                            RoutingHeaders,
+		"Received-SPF":                           0,
+		"X-Received":                             0,
+		"Resent-From":                            RoutingHeaders,
+		"resent-x":                               RoutingHeaders,
+		"Resent":                                 0,
+		"Return-Path":                            0,
+		"X-MS-Exchange-Organization-SCL":         OrganizationHeaders,
+		"x-ms-exchange-organization-":            OrganizationHeaders,
+		"X-MS-Exchange-Organization":             0,
+		"X-MS-Exchange-OrganizationX-SCL":        0,
+		"X-MS-Exchange-Forest-RulesExecd":        ForestHeaders,
+		"X-MS-Exchange-CrossTenant-AuthAs":       0,
+		"X-Postern-Organization-Origin":          OrganizationHeaders,
+		"X-Mailer":                               0,
+		"From":                                   AuthorHeaders,
+		"sENDER ":                                AuthorHeaders,
+		"Subject":                                0,
+		"\x00X-MS-Exchange-\x00Organization-SCL": OrganizationHeaders,
+		"F\x7from\x0b ":                          AuthorHeaders,
+		"\x00":                                   0,
+		"From-":                                  0,
 	} {
 		if got := HeaderClassOf(name); got != want {
 			t.Errorf("%q: %b, want %b", name, got, want)
@@ -95,7 +98,10 @@ func TestHeaderFirewall(t *testing.T) {
 		{"huge name that goes", "X-MS-Exchange-Organization-" + long + ": 1\r\nA: 1\r\n\r\n", "A: 1\r\n\r\n"},
 		{"white space before the colon", "Received" + spaces + ": 1\r\n x\r\nA: 1\r\n\r\n", "A: 1\r\n\r\n"},
 		{"line of white space continues", "Received: 1\r\n \r\n\tmore\r\nA: 1\r\n\r\n", "A: 1\r\n\r\n"},
-		{"malformed lines stay", "Received\r\nReceived x: y\r\nX-MS-Exchange-Organization-\r\n\r\n", "Received\r\nReceived x: y\r\nX-MS-Exchange-Organization-\r\n\r\n"},
+		{"malformed lines stay", "Received x: y\r\nReceived x\r\nX-MS-Exchange\r\n\r\n", "Received x: y\r\nReceived x\r\nX-MS-Exchange\r\n\r\n"},
+		{"a colon behind a fold", "X-MS-Exchange-Organization-AuthAs\r\n : Internal\r\nA: 1\r\nReceived \r\n\t\r\n : x\r\nB: 2\r\n\r\n", "A: 1\r\nB: 2\r\n\r\n"},
+		{"a name alone", "Received\r\nA: 1\r\nX-MS-Exchange-Organization-\r\n\r\n", "A: 1\r\n\r\n"},
+		{"controls in the name", "\x00Received: x\r\n y\r\nA: 1\r\nX-MS\x00-Exchange-Organization-AuthAs: Internal\r\nRe\x0bceived\x7f : z\r\n\x00Subject: t\r\n\r\n", "A: 1\r\n\x00Subject: t\r\n\r\n"},
 		{"malformed lines end nothing", "no field\r\nX-MS-Exchange-Organization-AuthAs: Internal\r\n\r\n", "no field\r\n\r\n"},
 		{"mbox", "From a@b Sat Nov 21\r\nReceived: x\r\n\r\n", "From a@b Sat Nov 21\r\n\r\n"},
 		{"continues nothing", " x\r\nReceived: x\r\n\r\n", " x\r\n\r\n"},
@@ -175,11 +181,13 @@ func naive(strip HeaderClass, content string, takes bool) string {
 			break
 		}
 		if line[0] != ' ' && line[0] != '\t' {
-			name, _, ok := strings.Cut(line, ":")
+			name, _, _ := strings.Cut(line, ":")
+			name = strings.TrimRight(name, "\r\n")
+			ended := len(name) < len(line)
 			if len(name) > maxHeldName {
-				name, ok = name[:maxHeldName], true
+				name, ended = name[:maxHeldName], true
 			}
-			removing = ok && !strings.ContainsAny(name, "\r\n") && HeaderClassOf(name)&strip != 0
+			removing = ended && HeaderClassOf(name)&strip != 0
 		}
 		if removing {
 			taken.WriteString(line)
