@@ -2,6 +2,7 @@ package queue
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"postern/internal/message"
@@ -39,7 +40,7 @@ func (q *Queue) attempt(d *destination, it item, epoch uint32) {
 	// either here, where the order is seen, or in its queue.
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.begun, d)
+	f.begun = slices.DeleteFunc(f.begun, func(b begun) bool { return b.to == d })
 	var events []Event
 	if panicked != nil {
 		events = q.countPanic(f, panicked)
@@ -113,10 +114,7 @@ func (q *Queue) prepare(f *flight, d *destination, it *item) (list []int, orders
 		events = append(events, more...)
 	}
 	if len(list) > 0 {
-		if f.begun == nil {
-			f.begun = make(map[*destination]time.Time)
-		}
-		f.begun[d] = q.wall()
+		f.begun = append(f.begun, begun{d, q.wall()})
 		q.tell(events)
 		return list, f.orders
 	}
@@ -129,7 +127,7 @@ func (q *Queue) prepare(f *flight, d *destination, it *item) (list []int, orders
 type verdict struct {
 	queue    *Queue
 	until    int64 // of the queue's Retry state; zero when a host was reached
-	schedule *schedule
+	schedule schedule
 	after    time.Duration // at least so long
 	renew    bool          // the queue's messages are to be routed anew
 	fallback routing.Fallback
@@ -142,18 +140,18 @@ type verdict struct {
 func (q *Queue) judge(d *destination, epoch uint32, r *message.Report, now int64, cut bool) *verdict {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	s := q.schedule
-	v := &verdict{queue: q, schedule: &s, after: r.RetryAfter}
+	s := &q.schedule
+	v := &verdict{queue: q, schedule: *s, after: r.RetryAfter}
 	if !cut {
 		d.note(now, r)
 	}
 	switch {
 	case cut: // it says nothing about the next hop
 	case !r.Unreachable && !r.Congested:
-		d.succeed(&s)
+		d.succeed(s)
 	case d.failures > 0, r.Unreachable && (!d.connected || len(d.active) == 1), d.window.congest():
 		probe := d.failures > 0 && epoch == d.epoch
-		v.until = d.fail(now, epoch, lastReply(r), r.RetryAfter, &s)
+		v.until = d.fail(now, epoch, lastReply(r), r.RetryAfter, s)
 		if probe && d.granted {
 			d.forfeit(now)
 		}

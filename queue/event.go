@@ -113,7 +113,7 @@ type Event struct {
 
 // outcomeEvents are the events that an update brings. Called with f.mu held.
 func (q *Queue) outcomeEvents(f *flight, u *message.Update, hop routing.NextHop) []Event {
-	var events []Event
+	events := make([]Event, 0, len(u.Outcomes)+1)
 	base := Event{At: u.At, ID: f.id, Envelope: f.envelope, Hop: hop, Attempts: u.Attempts}
 	for _, o := range u.Outcomes {
 		e := base

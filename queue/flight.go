@@ -26,7 +26,7 @@ type flight struct {
 	// reporting says that a clerk makes a notification about the message.
 	reporting bool
 	// begun has the queues whose delivery is under way, with when it began.
-	begun map[*destination]time.Time
+	begun []begun
 	// by says who gave the latest order about the message, orders counts those
 	// after which it must be routed anew.
 	by     string
@@ -35,6 +35,12 @@ type flight struct {
 	// whether the sender is not to be told. As long as it has any the flight is
 	// held.
 	doomed map[int]bool
+}
+
+// begun is a delivery under way.
+type begun struct {
+	to *destination
+	at time.Time
 }
 
 // acquire returns the flight of a message, loaded. The caller releases it

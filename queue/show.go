@@ -72,8 +72,8 @@ func (q *Queue) Show(id message.ID) (MessageInfo, error) {
 		}
 	}
 	info.Begun = make(map[string]time.Time, len(f.begun))
-	for d, at := range f.begun {
-		info.Begun[d.title()] = at
+	for _, b := range f.begun {
+		info.Begun[b.to.title()] = b.at
 	}
 	q.mu.Unlock()
 	info.Fallbacks = make([]Takeover, len(st.Recipients))

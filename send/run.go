@@ -27,7 +27,8 @@ type run struct {
 	// pending are the recipients without an outcome.
 	pending  []int
 	outcomes []message.Outcome
-	byEnd    map[end]int // index into outcomes
+	ends     []end       // of outcomes
+	byEnd    map[end]int // index into outcomes, once there are many
 	attempts []message.Attempt
 	// sender is the reverse path, where the connector gives it another domain.
 	sender string
@@ -141,16 +142,36 @@ func (r *run) conclude(recipients []int, k end) {
 	if len(recipients) == 0 {
 		return
 	}
-	i, ok := r.byEnd[k]
-	if !ok {
-		if r.byEnd == nil {
-			r.byEnd = make(map[end]int)
-		}
+	i := r.indexOf(k)
+	if i < 0 {
 		i = len(r.outcomes)
-		r.byEnd[k] = i
+		r.ends = append(r.ends, k)
+		if r.byEnd != nil {
+			r.byEnd[k] = i
+		}
 		r.outcomes = append(r.outcomes, message.Outcome{Status: k.status, Reply: k.reply, RemoteMTA: k.remote, NoDSN: k.noDSN})
 	}
 	r.outcomes[i].Recipients = append(r.outcomes[i].Recipients, recipients...)
+}
+
+// manyEnds is from how many ends on they are looked up in a map.
+const manyEnds = 16
+
+// indexOf is which of the outcomes is for an end; -1 when there is none yet.
+func (r *run) indexOf(k end) int {
+	if len(r.ends) < manyEnds {
+		return slices.Index(r.ends, k)
+	}
+	if r.byEnd == nil {
+		r.byEnd = make(map[end]int)
+		for i, k := range r.ends {
+			r.byEnd[k] = i
+		}
+	}
+	if i, ok := r.byEnd[k]; ok {
+		return i
+	}
+	return -1
 }
 
 // settleBy settles recipients by the class of a host's reply, or the one that

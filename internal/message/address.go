@@ -323,10 +323,11 @@ func isLdhString(s string) bool {
 // and a zone left out.
 func Literal(a netip.Addr) string {
 	a = a.Unmap().WithZone("")
-	if a.Is4() {
-		return "[" + a.String() + "]"
+	b := append(make([]byte, 0, len("[IPv6:ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]")), '[')
+	if !a.Is4() {
+		b = append(b, "IPv6:"...)
 	}
-	return "[IPv6:" + a.String() + "]"
+	return string(append(a.AppendTo(b), ']'))
 }
 
 // IsNull reports whether a is the null reverse path.

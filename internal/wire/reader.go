@@ -51,6 +51,7 @@ type Reader struct {
 	buffers    *Buffers
 	small      []byte  // the small buffer while the large one is in use
 	large      *[]byte // what buffers lent, nil when buf is our own
+	known      phrases
 }
 
 // Buffers lends Readers the large buffer that each takes while content

@@ -78,6 +78,26 @@ func (r *Reader) ReadReply() (message.Reply, []string, error) {
 	}
 }
 
+// phrases are the latest lines of replies: a host says few other ones on a
+// connection, time and again.
+type phrases struct {
+	lines [4]string
+	next  int
+}
+
+// text returns line as a string, one that is there already if possible.
+func (p *phrases) text(line []byte) string {
+	for _, known := range p.lines {
+		if string(line) == known {
+			return known
+		}
+	}
+	fresh := string(line)
+	p.lines[p.next] = fresh
+	p.next = (p.next + 1) % len(p.lines)
+	return fresh
+}
+
 // readReplyLine returns a line without its line end, cut to what is kept of
 // it, and how many octets it took, at most limit.
 func (r *Reader) readReplyLine(limit int) (string, int, error) {
@@ -86,7 +106,7 @@ func (r *Reader) readReplyLine(limit int) (string, int, error) {
 	if at := bytes.IndexByte(r.buf[r.start:r.end], '\n'); at >= 0 && at < min(maxReplyIn, limit) {
 		line := bytes.TrimSuffix(r.buf[r.start:r.start+at], []byte("\r"))
 		r.start += at + 1
-		return string(line), at + 1, nil
+		return r.known.text(line), at + 1, nil
 	}
 	for !end {
 		if r.Buffered() == 0 {

@@ -24,10 +24,18 @@ type request struct {
 	unsealed bool
 }
 
+// maxMetaKept is the largest buffer for an envelope, in octets, that is used
+// again.
+const maxMetaKept = 4 << 10
+
 func newRequest(d *Draft, e *message.Envelope) *request {
-	r := &request{id: d.id, env: e, done: make(chan error, 1)}
+	r, ok := d.s.requests.Get().(*request)
+	if !ok {
+		r = &request{meta: make([]byte, 0, 512), done: make(chan error, 1)}
+	}
+	*r = request{id: d.id, env: e, meta: r.meta[:0], done: r.done}
 	r.fixed = messageMeta{size: d.size, crc: d.crc, rcpts: uint32(len(e.Recipients))}
-	r.meta = message.AppendEnvelope(r.fixed.append(make([]byte, 0, 512)), e)
+	r.meta = message.AppendEnvelope(r.fixed.append(r.meta), e)
 	r.header = header{kind: kindMessage, id: uint64(d.id), metaLen: uint32(len(r.meta)), metaCRC: checksum(r.meta)}
 	if d.file != nil {
 		r.flags = flagBodyFile
@@ -36,6 +44,15 @@ func newRequest(d *Draft, e *message.Envelope) *request {
 		r.bodyLen, r.bodyCRC = uint32(len(d.buf)), d.crc
 	}
 	return r
+}
+
+// forget takes back a request that was answered: the committer has no more use
+// for it then.
+func (s *Store) forget(r *request) {
+	if cap(r.meta) <= maxMetaKept {
+		r.env, r.body = nil, nil
+		s.requests.Put(r)
+	}
 }
 
 // submit hands a message to the committer and waits for the result.

@@ -159,6 +159,7 @@ func (d *Draft) Commit(ctx context.Context, e *message.Envelope) error {
 	if err != nil && !r.unsealed {
 		d.removeBody()
 	}
+	d.s.forget(r)
 	d.release()
 	d.err = ErrClosed
 	return err

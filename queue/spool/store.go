@@ -38,6 +38,7 @@ type Store struct {
 	cat       catalog
 	cache     cache
 	kept      keeper
+	requests  sync.Pool // of *request
 	active    *segment
 	free      []*segment // by epoch
 	lsn       uint64
