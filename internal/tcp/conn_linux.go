@@ -5,7 +5,6 @@ import (
 	"net"
 	"os"
 	"syscall"
-	"unsafe"
 )
 
 // Conn is a TCP connection whose reads and writes do not tell Go's scheduler
@@ -21,7 +20,7 @@ type Conn struct {
 
 // operation is a read or write that is going on.
 type operation struct {
-	call  uintptr
+	call  func(fd uintptr, p []byte) (int, syscall.Errno)
 	p     []byte
 	n     int
 	errno syscall.Errno
@@ -39,7 +38,7 @@ func New(c net.Conn) net.Conn {
 		return c
 	}
 	s := &Conn{TCPConn: t, raw: raw}
-	s.read.call, s.write.call = syscall.SYS_READ, syscall.SYS_WRITE
+	s.read.call, s.write.call = read, write
 	s.read.try, s.write.try = s.read.enter, s.write.enter
 	return s
 }
@@ -48,15 +47,14 @@ func New(c net.Conn) net.Conn {
 // is not ready.
 func (o *operation) enter(fd uintptr) bool {
 	for {
-		n, _, errno := syscall.RawSyscall(o.call, fd, uintptr(unsafe.Pointer(unsafe.SliceData(o.p))), uintptr(len(o.p)))
-		switch errno {
-		case 0:
-			o.n = int(n)
+		o.n, o.errno = o.call(fd, o.p)
+		switch o.errno {
 		case syscall.EINTR:
-			continue
+		case syscall.EAGAIN:
+			return false
+		default:
+			return true
 		}
-		o.errno = errno
-		return errno != syscall.EAGAIN
 	}
 }
 
