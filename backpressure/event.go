@@ -1,7 +1,6 @@
 package backpressure
 
 import (
-	"context"
 	"log/slog"
 	"strings"
 	"time"
@@ -26,8 +25,6 @@ type event struct {
 	text  string
 	attrs []any
 }
-
-func (event) ctx() context.Context { return context.Background() }
 
 // events are what a round has to tell. Called with mu held.
 func (m *Monitor) events(now time.Time, changes []change, nonsense []*resource) []event {

@@ -1,6 +1,7 @@
 package backpressure
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -42,7 +43,7 @@ func (m *Monitor) round(now time.Time) {
 	events := m.events(now, changes, nonsense)
 	m.mu.Unlock()
 	for _, e := range events {
-		m.o.Logger.Log(e.ctx(), e.level, e.text, e.attrs...)
+		m.o.Logger.Log(context.Background(), e.level, e.text, e.attrs...)
 	}
 	if relief != nil {
 		m.o.Relieve(*relief)

@@ -245,6 +245,10 @@ Spool
   sync          last 2.1 ms, longest 250.0 ms
   intake        refused: there is no room for new messages
   failures      2 writes failed, the last one: no space left
+
+Back pressure
+  off           back_pressure.enabled is false: nothing is refused before the
+                spool is full
 `)
 }
 
