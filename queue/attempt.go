@@ -160,7 +160,7 @@ func (q *Queue) judge(d *destination, epoch uint32, r *message.Report, now int64
 			v.renew = true
 		}
 		if d.forsaken(now) {
-			q.routeAnew(d, now)
+			q.forsake(d, now)
 			v.renew = true
 		}
 	}

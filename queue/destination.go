@@ -47,8 +47,10 @@ type destination struct {
 	rates  rates
 
 	// fallback is when another Send connector takes over what can't be
-	// delivered, as far as the router has said so of any message.
+	// delivered, as far as the router has said so of any message. forsook says
+	// that all messages have been routed anew since it was to take over.
 	fallback routing.Fallback
+	forsook  bool
 
 	// gate is that of its Send connector, nil when that has no limits; rate is
 	// its own limit behind it. offered says that the gate has let it through to
@@ -232,7 +234,7 @@ func (d *destination) succeed(s *schedule) {
 		d.window.succeed(len(d.active), d.most(s))
 		return
 	}
-	d.failures, d.until, d.trouble, d.window = 0, 0, nil, window{}
+	d.failures, d.until, d.trouble, d.window, d.forsook = 0, 0, nil, window{}, false
 	d.epoch++
 }
 

@@ -25,11 +25,27 @@ import (
 // stays there over restarts and reloads as long as the configuration has the
 // fallback. An order to resubmit it forgets it.
 
-// forsaken reports whether what waits in the queue is to go by the fallback.
-// Called with mu held.
-func (d *destination) forsaken(now int64) bool {
-	return d.fallback.Connector != "" && d.failures > 0 && now < d.until &&
+// forsaken reports whether what waits in the queue is to go by the fallback:
+// always but when a message is due to ask for the next hop. Called with mu held.
+func (d *destination) forsaken(now int64) bool { return d.failing(now) && now < d.until }
+
+// failing reports whether the next hop has failed as often, or for as long, as
+// the fallback waits for.
+func (d *destination) failing(now int64) bool {
+	return d.fallback.Connector != "" && d.failures > 0 &&
 		(int64(d.failures) >= d.fallback.Failures || over(d.trouble.first, d.fallback.After, now))
+}
+
+// forsake has what waits in a forsaken queue routed anew: everything once, then
+// what has come since. What stays all the same has no fallback that takes it.
+// Called with mu held.
+func (q *Queue) forsake(d *destination, now int64) {
+	if d.forsook {
+		q.walkAgain(d, now)
+		return
+	}
+	d.forsook = true
+	q.routeAnew(d, now)
 }
 
 // over reports whether a time that may be unlimited has gone by.
@@ -61,10 +77,14 @@ func (d *destination) forgotten() int64 {
 }
 
 // passOn has an item that comes new into a forsaken queue routed again, so that
-// it goes by the fallback. Called with mu held.
+// it goes by the fallback: at once, or when the next hop has been asked for and
+// does not answer. Called with mu held.
 func (q *Queue) passOn(d *destination, it item, now int64) item {
-	if d.special == "" && d.forsaken(now) && q.phase == running {
-		it.gen = 0
+	if d.special != "" || !d.failing(now) || q.phase != running {
+		return it
+	}
+	it.gen = 0
+	if d.forsaken(now) {
 		q.walkAgain(d, now)
 	}
 	return it

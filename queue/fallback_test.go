@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -303,6 +304,44 @@ func TestFallbackThatDoesNotTakeIt(t *testing.T) {
 				t.Errorf("now that it takes them: %s, tried %s", s, w.tried(id))
 			}
 		}
+		w.settled()
+	})
+}
+
+// TestWhatHasNoFallbackIsRoutedOnce: when a next hop fails again and again, what
+// may not go the other way is not routed anew each time.
+func TestWhatHasNoFallbackIsRoutedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := sendTo("A", "*"), sendTo("B", "")
+		a.Fallback, a.FallbackFailures, b.MaxMessageSize = "B", 1, 10
+		var asked atomic.Int64
+		tab := tableOf(t, a, b)
+		w := newWorld(t, func(w *world) {
+			w.options.Queue = tenMinutes
+			w.options.Router = routerFunc(func(q routing.Query) routing.Decision {
+				asked.Add(1)
+				return tab.Route(q)
+			})
+			w.deliver = failing{"a": unreachable}.deliver
+		})
+		defer w.stop()
+		const n = 500
+		for i := range n {
+			w.submit(envelope(fmt.Sprintf("u%d@there.example", i)))
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		before := asked.Load()
+		if before > 10*n {
+			t.Errorf("%d questions about %d messages", before, n)
+		}
+		time.Sleep(2 * time.Hour)
+		synctest.Wait()
+		if more := asked.Load() - before; more > 200 {
+			t.Errorf("%d questions more in two hours of ten tries", more)
+		}
+		w.setDeliver(nil)
+		time.Sleep(time.Hour)
 		w.settled()
 	})
 }

@@ -49,7 +49,7 @@ func (q *Queue) walkAll(sweep bool, now int64) {
 	list := make([]*destination, 0, len(q.destinations))
 	for _, d := range q.destinations {
 		d.listed = true
-		d.fallback = routing.Fallback{} // until it is known of the new router
+		d.fallback, d.forsook = routing.Fallback{}, false // until it is known of the new router
 		list = append(list, d)
 	}
 	q.walk = walk{first: list, sweep: sweep || q.walk.sweep && q.walk.ordered, ordered: q.walk.ordered}
