@@ -34,7 +34,9 @@
 // something is ready and end when nothing is. Queues with nothing in flight come
 // first, in turn, then those that have something; the last tenth of all workers
 // is kept for the former, so that neither a slow nor a huge destination keeps
-// another one waiting. Clerks, a few at most, do what is not delivery: delay
+// another one waiting. A Send connector with limits of its own has a gate: its
+// queues wait behind that in turn, and as many as it lets through stand where
+// workers look. Clerks, a few at most, do what is not delivery: delay
 // notifications, expiry, notifications owed, re-routing, updates that could not
 // be stored. One goroutine keeps the time for all with one timer.
 //
