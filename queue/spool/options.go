@@ -25,7 +25,8 @@ type Options struct {
 	// content has a file of its own.
 	InlineSize int64
 	// BodyBudget is how much content may be held in memory at a time by all
-	// drafts together, 64 MB by default. Content beyond it goes to files.
+	// drafts together, 64 MB by default, what was stored just now included.
+	// Content beyond it goes to files.
 	BodyBudget int64
 	// OutcomeDelay is how long updates wait for company, 5 ms by default.
 	OutcomeDelay time.Duration
