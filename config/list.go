@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"unicode/utf8"
 )
 
@@ -104,19 +105,29 @@ func loadList(path string) (*List, []Finding) {
 }
 
 func readList(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	text, err := ReadFile(path, maxFileSize)
+	return text, withoutPath(err)
+}
+
+// ReadFile reads a file that the configuration names, of at most most octets. It
+// takes regular files alone, and waits for nobody: a pipe in a file's place must
+// not hold up a gateway that reads the file while it runs.
+func ReadFile(path string, most int64) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // no pipe waits for its writer
 	if err != nil {
-		return nil, withoutPath(err)
+		return nil, err
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err == nil && !info.Mode().IsRegular() {
+	if info, err := f.Stat(); err != nil {
+		return nil, err
+	} else if !info.Mode().IsRegular() {
 		return nil, errors.New("it is no regular file")
 	}
-	text, err := io.ReadAll(io.LimitReader(f, maxFileSize+1))
-	if err == nil && len(text) > maxFileSize {
-		err = fmt.Errorf("more than %s is too large a list", FormatSize(maxFileSize))
+	text, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err == nil && int64(len(text)) > most {
+		err = fmt.Errorf("more than %s is too large", FormatSize(most))
 	}
-	return text, withoutPath(err)
+	return text, err
 }
 
 // withoutPath is an error of the file system without the name of the file.

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -158,5 +159,13 @@ func TestReadLists(t *testing.T) {
 	os.Mkdir(spaces, 0o700)
 	if _, findings = c.ReadLists(); len(findings) != 2 || !strings.Contains(findings[0].Message, "no regular file") {
 		t.Errorf("a directory: %v", findings)
+	}
+	// A gateway that waited for its writer would neither reload nor stop.
+	os.Remove(spaces)
+	if err := syscall.Mkfifo(spaces, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, findings = c.ReadLists(); len(findings) != 2 || !strings.Contains(findings[0].Message, "no regular file") {
+		t.Errorf("a pipe: %v", findings)
 	}
 }

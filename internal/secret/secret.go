@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
+	"syscall"
 )
 
 // open are the permissions that a file with a secret must not have: anything
@@ -28,7 +29,7 @@ func Read(path string, most int64) ([]byte, error) {
 
 // ReadInfo is Read that also describes the file that was read.
 func ReadInfo(path string, most int64) ([]byte, fs.FileInfo, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // no pipe waits for its writer
 	if err != nil {
 		return nil, nil, err
 	}
@@ -57,6 +58,8 @@ func Check(path string, info fs.FileInfo) error {
 	switch {
 	case mode.IsDir():
 		return errors.New(path + " is a directory; name the file")
+	case !mode.IsRegular():
+		return errors.New(path + " is no regular file; name one")
 	case runtime.GOOS == "windows" || mode.Perm()&open == 0:
 		return nil
 	case mode.Perm()&0o007 != 0:

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -36,8 +37,12 @@ func TestRead(t *testing.T) {
 			t.Errorf("%v: %q, %v; want an error with %q", tt.mode, b, err, tt.want)
 		}
 	}
+	pipe := filepath.Join(dir, "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct{ path, want string }{
-		{filepath.Join(dir, "missing"), "no such file"}, {dir, "is a directory"},
+		{filepath.Join(dir, "missing"), "no such file"}, {dir, "is a directory"}, {pipe, "no regular file"},
 	} {
 		if _, err := Read(tt.path, 6); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want %q", tt.path, err, tt.want)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 
 	"postern/config"
 	"postern/receive"
@@ -33,6 +32,9 @@ func (s *Server) receiveSnapshot(cfg *config.Config, table *routing.Table) (rece
 	return receive.Snapshot{Connectors: cfg.ReceiveConnectors, External: cfg.Server.ExternalIPAddress, Domains: table, Routes: routesNow{s}, Auth: auth, Partner: auth.partner}, nil
 }
 
+// maxRoots bounds client_ca_file, in octets: ten times what a system trusts.
+const maxRoots = 4 << 20
+
 // clientRoots reads the authorities of client certificates of each connector
 // that names some. Where they can't be read nobody is trusted.
 func clientRoots(connectors []config.ReceiveConnector, logger *slog.Logger) map[string]*x509.CertPool {
@@ -44,7 +46,7 @@ func clientRoots(connectors []config.ReceiveConnector, logger *slog.Logger) map[
 		}
 		pool := x509.NewCertPool()
 		roots[c.Name] = pool
-		text, err := os.ReadFile(c.ClientCAFile)
+		text, err := config.ReadFile(c.ClientCAFile, maxRoots)
 		if err == nil && !pool.AppendCertsFromPEM(text) {
 			err = errors.New("there is no certificate in it")
 		}

@@ -141,6 +141,28 @@ func (t *table) decoy(of []*Account, name string) *Account {
 	return of[n%uint64(len(of))]
 }
 
+// stranger is the name under which a name that does not exist is treated, so
+// that all that find would take for one account are treated alike: whoever sees
+// one salt for kim, X\kim and kim@contoso.example, and three for others, knows
+// kim. Whether name@domain stands for the account name or for one of its own is
+// as with the account in whose place it is treated.
+func (t *table) stranger(of []*Account, name string, ours func(domain string) bool) string {
+	like := t.decoy(of, name)
+	if like == nil {
+		return name
+	}
+	if _, user, ok := strings.Cut(name, `\`); ok {
+		if strings.Contains(like.Name, `\`) {
+			return name
+		}
+		return user
+	}
+	if i := strings.LastIndexByte(name, '@'); i > 0 && ours != nil && ours(name[i+1:]) && !strings.Contains(like.Name, "@") {
+		return name[:i]
+	}
+	return name
+}
+
 // foldName is the form in which names are compared: prepared (RFC 4013),
 // without case, domains as routing compares them.
 func foldName(name string) string {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -129,6 +130,13 @@ func TestUsersFile(t *testing.T) {
 	}
 	want(again, "stay as they were", "a", "b")
 	s = again
+	// Whoever comes to log on must not wait for the writer of a pipe.
+	os.Remove(path)
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	look(s)
+	want(s, "no regular file", "a", "b")
 	write(users("c"))
 	want(s, "was read", "c")
 	os.Chmod(path, 0o644)

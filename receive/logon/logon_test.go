@@ -3,6 +3,7 @@ package logon
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -280,6 +281,55 @@ func TestStrangersCostTheSame(t *testing.T) {
 	again := newStore(t, user("a", scramHash(t, password, "saltsaltsalt")))
 	if x, y := first(s, "nobody"), first(again, "nobody"); x != y || len(x) != len(first(s, "a")) || x == first(s, "someone") {
 		t.Errorf("nobody: %s, then %s; a: %s", x, y, first(s, "a"))
+	}
+}
+
+// TestStrangersHaveAsManyNames: what stands for one account where it exists
+// stands for one stranger where it does not. Three salts would say that there is
+// nobody.
+func TestStrangersHaveAsManyNames(t *testing.T) {
+	salt := func(s *Store, name string) string {
+		_, k := s.scramOf(name)
+		return string(k.salt)
+	}
+	cost := func(s *Store, name string) verifier {
+		tab := s.accounts()
+		return tab.decoy(tab.passwords, tab.stranger(tab.passwords, name, s.options.Ours)).verifier
+	}
+	for _, tt := range []struct {
+		account     string
+		same, other []string // as the bare name, for the account as for a stranger
+	}{
+		{"kim", []string{`X\kim`, `Y\KIM`, "Kim", "kim@contoso.example"}, []string{"kim@elsewhere.example", `X\kim@contoso.example`}},
+		{"kim@contoso.example", nil, []string{`X\kim@contoso.example`, "kim@contoso.example"}},
+		{`corp\kim`, nil, []string{`corp\kim`, `X\kim`}},
+	} {
+		hashes := []config.User{user(tt.account, scramHash(t, password, "saltsaltsalt"))}
+		for i := range 5 { // of the same kind
+			hashes = append(hashes, user(strings.Replace(tt.account, "kim", "other"+strconv.Itoa(i), 1), scramHash(t, password, "tlastlastlas")))
+		}
+		s := newStore(t, hashes...)
+		for _, who := range []string{"kim", "zed"} {
+			as := func(name string) string {
+				return strings.NewReplacer("kim", who, "KIM", strings.ToUpper(who), "Kim", strings.ToUpper(who)).Replace(name)
+			}
+			for _, name := range tt.same {
+				if salt(s, as(name)) != salt(s, who) {
+					t.Errorf("%s: %s has another salt than %s", tt.account, as(name), who)
+				}
+				if who == "zed" && cost(s, as(name)) != cost(s, who) {
+					t.Errorf("%s: %s costs other than %s", tt.account, as(name), who)
+				}
+			}
+			for _, name := range tt.other {
+				if salt(s, as(name)) == salt(s, who) {
+					t.Errorf("%s: %s has the salt of %s", tt.account, as(name), who)
+				}
+			}
+		}
+		if tt.account == "kim@contoso.example" && (salt(s, "zed@contoso.example") != salt(s, `X\zed@contoso.example`) || salt(s, "kim@contoso.example") != salt(s, `X\kim@contoso.example`)) {
+			t.Error("a name behind a backslash has another salt")
+		}
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"reflect"
@@ -185,15 +184,7 @@ func (s *Store) refuse(err error) {
 }
 
 func readUsers(path string) ([]config.User, []config.Finding, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err == nil && !info.Mode().IsRegular() {
-		return nil, nil, fmt.Errorf("%s is no regular file", path)
-	}
-	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	text, err := config.ReadFile(path, maxFile)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -224,7 +215,7 @@ func (s *Store) CheckPassword(ctx context.Context, name, password string) (*Acco
 	v := verifier(nothing)
 	if a != nil && a.verifier != nil {
 		v = a.verifier
-	} else if d := t.decoy(t.passwords, name); d != nil {
+	} else if d := t.decoy(t.passwords, t.stranger(t.passwords, name, s.options.Ours)); d != nil {
 		v = d.verifier
 	}
 	prepared, err := preparePassword(password)
@@ -277,6 +268,7 @@ func (s *Store) scramOf(name string) (*Account, *scramKeys) {
 			return a, k
 		}
 	}
+	name = t.stranger(t.scrams, name, s.options.Ours)
 	k := &scramKeys{iterations: newScramIterations, storedKey: mac(t.key, "stored"), serverKey: mac(t.key, "server")}
 	length := newSalt
 	if d := t.decoy(t.scrams, name); d != nil {
