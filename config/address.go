@@ -43,6 +43,24 @@ func ParseRange(s string) (Range, error) {
 	return r, nil
 }
 
+// hostBits names the prefixes of a list that are written as the address of a
+// host in its network: they stand for the network, and whoever meant the host
+// would trust all its neighbours.
+func hostBits(value any) []fault {
+	list, _ := value.([]any)
+	var out []fault
+	for i, v := range list {
+		s, _ := v.(string)
+		p, err := netip.ParsePrefix(s)
+		if err != nil || p == p.Masked() {
+			continue
+		}
+		out = append(out, fault{sub: fmt.Sprintf("[%d]", i), message: fmt.Sprintf("%s is a host, and stands for its whole network %s", quote(s), prefixRange(p)),
+			remedy: fmt.Sprintf("write %q for the host alone, or %q for the network", p.Addr(), p.Masked())})
+	}
+	return out
+}
+
 // checkScope holds the scope of an address to what can be the name of an
 // interface: netip takes anything behind the "%".
 func checkScope(a netip.Addr) error {

@@ -103,8 +103,14 @@ func (d *decoder) key(t *table, k *key, row any, values map[string]any, path str
 		d.failed[keyPath] = true
 		d.fail(keyPath+f.sub, k.Name+": "+f.message, f.remedy)
 	}
-	if len(faults) == 0 {
-		d.warnPending(t, k, row, keyPath)
+	if len(faults) > 0 {
+		return
+	}
+	d.warnPending(t, k, row, keyPath)
+	if k.Advice != nil {
+		for _, f := range k.Advice(value) {
+			d.warn(keyPath+f.sub, k.Name+": "+f.message, f.remedy)
+		}
 	}
 }
 

@@ -174,7 +174,11 @@ func TestFindings(t *testing.T) {
 			`edge.toml:4:1: remote_ip_ranges: 0.0.0.0/0 on 0.0.0.0:25 belongs to "a" already; write another range or another binding`}},
 		{"ranges that overlap in part", receiveHead + "remote_ip_ranges = [\"10.0.0.1-10.0.0.20\"]\n[[receive_connector]]\nname = \"b\"\nbindings = [\"0.0.0.0:25\"]\nremote_ip_ranges = [\"10.0.0.10-10.0.0.30\"]", []string{
 			`edge.toml:8:21: remote_ip_ranges: 10.0.0.10-10.0.0.30 overlaps in part with 10.0.0.1-10.0.0.20 of "a" on 0.0.0.0:25; write ranges that lie apart or one within the other`}},
-		{"nested ranges", receiveHead + "[[receive_connector]]\nname = \"b\"\nbindings = [\"0.0.0.0:25\"]\nremote_ip_ranges = [\"10.0.0.5/24\", \"2001:db8::/32\"]\n[[receive_connector]]\nname = \"c\"\nbindings = [\"0.0.0.0:25\"]\nremote_ip_ranges = [\"10.0.0.9\"]", nil},
+		{"nested ranges", receiveHead + "[[receive_connector]]\nname = \"b\"\nbindings = [\"0.0.0.0:25\"]\nremote_ip_ranges = [\"10.0.0.0/24\", \"2001:db8::/32\"]\n[[receive_connector]]\nname = \"c\"\nbindings = [\"0.0.0.0:25\"]\nremote_ip_ranges = [\"10.0.0.9\"]", nil},
+		{"hosts written as prefixes", receiveHead + "remote_ip_ranges = [\"10.0.0.0/8\", \"192.0.2.5/24\", \"192.0.2.5/32\", \"2001:db8::1/64\"]\nproxy_protocol_from = [\"198.51.100.9/30\"]", []string{
+			`edge.toml:4:35: warning: remote_ip_ranges: "192.0.2.5/24" is a host, and stands for its whole network 192.0.2.0/24; write "192.0.2.5" for the host alone, or "192.0.2.0/24" for the network`,
+			`edge.toml:4:67: warning: remote_ip_ranges: "2001:db8::1/64" is a host, and stands for its whole network 2001:db8::/64; write "2001:db8::1" for the host alone, or "2001:db8::/64" for the network`,
+			`edge.toml:5:24: warning: proxy_protocol_from: "198.51.100.9/30" is a host, and stands for its whole network 198.51.100.8/30; write "198.51.100.9" for the host alone, or "198.51.100.8/30" for the network`}},
 		{"the same of a disabled connector", receiveHead + "[[receive_connector]]\nname = \"b\"\nenabled = false\nbindings = [\"0.0.0.0:25\"]", nil},
 		{"another port", receiveHead + "[[receive_connector]]\nname = \"b\"\nbindings = [\"0.0.0.0:26\"]", nil},
 

@@ -52,6 +52,8 @@ type key struct {
 	PendingValues []string
 	// Restart marks a key that a reload can't apply.
 	Restart bool
+	// Advice names what is allowed in a value and hardly meant; nil: nothing.
+	Advice func(value any) []fault
 	// Secret keeps the value out of everything that is printed.
 	Secret bool
 	// Doc is one sentence for the reference.

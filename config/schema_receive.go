@@ -60,12 +60,12 @@ func receiveScope() []key {
 			Field: in(func(c *ReceiveConnector) any { return &c.Bindings }),
 		},
 		{
-			Name: "remote_ip_ranges", Type: list(addressRange(), 1, once[Range]), Default: []any{"0.0.0.0/0", "::/0"},
+			Name: "remote_ip_ranges", Type: list(addressRange(), 1, once[Range]), Default: []any{"0.0.0.0/0", "::/0"}, Advice: hostBits,
 			Doc:   "The clients that the connector serves: prefixes, pairs `a-b` or single addresses. Ranges of different connectors on one binding may nest but not overlap in part.",
 			Field: in(func(c *ReceiveConnector) any { return &c.RemoteIPRanges }),
 		},
 		{
-			Name: "proxy_protocol_from", Type: list(addressRange(), 0, once[Range]), Default: []any{},
+			Name: "proxy_protocol_from", Type: list(addressRange(), 0, once[Range]), Default: []any{}, Advice: hostBits,
 			Doc:   "The proxies, written as in `remote_ip_ranges`, whose connections to these bindings begin with a PROXY header (version 1 or 2) that names the client. From them nothing else is taken, and what they say of the client is believed: the connector is chosen by it.",
 			Field: in(func(c *ReceiveConnector) any { return &c.ProxyProtocolFrom }),
 		},

@@ -12,7 +12,8 @@ import (
 // empty but for Selection and Reply.
 type Explanation struct {
 	Selection
-	// Reply is what the client is told when no connector takes it.
+	// Reply is what the client is told when no connector takes it; empty where
+	// none has a binding there, so that nobody listens.
 	Reply string
 	// Stranger is a session that has proven nothing.
 	Stranger Standing
@@ -62,7 +63,9 @@ func Explain(cfg *config.Config, local, remote netip.AddrPort) Explanation {
 	e := Explanation{Selection: Select(cfg.ReceiveConnectors, local, remote)}
 	c := e.Connector
 	if c == nil {
-		e.Reply = replyNotAvailable.Error()
+		if slices.ContainsFunc(e.Candidates, func(c Candidate) bool { return c.Binding.IsValid() }) {
+			e.Reply = replyNotAvailable.Error()
+		}
 		return e
 	}
 	e.Stranger = standing(cfg, c, "", 0)

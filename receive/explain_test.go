@@ -98,10 +98,21 @@ func TestExplainProven(t *testing.T) {
 	}
 }
 
+// TestExplainNobody: where a connector listens that does not serve the client
+// there is a reply, where none listens the host refuses the connection.
 func TestExplainNobody(t *testing.T) {
-	e := Explain(&config.Config{ReceiveConnectors: []config.ReceiveConnector{testConnector()}}, netip.MustParseAddrPort("192.0.2.10:26"), strangerAddr)
-	if e.Connector != nil || e.Reply != "421 4.3.2 Service not available" || e.Stranger.Rights != 0 || e.Candidates[0].EliminatedBy != "binding" {
-		t.Errorf("%+v", e)
+	for _, tt := range []struct{ local, reply, by string }{
+		{"192.0.2.10:25", "421 4.3.2 Service not available", "remote_ip_ranges"},
+		{"192.0.2.10:26", "", "binding"},
+	} {
+		c := testConnector(func(c *config.ReceiveConnector) {
+			c.Bindings = []netip.AddrPort{netip.MustParseAddrPort("192.0.2.10:25")}
+			c.RemoteIPRanges = []config.Range{{From: netip.MustParseAddr("10.0.0.1"), To: netip.MustParseAddr("10.0.0.1")}}
+		})
+		e := Explain(&config.Config{ReceiveConnectors: []config.ReceiveConnector{c}}, netip.MustParseAddrPort(tt.local), strangerAddr)
+		if e.Connector != nil || e.Reply != tt.reply || e.Stranger.Rights != 0 || e.Candidates[0].EliminatedBy != tt.by {
+			t.Errorf("%s: %+v", tt.local, e)
+		}
 	}
 }
 

@@ -112,6 +112,9 @@ It needs the file alone: no running gateway, no DNS.`,
 					return usageError{err}
 				}
 			}
+			if proxy == "" && local.Addr().Unmap().Is4() != remote.Addr().Unmap().Is4() {
+				return usageError{fmt.Errorf("LOCAL %s and REMOTE %s are of different families, and no connection has both: give two IPv4 or two IPv6 addresses", local, remote.Addr())}
+			}
 			cfg, err := a.mustLoad()
 			if err != nil {
 				return err
@@ -240,7 +243,11 @@ func (a *app) printConnection(r connectionAnswer) {
 	fmt.Fprintln(a.out)
 	if r.Connector == nil {
 		fmt.Fprintln(a.out, s.red("No Receive connector takes it."))
-		a.printField("Refused with:      ", r.Reply)
+		if r.Reply != "" {
+			a.printField("Refused with:      ", r.Reply)
+		} else {
+			a.printField("Refused:           ", "no connector is bound to "+r.Local+", so the gateway does not listen there, and the host refuses the connection")
+		}
 		fmt.Fprintln(a.out)
 	} else {
 		fmt.Fprintf(a.out, "%s %s\n", s.green("Receive connector:"), s.bold(*r.Connector))

@@ -95,7 +95,7 @@ bindings = ["0.0.0.0:10025"]
 		if a.Connector != nil && *a.Connector != winner || winner != c.want || strings.Join(lost, ", ") != c.lost {
 			t.Errorf("%s: %q, %q lost", c.args, winner, lost)
 		}
-		if (a.Connector == nil) != (a.Reply == "421 4.3.2 Service not available") {
+		if a.Reply != "" { // each of them is taken, or comes where nobody listens
 			t.Errorf("%s: reply %q", c.args, a.Reply)
 		}
 	}

@@ -187,9 +187,10 @@ func TestUsersFileMeanwhile(t *testing.T) {
 
 func TestLint(t *testing.T) {
 	dir := t.TempDir()
-	good, bad := filepath.Join(dir, "good.toml"), filepath.Join(dir, "bad.toml")
+	good, bad, mistaken := filepath.Join(dir, "good.toml"), filepath.Join(dir, "bad.toml"), filepath.Join(dir, "mistaken.toml")
 	os.WriteFile(good, []byte(users("filed")), 0o600)
 	os.WriteFile(bad, []byte(users("kim")), 0o600)
+	os.WriteFile(mistaken, []byte("[[user]]\npasswd = \"x\"\nname = \"k\"\n"+strings.TrimPrefix(users("k"), "[[user]]\nname = \"k\"\n")), 0o600)
 	const head = "[server]\nfqdn = \"edge.contoso.example\"\n[[receive_connector]]\nname = \"Submission\"\nbindings = [\"127.0.0.1:2587\"]\npermission_groups = [\"users\"]\n"
 	const kim = "[[user]]\nname = \"kim\"\npassword_hash = \"" + rfc7677 + "\"\n"
 	file := func(path string) string {
@@ -211,6 +212,8 @@ func TestLint(t *testing.T) {
 		"one certificate for two":      {head + "[[user]]\nname = \"k\"\ncertificate_thumbprint = [\"" + strings.Repeat("AB", 32) + "\"]\n[[user]]\nname = \"l\"\ncertificate_thumbprint = [\"" + strings.Repeat("ab", 32) + "\"]\n", "error: users \"k\" and \"l\" have the same certificate_thumbprint"},
 		"a users file":                 {file(good) + "auth_mechanism = [\"tls\", \"scram\"]\n", ""},
 		"a users file that is missing": {file(filepath.Join(dir, "none")) + "auth_mechanism = [\"tls\", \"scram\"]\n" + kim, "warning: users_file can't be read now"},
+		"nobody but in that file":      {file(filepath.Join(dir, "none")) + "auth_mechanism = [\"tls\", \"scram\"]\n", "warning: users_file can't be read now"},
+		"a users file with a mistake":  {file(mistaken) + "auth_mechanism = [\"tls\", \"scram\"]\n", "warning: users_file line 2: unknown key \"passwd\" in [[user]]"},
 		"a name in both":               {file(bad) + "auth_mechanism = [\"tls\", \"scram\"]\n" + kim, "warning: users_file can't be used: users \"kim\" and \"kim\" have the same name"},
 	} {
 		cfg, findings, err := config.Parse("edge.toml", []byte(tt.text))

@@ -12,7 +12,7 @@ import (
 // Lint says what is wrong with the accounts and with how they may be used.
 func Lint(cfg *config.Config) []config.Finding {
 	out := lintUsers(cfg.Users)
-	users := cfg.Users
+	users, all := cfg.Users, true
 	if f := cfg.Server.UsersFile; f != "" {
 		more, findings, err := readUsers(f)
 		if err != nil {
@@ -27,6 +27,7 @@ func Lint(cfg *config.Config) []config.Finding {
 			}
 			out = append(out, config.Finding{Severity: config.Warning, Path: "server.users_file", Message: "users_file" + at + ": " + x.Message, Remedy: x.Remedy})
 		}
+		all = err == nil && !config.HasErrors(findings)
 		if len(more) > 0 {
 			users = append(slices.Clone(users), more...)
 		}
@@ -39,7 +40,7 @@ func Lint(cfg *config.Config) []config.Finding {
 	} else if _, err := build(users, cfg.Server.FQDN); err != nil {
 		out = append(out, config.Finding{Severity: config.Warning, Path: "server.users_file", Message: "users_file can't be used: " + err.Error(), Remedy: "mend it, or take the user out"})
 	}
-	return append(out, lintConnectors(cfg, users)...)
+	return append(out, lintConnectors(cfg, users, all)...)
 }
 
 func lintUsers(users []config.User) []config.Finding {
@@ -73,8 +74,9 @@ func lintUsers(users []config.User) []config.Finding {
 }
 
 // lintConnectors names connectors that offer what no account can use, that let
-// passwords travel in clear text, or whose users may then do nothing.
-func lintConnectors(cfg *config.Config, users []config.User) []config.Finding {
+// passwords travel in clear text, or whose users may then do nothing. Of what
+// accounts lack it speaks only where all of them could be read.
+func lintConnectors(cfg *config.Config, users []config.User, all bool) []config.Finding {
 	var out []config.Finding
 	scrams := slices.ContainsFunc(users, func(u config.User) bool { return strings.HasPrefix(u.PasswordHash, scramPrefix) })
 	passwords := slices.ContainsFunc(users, func(u config.User) bool { return u.PasswordHash != "" })
@@ -93,6 +95,7 @@ func lintConnectors(cfg *config.Config, users []config.User) []config.Finding {
 				`write ["tls", "basic", "basic_require_tls"], or require_tls = true`)
 		}
 		switch partners := len(c.TLSReceiveDomainSecureList) > 0; {
+		case !all:
 		case has(valueBasic) && !passwords:
 			warn("auth_mechanism", fmt.Sprintf(`connector %q offers no AUTH for "basic": no user has a password`, c.Name), "add [[user]] tables with what `postern user hash` prints")
 		case has(valueScram) && !scrams:

@@ -193,6 +193,26 @@ func converse(x Exchange, c *scram.ClientConversation) (Step, error) {
 	}
 }
 
+// TestScramWithoutVerifier: our log tells an account that can't use SCRAM from
+// one that is not there; the client can't.
+func TestScramWithoutVerifier(t *testing.T) {
+	hash, err := MakeHash(Bcrypt, password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newStore(t, user("kim", scramHash(t, password, "saltsaltsalt")), user("lee", hash),
+		config.User{Name: "bycert", Enabled: true, CertificateThumbprint: []string{strings.Repeat("A", 64)}})
+	for name, want := range map[string]string{
+		"lee":    `user "lee": the password_hash is no SCRAM verifier`,
+		"bycert": `user "bycert": the account has no password_hash`,
+		"nobody": "there is no such user",
+	} {
+		if step, err := scramDialog(t, s, name, password, ""); err == nil || !strings.HasPrefix(err.Error(), want) || step.Done {
+			t.Errorf("%s: %+v, %v", name, step, err)
+		}
+	}
+}
+
 func TestPasswords(t *testing.T) {
 	h := scramHash(t, password, "saltsaltsalt")
 	disabled := user("Gone", h)
@@ -219,7 +239,7 @@ func TestPasswords(t *testing.T) {
 		{"scanner", password, "nobody", "!act for somebody else"},
 		{"gone", password, "", "!is disabled"},
 		{"gone", "wrong", "", "!is wrong"},
-		{"bycert", password, "", "!"},
+		{"bycert", password, "", `!user "bycert": the account has no password_hash`},
 		{"nobody", password, "", "!no such user"},
 	} {
 		judge := func(mechanism string, step Step, err error) {

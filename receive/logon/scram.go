@@ -21,6 +21,7 @@ type scramExchange struct {
 	nonce        func() string // nil: a random one
 	conversation *scram.ServerConversation
 	account      *Account
+	missing      error // why there is no account
 	done         bool
 }
 
@@ -59,7 +60,7 @@ func (x *scramExchange) first(message string) (Step, error) {
 			return scram.StoredCredentials{}, err
 		}
 		var k *scramKeys
-		x.account, k = x.store.scramOf(name)
+		x.account, k, x.missing = x.store.scramOf(name)
 		return scram.StoredCredentials{
 			KeyFactors: scram.KeyFactors{Salt: string(k.salt), Iters: k.iterations},
 			StoredKey:  k.storedKey, ServerKey: k.serverKey,
@@ -147,7 +148,7 @@ func (x *scramExchange) final(message string) (Step, error) {
 	case err != nil && !strings.HasPrefix(challenge, "e="):
 		return Step{}, malformed("the last message is not one of SCRAM")
 	case a == nil:
-		return Step{}, errUnknown
+		return Step{}, x.missing
 	case challenge == scram.ErrChannelBindingsDontMatch:
 		return Step{}, refused(a, errors.New("the channel binding is another one: somebody stands between"))
 	case err != nil || !x.conversation.Valid():

@@ -197,6 +197,8 @@ var (
 	errUnknown  = errors.New("there is no such user")
 	errPassword = errors.New("the password is wrong")
 	errDisabled = errors.New("the account is disabled")
+	errNoHash   = errors.New("the account has no password_hash")
+	errNoScram  = errors.New("the password_hash is no SCRAM verifier, which `postern user hash --scheme scram-sha-256` makes")
 )
 
 func refused(a *Account, err error) error {
@@ -228,7 +230,9 @@ func (s *Store) CheckPassword(ctx context.Context, name, password string) (*Acco
 		return nil, tErr
 	case a == nil:
 		return nil, errUnknown
-	case a.verifier == nil || !right || err != nil:
+	case a.verifier == nil:
+		return nil, refused(a, errNoHash)
+	case !right || err != nil:
 		return nil, refused(a, errPassword)
 	case !a.enabled:
 		return nil, refused(a, errDisabled)
@@ -259,13 +263,19 @@ var nothing = &argon{memory: newArgonMemory, passes: newArgonPasses, threads: ne
 func (s *Store) HasPasswords() bool { return len(s.accounts().passwords) > 0 }
 func (s *Store) HasScram() bool     { return len(s.accounts().scrams) > 0 }
 
-// scramOf returns the keys of an account, or those of nobody for a name that
-// does not exist or has none: always the same for one name.
-func (s *Store) scramOf(name string) (*Account, *scramKeys) {
+// scramOf returns an account with its keys, or, with the reason for our log,
+// those of nobody for a name that does not exist or has none: always the same
+// for one name.
+func (s *Store) scramOf(name string) (*Account, *scramKeys, error) {
 	t := s.accounts()
+	missing := errUnknown
 	if a := t.find(name, s.options.Ours); a != nil {
 		if k, ok := a.verifier.(*scramKeys); ok {
-			return a, k
+			return a, k, nil
+		}
+		missing = refused(a, errNoScram)
+		if a.verifier == nil {
+			missing = refused(a, errNoHash)
 		}
 	}
 	name = t.stranger(t.scrams, name, s.options.Ours)
@@ -277,5 +287,5 @@ func (s *Store) scramOf(name string) (*Account, *scramKeys) {
 	}
 	folded := foldName(name)
 	k.salt = append(mac(t.key, "salt "+folded), mac(t.key, "more salt "+folded)...)[:length]
-	return nil, k
+	return nil, k, missing
 }
