@@ -309,7 +309,7 @@ func TestStrangersCostTheSame(t *testing.T) {
 // nobody.
 func TestStrangersHaveAsManyNames(t *testing.T) {
 	salt := func(s *Store, name string) string {
-		_, k := s.scramOf(name)
+		_, k, _ := s.scramOf(name)
 		return string(k.salt)
 	}
 	cost := func(s *Store, name string) verifier {
