@@ -118,7 +118,7 @@ func (f *finder) smartHostExchangers(ctx context.Context, h host) []found {
 			break
 		}
 		if got, err := f.own.resolver.Host(ctx, mx.Host, families(f.connector)); err == nil {
-			list = append(list, f.arrange(host{name: mx.Host, port: h.port}, mx.Host, true, got.Addrs)...)
+			list = append(list, f.arrange(host{name: mx.Host, port: h.port, of: h.name}, mx.Host, true, got.Addrs)...)
 		}
 	}
 	return list
@@ -172,7 +172,7 @@ func (f *finder) arrange(h host, name string, named bool, addrs []netip.Addr) []
 	var of [2][]found
 	for _, a := range addrs {
 		a = a.Unmap()
-		e := found{endpoint: endpoint{host: name, named: named, addr: netip.AddrPortFrom(a, h.port)}, destination: destination}
+		e := found{endpoint: endpoint{host: name, named: named, of: h.of, addr: netip.AddrPortFrom(a, h.port)}, destination: destination}
 		e.skipped = f.skip(a)
 		i := 0
 		if a.Is6() != (f.connector.IPPreference == config.PreferIPv6) {

@@ -19,13 +19,17 @@ type host struct {
 	port uint16
 	// preference is that of the mail exchanger (RFC 5321 5.1).
 	preference uint16
+	// of is the smart host whose mail exchanger this is; empty for none.
+	of string
 }
 
 // endpoint is an address of a host that can be connected to.
 type endpoint struct {
 	host string // the name that was looked up, or the address
 	// named says that host is a name.
-	named  bool
+	named bool
+	// of is the smart host whose mail exchanger this is; empty for none.
+	of     string
 	addr   netip.AddrPort
 	source netip.Addr // zero where the system chooses
 }

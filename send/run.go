@@ -224,7 +224,9 @@ func (r *run) note(f *failure, remote string) {
 // policyFor is what TLS to a host must be for a message with or without
 // REQUIRETLS.
 func (s *snapshot) policyFor(hop routing.NextHop, e endpoint, requireTLS bool) ptls.Policy {
-	h := ptls.Hop{Host: e.host, RequireTLS: requireTLS}
+	// What is asked of a smart host holds for its exchangers, which the DNS
+	// names and not the configuration.
+	h := ptls.Hop{Domain: e.of, Host: e.host, RequireTLS: requireTLS}
 	if hop.Kind == routing.MX {
 		h.Domain = hop.Domain
 	}

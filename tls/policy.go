@@ -13,7 +13,8 @@ import (
 // Hop is a next hop as the choice of its TLS policy sees it.
 type Hop struct {
 	// Domain is the recipient domain, as "fabrikam.example" or "[192.0.2.1]";
-	// empty where smart hosts take the mail of every domain.
+	// empty where smart hosts take the mail of every domain. Where the DNS names
+	// mail exchangers for a smart host, it is the smart host.
 	Domain string
 	// Host is the name of the host, or its address where it has none.
 	Host string
