@@ -149,12 +149,21 @@ func replyPattern() typed[string] {
 		if len(s) > maxPattern {
 			return "", []fault{{message: fmt.Sprintf("the expression has %d octets", len(s)), remedy: fmt.Sprintf("write at most %d, or several rules", maxPattern)}}
 		}
-		if _, err := regexp.Compile(s); err != nil {
+		_, err := regexp.Compile(s) // whose words are about what was written
+		if err == nil {
+			_, err = CompileReplyPattern(s)
+		}
+		if err != nil {
 			return "", []fault{{message: err.Error(), remedy: `write a regular expression (RE2), such as "greylist|try again"`}}
 		}
 		return s, nil
 	})
 }
+
+// CompileReplyPattern compiles the expression of a reply rule as it is used: in
+// any case of letters. The flag stands in front, since a group around the
+// expression would end within what "\Q" quotes.
+func CompileReplyPattern(s string) (*regexp.Regexp, error) { return regexp.Compile("(?i)" + s) }
 
 // domainPattern is a domain, or "*." in front of one for it and those below.
 func domainPattern() typed[string] {

@@ -29,8 +29,9 @@ func newReplyRules(c *config.SendConnector) replyRules {
 			r.class = 5
 		}
 		if p := r.config.Pattern; p != "" {
-			// The configuration was checked: it compiles.
-			r.pattern = regexp.MustCompile("(?i:" + p + ")")
+			if r.pattern, _ = config.CompileReplyPattern(p); r.pattern == nil {
+				continue // no configuration that was checked has it
+			}
 		}
 		for _, d := range r.config.Domains {
 			if base, star := strings.CutPrefix(d, "*."); star {

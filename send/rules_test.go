@@ -25,6 +25,10 @@ func TestReplyRules(t *testing.T) {
 	}{
 		{"code and pattern", []config.ReplyRule{later}, "RCPT", "550 5.7.1 Greylisted, come back",
 			`0 deferred 450 4.7.1 Greylisted, come back (the next hop said 550 5.7.1, which is temporary by the reply rule "later" of send connector "Internet")`},
+		{"quoted to the end", []config.ReplyRule{{Name: "q", Class: "temporary", Pattern: `\Qlist [a`}}, "RCPT", "550 on LIST [A]",
+			`0 deferred 450 on LIST [A] (the next hop said 550, which is temporary` + ours + `q" of send connector "Internet")`},
+		{"either", []config.ReplyRule{{Name: "q", Class: "temporary", Pattern: `nothing|black`}}, "RCPT", "550 BLACK",
+			`0 deferred 450 BLACK (the next hop said 550, which is temporary` + ours + `q" of send connector "Internet")`},
 		{"no pattern", []config.ReplyRule{later}, "RCPT", "550 5.1.1 unknown", "0 failed 550 5.1.1 unknown"},
 		{"no code", []config.ReplyRule{later}, "RCPT", "551 5.7.1 try again", "0 failed 551 5.7.1 try again"},
 		{"after MAIL", []config.ReplyRule{later}, "MAIL", "550 Try AGAIN",
