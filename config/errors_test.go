@@ -346,7 +346,7 @@ func TestFindings(t *testing.T) {
 		{"authorities nobody is held against", receiveHead + "client_ca_file = \"ca.pem\"", []string{
 			`edge.toml:4:1: client_ca_file has no effect without "client_certificate" in auth_mechanism; write auth_mechanism = ["tls", "client_certificate"], or take client_ca_file out`}},
 		{"password for a hash", receiveHead + "[[user]]\nname = \"u\"\npassword_hash = \"hunter2\"", []string{
-			`edge.toml:6:1: password_hash: this is not the hash of a password; write $argon2id$, $2a$, $2b$, $2y$ or SCRAM-SHA-256$ and what follows it`}},
+			`edge.toml:6:1: password_hash: this is not the hash of a password; write what ` + "`postern user hash`" + ` prints, or another hash that begins with $argon2id$, $2a$, $2b$, $2y$ or SCRAM-SHA-256$`}},
 		{"number for a hash", receiveHead + "[[user]]\nname = \"u\"\npassword_hash = 4711", []string{
 			`edge.toml:6:1: password_hash: this is not the hash of a password; write a string in quotes`}},
 

@@ -142,7 +142,7 @@ func passwordHash() typed[string] {
 				return plain(s)
 			}
 		}
-		return "", []fault{{remedy: "write " + oneOf(prefixes) + " and what follows it"}}
+		return "", []fault{{remedy: "write what `postern user hash` prints, or another hash that begins with " + oneOf(prefixes)}}
 	})
 	inner := t.parse
 	t.parse = func(value any) (string, []fault) {

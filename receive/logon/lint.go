@@ -45,13 +45,14 @@ func Lint(cfg *config.Config) []config.Finding {
 
 func lintUsers(users []config.User) []config.Finding {
 	var out []config.Finding
-	fail := func(i int, key, format string, args ...any) {
+	fail := func(i int, key, format string, args ...any) *config.Finding {
 		out = append(out, config.Finding{Severity: config.Error, Path: fmt.Sprintf("user[%d].%s", i, key), Message: fmt.Sprintf(format, args...)})
+		return &out[len(out)-1]
 	}
 	for i, u := range users {
 		if u.PasswordHash != "" {
 			if err := ParseHash(u.PasswordHash); err != nil {
-				fail(i, "password_hash", "password_hash of user %q: %v", u.Name, err)
+				fail(i, "password_hash", "password_hash of user %q: %v", u.Name, err).Remedy = "write the whole of it, or what `postern user hash` prints"
 			}
 		}
 		for _, s := range u.CertificateSubject {
