@@ -203,8 +203,8 @@ func TestScramWithoutVerifier(t *testing.T) {
 	s := newStore(t, user("kim", scramHash(t, password, "saltsaltsalt")), user("lee", hash),
 		config.User{Name: "bycert", Enabled: true, CertificateThumbprint: []string{strings.Repeat("A", 64)}})
 	for name, want := range map[string]string{
-		"lee":    `user "lee": the password_hash is no SCRAM verifier`,
-		"bycert": `user "bycert": the account has no password_hash`,
+		"lee":    `user "lee": the hash of the password is no SCRAM verifier`,
+		"bycert": `user "bycert": the account has no password`,
 		"nobody": "there is no such user",
 	} {
 		if step, err := scramDialog(t, s, name, password, ""); err == nil || !strings.HasPrefix(err.Error(), want) || step.Done {
@@ -239,7 +239,7 @@ func TestPasswords(t *testing.T) {
 		{"scanner", password, "nobody", "!act for somebody else"},
 		{"gone", password, "", "!is disabled"},
 		{"gone", "wrong", "", "!is wrong"},
-		{"bycert", password, "", `!user "bycert": the account has no password_hash`},
+		{"bycert", password, "", `!user "bycert": the account has no password`},
 		{"nobody", password, "", "!no such user"},
 	} {
 		judge := func(mechanism string, step Step, err error) {

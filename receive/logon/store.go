@@ -197,8 +197,8 @@ var (
 	errUnknown  = errors.New("there is no such user")
 	errPassword = errors.New("the password is wrong")
 	errDisabled = errors.New("the account is disabled")
-	errNoHash   = errors.New("the account has no password_hash")
-	errNoScram  = errors.New("the password_hash is no SCRAM verifier, which `postern user hash --scheme scram-sha-256` makes")
+	errNoHash   = errors.New("the account has no password")
+	errNoScram  = errors.New("the hash of the password is no SCRAM verifier, which `postern user hash --scheme scram-sha-256` makes")
 )
 
 func refused(a *Account, err error) error {
