@@ -136,7 +136,10 @@ func (q *Queue) tick(now int64) {
 		}
 		if d.idleSince != 0 && d.forgotten() <= now {
 			q.clock.set(d, never)
-			delete(q.destinations, d.hop)
+			// A walk may bring back one that was forgotten and made anew.
+			if q.destinations[d.hop] == d {
+				delete(q.destinations, d.hop)
+			}
 			continue
 		}
 		q.settle(d, now)

@@ -249,3 +249,77 @@ func TestGateAndExpiry(t *testing.T) {
 		}
 	})
 }
+
+// What was in hand at an unclean end and is tried alone counts as any other
+// delivery does, when it begins and when it ends.
+func TestLimitsAfterSuspects(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(w *world) {
+			w.options.SendConnectors = limited(func(c *config.SendConnector) { c.MaxConnections, c.MessageRateLimit = 2, 60 })
+		})
+		defer w.stop()
+		w.q.setAlone(true)
+		for i := range 3 {
+			w.q.tryOne(w.submit(envelope(fmt.Sprintf("a@s%d.example", i))))
+		}
+		w.q.setAlone(false)
+		if n := len(w.made()); n != 3 {
+			t.Fatalf("%d suspects were tried", n)
+		}
+		w.setDeliver(slowly(time.Hour))
+		for i := range 20 {
+			w.submit(envelope(fmt.Sprintf("a@d%d.example", i)))
+		}
+		synctest.Wait()
+		if n := w.q.Stats().InFlight; n != 0 { // the suspects have used the rate up
+			t.Errorf("%d deliveries at once beyond message_rate_limit", n)
+		}
+		time.Sleep(30 * time.Minute)
+		synctest.Wait()
+		if n := w.q.Stats().InFlight; n != 2 {
+			t.Errorf("%d deliveries at a time, want max_connections = 2", n)
+		}
+	})
+}
+
+// A reload's way through the queues may come to one that has been forgotten and
+// made anew meanwhile. The new one stays known: its limits hold, and a reload
+// that changes them reaches what waits in it.
+func TestForgottenQueueMadeAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(w *world) {
+			w.options.SendConnectors = limited(func(c *config.SendConnector) { c.MaxConnections = 1 })
+		})
+		defer w.stop()
+		hop := to("Internet", "a.example").NextHop
+		w.submit(envelope("a@a.example"))
+		synctest.Wait()
+		w.q.mu.Lock()
+		old := w.q.destinations[hop]
+		w.q.mu.Unlock()
+		time.Sleep(2 * queueMaxIdle)
+		w.setDeliver(slowly(24 * time.Hour))
+		w.submit(envelope("a@b.example")) // uses the limit up
+		synctest.Wait()
+		w.submit(envelope("a@a.example"))
+		w.q.mu.Lock()
+		made := w.q.destinations[hop]
+		w.q.adopt(old, w.q.now()) // what the walk does
+		w.q.mu.Unlock()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		w.q.mu.Lock()
+		now := w.q.destinations[hop]
+		w.q.mu.Unlock()
+		if made == nil || made == old || now != made {
+			t.Fatalf("the queue was %p, made anew as %p, and is now %p", old, made, now)
+		}
+		s := w.options.Settings
+		s.SendConnectors = nil
+		w.q.Reconfigure(s)
+		synctest.Wait()
+		if n := w.q.Stats().InFlight; n != 2 {
+			t.Errorf("%d deliveries without limits, want 2", n)
+		}
+	})
+}

@@ -281,6 +281,7 @@ func (q *Queue) tryOne(id message.ID) {
 			continue
 		}
 		p.d.pins--
+		p.d.begin(q.now())
 		p.d.active = append(p.d.active, p.it)
 		q.busy++
 		epoch := p.d.epoch
