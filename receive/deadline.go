@@ -189,6 +189,11 @@ func (d *deadlines) beforeWrite() error {
 	if d.write.Sub(now) > writeTimeout/2 {
 		return nil
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.aborted {
+		return errAborted
+	}
 	d.write = now.Add(writeTimeout)
 	return d.conn.SetWriteDeadline(d.write)
 }
