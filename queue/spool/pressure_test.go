@@ -47,6 +47,24 @@ func TestRoom(t *testing.T) {
 	})
 }
 
+// TestRoomAfterRestart: a store that nothing is written to since its start has
+// as much room as one in use. Were it one segment, back pressure would refuse the
+// mail that alone could change it.
+func TestRoomAfterRestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fsys := faultfs.New(1 << 30)
+		for start := range 6 {
+			s := open(t, fsys)
+			time.Sleep(5 * time.Second)
+			if free, of := s.Room(); free < 2 {
+				t.Errorf("start %d: %d of %d segments are free", start, free, of)
+			}
+			mustCommit(t, s, text(uint64(start), 1000), envelope(1))
+			mustClose(t, s)
+		}
+	})
+}
+
 // TestLatency: what the disk takes, also while it is still taking it, and only
 // as long as it says anything.
 func TestLatency(t *testing.T) {

@@ -79,11 +79,17 @@ func (s *Store) stopping() bool {
 }
 
 // wanting reports whether there should be another free segment: one beyond
-// the reserve is kept ready.
+// the reserve is kept ready, and one to write to where none is in use, as after
+// a start. Without it a store at rest would seem short of room, and mail that
+// is refused for that makes none.
 func (s *Store) wanting() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.free) < s.reserve()+1
+	ready := s.reserve() + 1
+	if s.active == nil {
+		ready++
+	}
+	return len(s.free) < ready
 }
 
 // removeBodies removes the body files of messages that have ended; true when
