@@ -29,7 +29,7 @@ func (d *decoder) checkRouting(c *Config) {
 // or another connector whose fallback it is.
 func (d *decoder) checkSpaces(s *SendConnector, row string, target bool) {
 	if len(s.AddressSpaces) == 0 && !target && d.read(row, "address_spaces", "address_spaces_file") && s.AddressSpacesFile == "" {
-		d.fail(joinPath(row, "address_spaces"), "address_spaces is missing in "+d.headingOf(row), "write address_spaces = ...")
+		d.fail(joinPath(row, "address_spaces"), "address_spaces is missing in "+d.headingOf(row), "write address_spaces = ..., or address_spaces_file = ...; only what another connector names as its fallback needs neither")
 	}
 }
 

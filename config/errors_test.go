@@ -55,7 +55,7 @@ func TestFindings(t *testing.T) {
 		{"a value for a table", receiveHead + "[send_connector]\n[queue]\n[back_pressure]\ndisk = 5", []string{
 			`edge.toml:4:1: send_connector is written as a single table; write [[send_connector]] with two brackets`,
 			`edge.toml:4:1: name is missing in [[send_connector]]; write name = ...`,
-			`edge.toml:4:1: address_spaces is missing in [[send_connector]]; write address_spaces = ...`,
+			`edge.toml:4:1: address_spaces is missing in [[send_connector]]; write address_spaces = ..., or address_spaces_file = ...; only what another connector names as its fallback needs neither`,
 			`edge.toml:7:1: disk is not written as one table; write [back_pressure.disk] once`}},
 
 		// Syntax.
@@ -228,7 +228,7 @@ func TestFindings(t *testing.T) {
 
 		// Send connectors.
 		{"no address spaces", receiveHead + "[[send_connector]]\nname = \"s\"\n[[send_connector]]\nname = \"t\"\naddress_spaces = []\n[[send_connector]]\nname = \"u\"\naddress_spaces = [\"\"]", []string{
-			`edge.toml:4:1: address_spaces is missing in [[send_connector]]; write address_spaces = ...`,
+			`edge.toml:4:1: address_spaces is missing in [[send_connector]]; write address_spaces = ..., or address_spaces_file = ...; only what another connector names as its fallback needs neither`,
 			`edge.toml:8:1: address_spaces: the list is empty; write at least one address space`,
 			`edge.toml:11:19: address_spaces: the address space is empty; write one`}},
 		{"smart hosts", receiveHead + sendHead + `smart_hosts = ["ok.example:2525", "a b", "x.example:0", "[10.0.0.1", "10.0.0.300", "--", "OK.example:2525"]`, []string{

@@ -16,7 +16,7 @@ type Status string
 // The statuses of a delivery queue.
 const (
 	Active     Status = "active"     // delivering, or waiting for a free worker
-	Connecting Status = "connecting" // an attempt is under way that has reached no host yet
+	Connecting Status = "connecting" // attempts are under way, and none has come to its end at a host yet
 	Ready      Status = "ready"      // nothing is due; the Unreachable queue is always so
 	Retry      Status = "retry"      // no host took a connection; nothing is tried before NextRetry
 	Suspended  Status = "suspended"  // by an administrator: nothing of it is tried, or routed anew

@@ -24,7 +24,7 @@ type Plan struct {
 	// empty when there is one. Its class says whether it waits (4yz) or fails.
 	Reply string `json:"reply,omitempty"`
 	// Notes say what else decides: that exchangers are left out because the
-	// gateway is one of them, say.
+	// gateway is one of them, or that smart hosts and source addresses take turns.
 	Notes []string `json:"notes,omitempty"`
 }
 
@@ -88,7 +88,7 @@ func (s *Sender) Plan(ctx context.Context, hop routing.NextHop) Plan {
 		p.Reply = v.reply.String()
 		return p
 	}
-	p.note(f)
+	p.note(f, groups)
 	var all planned
 	for i, group := range groups {
 		for _, h := range group {
@@ -119,10 +119,17 @@ func (s *Sender) Plan(ctx context.Context, hop routing.NextHop) Plan {
 	return p
 }
 
-// note tells of a loop that was found among the names.
-func (p *Plan) note(f *finder) {
+// note tells of a loop that was found among the names, and of what the next
+// delivery would do in another order.
+func (p *Plan) note(f *finder, groups [][]host) {
 	if f.loop != "" {
 		p.Notes = append(p.Notes, f.loop+"; it, those of the same preference and all after them are left out (RFC 5321 5.1)")
+	}
+	if f.hop.Kind == routing.SmartHost && len(groups) > 1 {
+		p.Notes = append(p.Notes, "The smart hosts share the mail: each delivery begins with the next of them, and goes on to the others when one fails.")
+	}
+	if f.own.sources.inTurn() {
+		p.Notes = append(p.Notes, `Source addresses of a family take turns, since source_ip_selection is "round_robin"; the others stand in for the one whose turn it is.`)
 	}
 }
 

@@ -54,6 +54,10 @@ func (p Plan) text() string {
 
 // TestPlan: what is planned, and that a delivery comes to the same.
 func TestPlan(t *testing.T) {
+	const (
+		shared = "note: The smart hosts share the mail: each delivery begins with the next of them, and goes on to the others when one fails."
+		inTurn = "note: Source addresses of a family take turns, since source_ip_selection is \"round_robin\"; the others stand in for the one whose turn it is."
+	)
 	const leftOut = "; it, those of the same preference and all after them are left out (RFC 5321 5.1)"
 	for _, tt := range []struct {
 		name      string
@@ -76,7 +80,15 @@ func TestPlan(t *testing.T) {
 			change: func(c *config.SendConnector) {
 				c.SourceIPAddress = []netip.Addr{netip.MustParseAddr("192.0.2.12"), netip.MustParseAddr("192.0.2.13")}
 			},
-			want: `1 example.test | 192.0.2.31:25 from 192.0.2.12 or 192.0.2.13 | [2001:db8::31]:25 skipped: send connector "Internet" has no source address of its family`,
+			want: `1 example.test | 192.0.2.31:25 from 192.0.2.12 or 192.0.2.13 | [2001:db8::31]:25 skipped: send connector "Internet" has no source address of its family` + "\n" + inTurn,
+		},
+		{
+			name: "a destination's own source", addrs: map[string]any{"example.test": "192.0.2.31"},
+			change: func(c *config.SendConnector) {
+				c.SourceIPAddress = []netip.Addr{netip.MustParseAddr("192.0.2.12"), netip.MustParseAddr("192.0.2.13")}
+				c.SourceIPSelection = config.SourceSticky
+			},
+			want: "1 example.test | 192.0.2.31:25 from 192.0.2.13 or 192.0.2.12",
 		},
 		{
 			name: "nothing left", addrs: map[string]any{"example.test": "2001:db8::31"},
@@ -110,7 +122,7 @@ func TestPlan(t *testing.T) {
 		},
 		{
 			name: "smart hosts", hop: smartHop("[192.0.2.41]:25,hub.test:2525"), addrs: map[string]any{"hub.test": "192.0.2.42"},
-			want: "1 192.0.2.41 | 192.0.2.41:25\n2 hub.test | 192.0.2.42:2525",
+			want: "1 192.0.2.41 | 192.0.2.41:25\n2 hub.test | 192.0.2.42:2525\n" + shared,
 		},
 		{
 			name: "a smart host that does not exist", hop: smartHop("gone.test:25"),

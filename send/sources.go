@@ -42,6 +42,12 @@ func (s *sources) serves(remote netip.Addr) bool {
 	return len(s.of[0])+len(s.of[1]) == 0 || len(s.of[familyOf(remote)]) > 0
 }
 
+// inTurn reports whether the addresses of a family take turns, so that the next
+// connection comes from another.
+func (s *sources) inTurn() bool {
+	return !s.sticky && max(len(s.of[0]), len(s.of[1])) > 1
+}
+
 // choose lists the source addresses for a connection in the order in which they
 // are to be tried: the one whose turn it is, or the destination's own, then those
 // that stand in for it; last those that this host was found not to have. The

@@ -76,7 +76,7 @@ tried, from where, and with what TLS.`,
 			if a.json() {
 				return a.printJSON(e)
 			}
-			a.printDecision(q, e.Decision)
+			a.printDecision(q, &e)
 			a.printPlan(e.Plan)
 			return nil
 		},
@@ -154,7 +154,8 @@ func unbracket(path string) string {
 	return path
 }
 
-func (a *app) printDecision(q routing.Query, d routing.Decision) {
+func (a *app) printDecision(q routing.Query, e *explained) {
+	d := &e.Decision
 	s := styleFor(a.out)
 	size := ""
 	if q.Size > 0 {
@@ -179,6 +180,10 @@ func (a *app) printDecision(q routing.Query, d routing.Decision) {
 		a.printField(word, d.Reply.String())
 	}
 	a.printField("Why:            ", d.Reason)
+	a.printField("Routed by:      ", fmt.Sprintf("%s, with restrictions = %q", e.Generation, e.Restrictions))
+	if q.Fallback != "" && d.Connector != "" && d.FallbackOf == "" {
+		a.printField("Note:           ", fmt.Sprintf("--fallback changes nothing: %q is no fallback of %q, or does not take the message.", q.Fallback, d.Connector))
+	}
 	if len(d.Candidates) == 0 {
 		return
 	}

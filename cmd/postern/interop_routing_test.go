@@ -240,6 +240,11 @@ func TestExplainRouteOptions(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, stdout)
 		}
 	}
+	e.wants(t, 0, "Routed by:      "+a.Generation+`, with restrictions = "filter"`, "explain", "route", "kim@contoso.example", "bob@fabrikam.example")
+	if strings.Contains(stdout, "Note:") {
+		t.Errorf("there is nothing to note:\n%s", stdout)
+	}
+	e.wants(t, 0, `--fallback changes nothing: "Scoped" is no fallback of "Scoped"`, "explain", "route", "kim@contoso.example", "bob@fabrikam.example", "--fallback", "scoped")
 	e.wants(t, 0, "fabrikam.example, from In alone", "connector", "list")
 	for _, args := range []string{"--connector nobody", "--fallback nobody"} {
 		if code, stdout, _ := e.postern(t, append([]string{"explain", "route", "a@b.example", "c@d.example"}, strings.Fields(args)...)...); code != 2 || stdout != "" {

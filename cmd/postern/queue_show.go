@@ -119,10 +119,14 @@ func (a *app) printWait(m *control.MessageDetail, w *control.Wait, s style, now 
 	switch {
 	case !w.NextTry.IsZero():
 		next = fmt.Sprintf("%s, %s", localTime(w.NextTry), until(w.NextTry, now))
-	case w.Reason == "in_flight" || w.Reason == "turn" || w.Reason == "routing":
+	case w.Reason == "in_flight" || w.Reason == "turn" || w.Reason == "routing" || w.Reason == "limit":
 		next = ""
 	}
-	a.field("next try", next)
+	heading = "next try"
+	if w.Reason == "limit" { // which opens for one message, not for this one
+		heading = "limit opens"
+	}
+	a.field(heading, next)
 	if !m.Expires.IsZero() {
 		a.field("given up", fmt.Sprintf("%s, %s", localTime(m.Expires), until(m.Expires, now)))
 	}

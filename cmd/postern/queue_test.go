@@ -167,6 +167,28 @@ Latest connections
 `)
 }
 
+// TestWaitsForLimit: a limit opens for one message of the queue, which may be
+// another one; one of connections opens at no known time, yet by itself.
+func TestWaitsForLimit(t *testing.T) {
+	m := &control.MessageDetail{Message: control.Message{ID: "0AKWKNNHG0000"}}
+	w := control.Wait{Queue: "Slow/fabrikam.example", Recipients: []string{"bob@fabrikam.example"}, Reason: "limit", Text: "it is due"}
+	for _, tt := range []struct {
+		next time.Time
+		want string
+	}{
+		{noon().Add(10 * time.Second), "  limit opens   2026-11-22 12:00:10 +0000, in 10s\n"},
+		{time.Time{}, ""},
+	} {
+		w.NextTry = tt.next
+		golden(t, func(a *app) { a.printWait(m, &w, style{}, noon()) }, `
+0AKWKNNHG0000 waits: it is due
+`+tt.want+`  for           bob@fabrikam.example
+  in queue      Slow/fabrikam.example
+
+`)
+	}
+}
+
 // TestAttemptsOverTLS: with whom a connection was made, what that proves, and
 // who asked for it.
 func TestAttemptsOverTLS(t *testing.T) {
