@@ -16,6 +16,9 @@ type tlsAsk struct {
 // TLSGuarded is the TLSStrength from which on no mail travels in clear.
 const TLSGuarded = 3
 
+// TLSNamed is the TLSStrength from which on the host has proved who it is.
+const TLSNamed = 5
+
 // strength orders what is asked for (reference 2.1): 0 never to use TLS, 1
 // opportunistic, 2 no clear text once TLS is offered, 3 required, 4 with a valid
 // certificate, 5 that has the right name or is a pinned one.

@@ -33,6 +33,9 @@ func Lint(cfg *config.Config) []config.Finding {
 		if c.SmartHostAuth.Mechanism == authBasic && c.TLS != config.TLSRequired {
 			warn("smart_host_auth", `write mechanism = "basic_require_tls", or tls = "required"`,
 				"the password of smart_host_auth may travel in clear")
+		} else if strings.HasPrefix(c.SmartHostAuth.Mechanism, authBasic) && c.TLSStrength("") < config.TLSNamed {
+			warn("smart_host_auth", `write tls = "required" with tls_auth_level = "domain_validation" and tls_domain, or tls_fingerprints; or take a mechanism of SCRAM`,
+				"whoever stands between learns the password of smart_host_auth, since the smart host need not prove its name")
 		}
 		lintHosts(c, warn)
 		lintMasquerade(cfg, c, warn)

@@ -21,8 +21,14 @@ func TestLint(t *testing.T) {
 		{"the server's fqdn", func(c *config.SendConnector) { c.FQDN = "vm" }, ""},
 		{"password over TLS", func(c *config.SendConnector) {
 			c.SmartHosts, c.SmartHostAuth.Mechanism, c.TLS = hub, authBasic, config.TLSRequired
+			c.TLSAuthLevel, c.TLSDomain = config.DomainValidation, []string{"hub.example"}
 		}, ""},
-		{"unqualified fqdn", func(c *config.SendConnector) { c.FQDN = "edge" }, "warning send_connector[0].fqdn"},
+		{"password to whoever answers", func(c *config.SendConnector) {
+			c.SmartHosts, c.SmartHostAuth.Mechanism, c.TLS = hub, authBasic+authRequireTLS, config.TLSRequired
+		}, "warning send_connector[0].smart_host_auth"},
+		{"SCRAM to whoever answers", func(c *config.SendConnector) {
+			c.SmartHosts, c.SmartHostAuth.Mechanism, c.TLS = hub, authSCRAM, config.TLSRequired
+		}, ""},
 		{"password in clear", func(c *config.SendConnector) { c.SmartHosts, c.SmartHostAuth.Mechanism = hub, authBasic }, "warning send_connector[0].smart_host_auth"},
 		{"no source for a smart host", func(c *config.SendConnector) {
 			c.SmartHosts, c.SourceIPAddress = hub, []netip.Addr{netip.MustParseAddr("192.0.2.12")}
