@@ -29,6 +29,7 @@ func TestLint(t *testing.T) {
 		{"SCRAM to whoever answers", func(c *config.SendConnector) {
 			c.SmartHosts, c.SmartHostAuth.Mechanism, c.TLS = hub, authSCRAM, config.TLSRequired
 		}, ""},
+		{"unqualified fqdn", func(c *config.SendConnector) { c.FQDN = "edge" }, "warning send_connector[0].fqdn"},
 		{"password in clear", func(c *config.SendConnector) { c.SmartHosts, c.SmartHostAuth.Mechanism = hub, authBasic }, "warning send_connector[0].smart_host_auth"},
 		{"no source for a smart host", func(c *config.SendConnector) {
 			c.SmartHosts, c.SourceIPAddress = hub, []netip.Addr{netip.MustParseAddr("192.0.2.12")}
