@@ -131,7 +131,7 @@ func TestDamagedStart(t *testing.T) {
 			continue
 		}
 		step := max(used/25, 1)
-		if testing.Short() {
+		if testing.Short() || raceEnabled { // most of it runs in one goroutine
 			step = max(used/5, 1)
 		}
 		for at := 0; at < used; at += step {

@@ -3,6 +3,7 @@ package queue
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -232,11 +233,11 @@ func TestHostsTried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, nil)
 		defer w.stop()
-		n := 0
+		var calls atomic.Int32 // of two queues at a time
 		w.always(func(d *message.Delivery) message.Report {
 			r := unreachable(d)
 			domain := d.Envelope.Recipients[d.Recipients[0]].Address.Domain
-			n++
+			n := calls.Add(1)
 			r.Attempts = nil
 			for _, host := range []string{"mx1.", "mx2."} {
 				if host == "mx2." && n > 4 {

@@ -36,6 +36,7 @@ func TestConnectorRenamed(t *testing.T) {
 			t.Fatalf("%d deliveries", n)
 		}
 		w.setDeliver(nil)
+		w.q.setAlone(true) // clerks would begin before we have counted
 		w.reconfigure(func(q routing.Query) routing.Decision {
 			if q.Recipient.Domain == "d0.example" {
 				return to("Old", "d0.example")
@@ -45,6 +46,7 @@ func TestConnectorRenamed(t *testing.T) {
 		if n := w.q.Stats().Rerouting; n != domains*each {
 			t.Errorf("%d messages to be routed anew, want %d", n, domains*each)
 		}
+		w.q.setAlone(false)
 		synctest.Wait()
 		if n := w.q.Stats().Rerouting; n != 0 {
 			t.Errorf("%d messages are still to be routed anew", n)
