@@ -150,7 +150,8 @@ func (q *Queue) judge(d *destination, epoch uint32, r *message.Report, now int64
 	case !r.Unreachable && !r.Congested:
 		d.succeed(s)
 	case d.failures > 0, r.Unreachable && (!d.connected || len(d.active) == 1), d.window.congest():
-		probe := d.failures > 0 && epoch == d.epoch
+		counts := epoch == d.epoch
+		probe := d.failures > 0 && counts
 		v.until = d.fail(now, epoch, lastReply(r), r.RetryAfter, s)
 		if probe && d.granted {
 			d.forfeit(now)
@@ -159,9 +160,12 @@ func (q *Queue) judge(d *destination, epoch uint32, r *message.Report, now int64
 			q.resubmit(d, now)
 			v.renew = true
 		}
-		if d.forsaken(now) {
+		switch {
+		case d.forsaken(now):
 			q.forsake(d, now)
 			v.renew = true
+		case counts:
+			q.passOld(d, now)
 		}
 	}
 	v.fallback = d.fallback

@@ -15,7 +15,8 @@ import (
 //
 //   - A recipient that was tried in vain is spent once it had as many tries, or
 //     is as old, as the fallback waits for. Both count from its arrival, or from
-//     when it came here by the fallback of another connector.
+//     when it came here by the fallback of another connector. Where the queue
+//     is in Retry that is looked at when a message has tried the next hop.
 //   - A queue is forsaken while it is in Retry and its next hop has failed as
 //     often, or for as long. Everything in it goes the other way, and what comes
 //     new follows at once, but for the one message that tries the next hop each
@@ -51,6 +52,24 @@ func (q *Queue) forsake(d *destination, now int64) {
 // over reports whether a time that may be unlimited has gone by.
 func over(since int64, limit time.Duration, now int64) bool {
 	return limit != config.Unlimited && since+int64(limit) <= now
+}
+
+// passOld has the items of a queue in Retry routed anew that were tried in vain
+// and are as old as the fallback waits for: their turn to be tried may be far
+// away. Called with mu held.
+func (q *Queue) passOld(d *destination, now int64) {
+	if d.fallback.Connector == "" {
+		return
+	}
+	found := false
+	for i := range d.items {
+		if it := &d.items[i]; it.deferred && over(it.arrived, d.fallback.After, now) {
+			it.gen, found = 0, true
+		}
+	}
+	if found {
+		q.walkAgain(d, now)
+	}
 }
 
 // beforeFallback is when a queue in Retry tries again: no later than its

@@ -440,3 +440,33 @@ func TestGenerations(t *testing.T) {
 		w.settled()
 	})
 }
+
+// TestFallbackOfOldInRetry: what was deferred long ago is not late for its
+// fallback because its queue has come into Retry since, with others before it.
+func TestFallbackOfOldInRetry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := sendTo("A", "*")
+		a.Fallback, a.FallbackAfter = "B", 2*time.Hour
+		w := newWorld(t, func(w *world) {
+			w.options.Router, w.options.Queue = tableOf(t, a, sendTo("B", "")), tenMinutes
+			w.deliver = failing{"a": postpone}.deliver
+		})
+		defer w.stop()
+		old := w.submit(envelope("old@there.example"))
+		time.Sleep(100 * time.Minute)
+		w.setDeliver(failing{"a": unreachable}.deliver)
+		for n := range 30 {
+			w.submit(envelope(fmt.Sprintf("u%d@there.example", n)))
+		}
+		time.Sleep(33 * time.Minute) // two hours, and an interval with jitter
+		synctest.Wait()
+		if s := w.statuses(old); s != "D" {
+			t.Errorf("the old message: %s, tried %s", s, w.tried(old))
+		}
+		if n := len(w.callsTo("b.example:25")); n != 1 {
+			t.Errorf("%d deliveries by the fallback, want that of the old message alone", n)
+		}
+		time.Sleep(3 * time.Hour)
+		w.settled()
+	})
+}
