@@ -179,7 +179,7 @@ func (s *Store) collect(g *group) (wait time.Duration) {
 			s.waitPass = 0
 			return 0
 		}
-		if !s.change() {
+		if !s.change(false) {
 			break
 		}
 	}
@@ -195,17 +195,33 @@ func (s *Store) collect(g *group) (wait time.Duration) {
 	case s.noSpace && !s.starving:
 		s.refuseQueue(ErrNoSpace)
 	case s.waitPass == 0:
-		s.waitPass = s.passBegun + 1
-		kick(s.kickRecycler)
+		s.awaitPass()
 	case s.passEnded >= s.waitPass:
+		began := s.waitPass
 		s.waitPass = 0
 		s.noSpace = true
 		s.refuseQueue(ErrNoSpace)
-		if s.closed {
+		switch {
+		case s.starving && s.gained != s.waitGain:
+			s.awaitPass() // what has been freed may be what the next attempt needs
+		case s.starving && s.change(true):
+			if s.fill(g); g.empty() && s.closed {
+				return -1
+			}
+		case s.closed && began <= s.closePass:
+			s.awaitPass() // there may have come room since that one began
+		case s.closed:
 			return -1
 		}
 	}
 	return 0
+}
+
+// awaitPass has the queue wait for an attempt of the recycler that begins after
+// now.
+func (s *Store) awaitPass() {
+	s.waitPass, s.waitGain = s.passBegun+1, s.gained
+	kick(s.kickRecycler)
 }
 
 // updatesDue reports whether updates have waited long enough for company, or
@@ -222,14 +238,22 @@ func (s *Store) updatesDue() (due bool, wait time.Duration) {
 }
 
 // change makes the next free segment the active one, if what waits may have
-// it. The old one is sealed by the first record in the new one.
-func (s *Store) change() bool {
+// it. The old one is sealed by the first record in the new one. The last free
+// segment is what evacuation needs to gain anything: outcomes first take what
+// that has left over, and the segment itself only when nothing is to be gained.
+func (s *Store) change(last bool) bool {
 	outcomes := s.updates.len() > 0 || len(s.refused) > 0
-	if len(s.free) == 0 || (!outcomes && len(s.free) <= s.reserve()) {
-		return false
-	}
 	if s.active != nil && s.active.used() == 0 {
 		return false // it is as empty as the next one would be
+	}
+	if d := s.offered; d != nil && outcomes && len(s.free) <= 1 {
+		s.retire()
+		s.offered, s.active = nil, d
+		d.dest, d.index = false, nil
+		return true
+	}
+	if len(s.free) == 0 || (!outcomes && len(s.free) <= s.reserve()) || (len(s.free) == 1 && !last && len(s.refused) == 0) {
+		return false
 	}
 	s.retire()
 	s.active = s.free[0]
@@ -318,7 +342,7 @@ func (s *Store) fillDone(g *group, room int64) bool {
 
 // fillStates adds the states that have changed; false when not all fit.
 func (s *Store) fillStates(g *group, room int64) bool {
-	lean := len(s.free) < s.reserve() // the reserve is in use
+	lean := len(s.free) < s.reserve() || s.noSpace && len(s.free) == s.reserve() // the reserve is in use
 	for i, h := range s.updates.dirty {
 		for len(h.dirty) > 0 {
 			shard := h.dirty[len(h.dirty)-1]

@@ -240,6 +240,7 @@ func (s *Store) adopt(v *survey) error {
 			s.free = append(s.free, g.segment)
 		}
 		if g.sealPending {
+			g.cut = g.ring
 			s.seals = append(s.seals, g.epoch)
 		}
 		g.messages = slices.Clip(g.messages)

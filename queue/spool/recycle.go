@@ -24,6 +24,7 @@ func (s *Store) recycleLoop() {
 		case c := <-s.settle:
 			settled = append(settled, c)
 		case <-s.stopRecycler:
+			s.takeBack()
 			s.finishDest()
 			return
 		}
@@ -42,6 +43,7 @@ func (s *Store) attempt() (again bool) {
 	s.mu.Lock()
 	s.passBegun++
 	s.mu.Unlock()
+	s.takeBack()
 	s.diskFull = false
 	if err := s.meta.replenish(); err != nil {
 		s.mu.Lock()
@@ -60,6 +62,7 @@ func (s *Store) attempt() (again bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.passEnded++
+	s.offer()
 	if len(s.free) > s.reserve() {
 		s.noSpace = false
 	} else {
@@ -67,6 +70,23 @@ func (s *Store) attempt() (again bool) {
 	}
 	kick(s.kickCommitter)
 	return again || s.noSpace || s.starving
+}
+
+// offer leaves the rest of a ring segment that took copies to outcomes that
+// find no other room.
+func (s *Store) offer() {
+	if d := s.dest; s.starving && len(s.free) <= 1 && d != nil && d.ring && d.size-d.end >= int64(s.maxState)+recordHeader {
+		s.dest, s.offered = nil, d
+	}
+}
+
+// takeBack makes what was offered and not taken the destination again.
+func (s *Store) takeBack() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.offered != nil {
+		s.dest, s.offered = s.offered, nil
+	}
 }
 
 func (s *Store) stopping() bool {
@@ -128,7 +148,8 @@ func (s *Store) target() int { return s.o.Segments + s.grown + s.reserve() - 1 }
 func (s *Store) replenish() bool {
 	for !s.stopping() {
 		s.mu.Lock()
-		missing := s.ringCount() < s.target()
+		// With a full disk the copies of cold segments take ring segments.
+		missing := s.ringCount() < s.target() || len(s.free) == 0 || s.starving && len(s.free) == 1
 		s.mu.Unlock()
 		if !missing {
 			return true
@@ -158,6 +179,7 @@ func (s *Store) addRingSegment() bool {
 func (s *Store) addFree(g *segment) {
 	s.free = append(s.free, g)
 	slices.SortFunc(s.free, byEpoch)
+	s.gained++
 	if len(s.free) > s.reserve() {
 		s.noSpace = false
 	}
@@ -295,7 +317,7 @@ func (s *Store) victim() (best *segment) {
 		if g == s.active || g.dest || g.keep || g.used() == 0 && !g.failed && !g.voided() || s.isFree(g) {
 			continue
 		}
-		if s.diskFull && g.live > g.used()*15/16 && !g.failed || !s.diskFull && !g.ring {
+		if !s.diskFull && !g.ring || s.diskFull && !g.failed && !s.gains(g) {
 			continue
 		}
 		if best == nil || victimOrder(g, best) < 0 {
@@ -303,6 +325,24 @@ func (s *Store) victim() (best *segment) {
 		}
 	}
 	return best
+}
+
+// gains reports whether something is gained by copying a segment to a ring
+// segment. A cold one gives back room on the volume alone, so it must not take
+// the last free segment.
+func (s *Store) gains(g *segment) bool {
+	filled, part := g.used(), int64(16)
+	if g.cut {
+		filled = g.size - dataStart
+	}
+	if s.starving {
+		part = 128
+	}
+	if g.live > filled-filled/part {
+		return false
+	}
+	d := s.dest
+	return g.ring || g.live == 0 || len(s.free) > 1 || d != nil && d.ring && d.size-d.end >= g.live
 }
 
 // victimOrder puts failed segments first, then those with the least to copy,

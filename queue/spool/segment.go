@@ -111,6 +111,7 @@ type segment struct {
 	readers     int
 	dest        bool // being filled by the recycler
 	failed      bool // a write or sync failed
+	cut         bool // in use when an earlier run ended, and not full
 	keep        bool // could not be read: never recycled
 	index       []byte
 	compactable bool

@@ -52,7 +52,11 @@ type Store struct {
 	waitPass  uint64     // the attempt of the recycler that the queue waits for
 	passBegun uint64     // attempts of the recycler
 	passEnded uint64
-	starving  bool // outcomes wait for a segment
+	starving  bool     // outcomes wait for a segment
+	gained    uint64   // counts what the recycler has made free
+	waitGain  uint64   // gained when the wait for waitPass began
+	closePass uint64   // attempts of the recycler when Close was called
+	offered   *segment // what is left of a destination, for outcomes
 	unlink    []message.ID
 	stats     counters
 
@@ -148,7 +152,7 @@ func (s *Store) Close() error {
 		s.mu.Unlock()
 		return ErrClosed
 	}
-	s.closed = true
+	s.closed, s.closePass = true, s.passBegun
 	s.mu.Unlock()
 	kick(s.kickCommitter)
 	s.committer.Wait()

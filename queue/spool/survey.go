@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -116,6 +117,10 @@ func (v *survey) run() error {
 	for _, name := range headless {
 		v.openHeadless(name)
 	}
+	// Ring segments in the order in which they came into use: of a message and
+	// of its copy on a full disk the original counts, so that a copying that was
+	// cut short leaves the segment for the copies without anything live.
+	slices.SortStableFunc(v.segs, func(a, b *surveyed) int { return cmp.Compare(a.epoch, b.epoch) })
 	for _, g := range v.segs { // cold first: their copies need not be copied again
 		if !g.ring {
 			v.read(g)
