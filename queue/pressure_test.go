@@ -23,6 +23,7 @@ func TestThrottle(t *testing.T) {
 		})
 		running := func() int {
 			time.Sleep(1500 * time.Millisecond)
+			synctest.Wait() // every other time deliveries end at this very moment
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			return w.running[""]
