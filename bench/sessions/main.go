@@ -89,24 +89,6 @@ func run(ctx context.Context, s *settings) (err error) {
 	return judge(all, s)
 }
 
-// openFiles raises the limit of open files as far as it goes, which the gateway
-// inherits.
-func (s *settings) openFiles() error {
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		return err
-	}
-	need := uint64(s.idle+s.tarpitted+1000) * 3 / 2 // a gateway that nears its limit refuses mail
-	if limit.Max < need {
-		limit.Max = need // root may
-	}
-	limit.Cur = limit.Max
-	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		return fmt.Errorf("this needs %d open files: %w; raise the limit (ulimit -Hn), or measure with fewer sessions", need, err)
-	}
-	return nil
-}
-
 func judge(all []measured, s *settings) error {
 	var changes, peaks, alone, among []float64
 	for _, m := range all {
