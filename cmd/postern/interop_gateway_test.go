@@ -106,6 +106,8 @@ func (e *edge) serveIn(t testing.TB, p *place) *gateway {
 	return g
 }
 
+// awaitGreeting waits until the gateway answers at its address, and has tried
+// all the others that it listens on.
 func (g *gateway) awaitGreeting(t testing.TB, p *place) {
 	t.Helper()
 	until(t, "the gateway's greeting", func() bool {
@@ -114,7 +116,7 @@ func (g *gateway) awaitGreeting(t testing.TB, p *place) {
 			t.Fatalf("the gateway ended at start: %v\n%s", g.err, g.output)
 		default:
 		}
-		return greets(p, g.edge.addr)
+		return greets(p, g.edge.addr) && strings.Contains(g.output.String(), "gateway is running")
 	})
 }
 

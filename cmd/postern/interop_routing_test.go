@@ -38,6 +38,10 @@ func TestDomainMovesByFile(t *testing.T) {
 	c := dial(t, e.addr)
 	c.deliver(t, "kim@contoso.example", "bob@moving.example", letter("before"))
 	one.await(t, 1)
+	until(t, "the reply to the first message", func() bool { // else it is sent again
+		code, stdout, _ := e.postern(t, "queue", "messages")
+		return code == 0 && !strings.Contains(stdout, "moving.example")
+	})
 	one.close()
 	c.deliver(t, "kim@contoso.example", "bob@moving.example", letter("waits"))
 	c.deliver(t, "kim@contoso.example", "bob@staying.example", letter("stays"))
