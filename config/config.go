@@ -41,9 +41,11 @@ type Config struct {
 type Server struct {
 	// FQDN is the name that the gateway gives itself where a connector has no
 	// name of its own.
-	FQDN           string
-	DataDir        string
-	MaxMessageSize int64
+	FQDN    string
+	DataDir string
+	// CertificateDirectory holds the certificates that the gateway presents.
+	CertificateDirectory string
+	MaxMessageSize       int64
 	// PostmasterAddress is whom notifications come from.
 	PostmasterAddress string
 	// ShutdownTimeout is how long sessions and deliveries in hand may take when
@@ -136,6 +138,9 @@ type ReceiveConnector struct {
 	DomainSecureEnabled bool
 	RequireTLS          bool
 	ImplicitTLS         bool
+	// TLSCertificate is what clients see: a thumbprint, a name or a path;
+	// empty: by FQDN.
+	TLSCertificate string
 
 	// DefaultDomain completes addresses of submissions; empty: none.
 	DefaultDomain                             string

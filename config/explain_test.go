@@ -130,6 +130,7 @@ max_message_size = "10MB"
 `)
 	want := []Change{
 		{"server.data_dir", `"postern-data"`, `"/srv"`, true},
+		{"server.certificate_directory", `"postern-data/certificates"`, `"/srv/certificates"`, true},
 		{`accepted_domain["A.example"].domain`, `"a.example"`, `"A.example"`, false},
 		{`accepted_domain["A.example"].type`, `"authoritative"`, `"internal_relay"`, false},
 		{"accepted_domain", "", "(order changed)", false},

@@ -135,6 +135,11 @@ func receiveSecurity() []key {
 			Field: in(func(c *ReceiveConnector) any { return &c.ImplicitTLS }),
 		},
 		{
+			Name: "tls_certificate", Type: comment(), Default: "", Pending: true,
+			Doc:   "The certificate that clients see: its SHA-256 thumbprint, a name in it or its friendly name in the certificate store, or the path of a PEM file. When empty, the one that `postern cert enable` has assigned, else the best one in the store for `fqdn`, else a self-signed one. It is read again when it changes.",
+			Field: in(func(c *ReceiveConnector) any { return &c.TLSCertificate }),
+		},
+		{
 			Name: "tarpit_interval", Type: duration(0, 10*time.Minute), Default: "5s",
 			Doc:   "How long replies that refuse something (5yz) are held back in sessions that have neither authenticated nor the right `accept_any_recipient`; 0 for not at all. Many refused recipients from one address (IPv6: from one /64) lengthen it step by step, by 5 s for each 10 of them, up to 55 s; one is forgotten a minute.",
 			Field: in(func(c *ReceiveConnector) any { return &c.TarpitInterval }),

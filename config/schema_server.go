@@ -31,6 +31,12 @@ func serverTable() *table {
 				Field: in(func(s *Server) any { return &s.DataDir }),
 			},
 			{
+				Name: "certificate_directory", Type: path(), Restart: true,
+				From:  &derivation{doc: "`server.data_dir`/certificates", value: func(c *Config) any { return filepath.Join(c.Server.DataDir, "certificates") }},
+				Doc:   "The certificate store: the directory of the certificates and keys that the gateway presents, as PEM files that end in .pem, .crt, .cer or .key. What changes there is read again at once.",
+				Field: in(func(s *Server) any { return &s.CertificateDirectory }),
+			},
+			{
 				Name: "max_message_size", Type: size(64*kilobyte, maxCount), Default: "36MB",
 				Doc:   "The largest message that Receive connectors without a limit of their own take.",
 				Field: in(func(s *Server) any { return &s.MaxMessageSize }),

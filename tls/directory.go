@@ -96,7 +96,7 @@ func (l *Listing) FindClient(name string, now time.Time) *Entry {
 func (l *Listing) find(name string, now time.Time, may func(*Entry) bool) *Entry {
 	var best *Entry
 	for _, e := range l.Entries {
-		if e.Has(name) && may(e) && (best == nil || better(e, best, name, now)) {
+		if e.goesBy(name) && may(e) && (best == nil || better(e, best, name, now)) {
 			best = e
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"postern/internal/message"
@@ -31,18 +32,36 @@ type Entry struct {
 	Key crypto.Signer
 	// File and KeyFile are where they stand.
 	File, KeyFile string
-	// FriendlyName is the file's name without its ending.
+	// FriendlyName is what the bag attributes before its PEM blocks say, else
+	// the file's name without its ending. Whoever wrote the file chose it.
 	FriendlyName string
+	// Exportable is false where the attributes say that the key is not to leave
+	// the store, Enabled where they say that no connector may choose the
+	// certificate by a name. Files without attributes are both.
+	Exportable, Enabled bool
+
+	thumbprint string // empty: not worked out yet
+	selfSigned bool   // holds when thumbprint is there
 }
 
 // Leaf is the certificate itself.
 func (e *Entry) Leaf() *x509.Certificate { return e.Chain[0] }
 
 // Thumbprint is that of the certificate.
-func (e *Entry) Thumbprint() string { return Thumbprint(e.Leaf()) }
+func (e *Entry) Thumbprint() string {
+	if e.thumbprint != "" {
+		return e.thumbprint
+	}
+	return Thumbprint(e.Leaf())
+}
 
 // SelfSigned reports whether no authority issued the certificate.
-func (e *Entry) SelfSigned() bool { return IsSelfSigned(e.Leaf()) }
+func (e *Entry) SelfSigned() bool {
+	if e.thumbprint != "" {
+		return e.selfSigned
+	}
+	return IsSelfSigned(e.Leaf())
+}
 
 // TLS is the entry as crypto/tls presents it.
 func (e *Entry) TLS() *tls.Certificate {
@@ -60,6 +79,15 @@ func (e *Entry) Has(name string) bool {
 		return t == e.Thumbprint()
 	}
 	return strings.EqualFold(name, e.FriendlyName) || e.Leaf().VerifyHostname(message.DomainKey(name)) == nil
+}
+
+// goesBy is Has for who presents it: an entry that is not enabled goes by its
+// thumbprint alone.
+func (e *Entry) goesBy(name string) bool {
+	if _, ok := parseThumbprint(name); !ok && !e.Enabled {
+		return false
+	}
+	return e.Has(name)
 }
 
 // Usable says why an entry can't be presented at a time; nil when it can.
@@ -115,6 +143,7 @@ type pemFile struct {
 	path  string
 	certs []*x509.Certificate
 	keys  []crypto.Signer
+	bag   bag
 }
 
 // readPEM reads the certificates and private keys of a file. A file with a
@@ -126,7 +155,7 @@ func readPEM(path string) (*pemFile, error) {
 	} else if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s is no file", path)
 	}
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // nor one that has just taken its place
 	if err != nil {
 		return nil, err
 	}
@@ -134,6 +163,9 @@ func readPEM(path string) (*pemFile, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is no file", path)
 	}
 	text, err := io.ReadAll(io.LimitReader(f, maxPEM+1))
 	switch {
@@ -160,10 +192,12 @@ func readPEM(path string) (*pemFile, error) {
 func parsePEM(text []byte) (*pemFile, error) {
 	p := new(pemFile)
 	for {
-		var b *pem.Block
-		if b, text = pem.Decode(text); b == nil {
+		b, rest := pem.Decode(text)
+		if b == nil {
 			break
 		}
+		p.bag.read(text[:len(text)-len(rest)])
+		text = rest
 		switch {
 		case b.Type == "CERTIFICATE":
 			c, err := x509.ParseCertificate(b.Bytes)
@@ -212,15 +246,21 @@ func (p *pemFile) entry(keys []keyAt) *Entry {
 	if len(p.certs) == 0 {
 		return nil
 	}
-	e := &Entry{File: p.path, FriendlyName: strings.TrimSuffix(filepath.Base(p.path), filepath.Ext(p.path))}
-	leaf := p.certs[0]
+	e := &Entry{File: p.path}
+	leaf, attributes := p.certs[0], p.bag
 	for _, c := range p.certs {
 		if i := slices.IndexFunc(keys, func(k keyAt) bool { return fits(c, k.key) }); i >= 0 {
 			leaf, e.Key, e.KeyFile = c, keys[i].key, keys[i].path
+			attributes = attributes.with(keys[i].bag)
 			break
 		}
 	}
 	e.Chain = chainOf(leaf, p.certs)
+	e.thumbprint, e.selfSigned = Thumbprint(leaf), IsSelfSigned(leaf)
+	e.Exportable, e.Enabled = !attributes.kept, !attributes.disabled
+	if e.FriendlyName = attributes.name; e.FriendlyName == "" {
+		e.FriendlyName = strings.TrimSuffix(filepath.Base(p.path), filepath.Ext(p.path))
+	}
 	return e
 }
 
@@ -228,12 +268,13 @@ func (p *pemFile) entry(keys []keyAt) *Entry {
 type keyAt struct {
 	key  crypto.Signer
 	path string
+	bag  bag // of the file
 }
 
 func (p *pemFile) keysAt() []keyAt {
 	var all []keyAt
 	for _, k := range p.keys {
-		all = append(all, keyAt{k, p.path})
+		all = append(all, keyAt{k, p.path, p.bag})
 	}
 	return all
 }

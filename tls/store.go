@@ -36,6 +36,9 @@ const (
 
 // StoreDirectory is where a gateway keeps its certificates.
 func StoreDirectory(cfg *config.Config) string {
+	if cfg.Server.CertificateDirectory != "" {
+		return cfg.Server.CertificateDirectory
+	}
 	return filepath.Join(cfg.Server.DataDir, "certificates")
 }
 
