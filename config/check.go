@@ -168,17 +168,6 @@ func (d *decoder) checkQueue(q *Queue) {
 	}
 }
 
-func (d *decoder) checkLogs(l *Logs) {
-	if d.read("logs", "max_file_size", "max_directory_size") && l.MaxFileSize > l.MaxDirectorySize {
-		at := "max_file_size"
-		if !d.written("logs", at) {
-			at = "max_directory_size"
-		}
-		d.fail("logs."+at, fmt.Sprintf("%s: one file (%s) may be larger than all together (%s)", at, FormatSize(l.MaxFileSize), FormatSize(l.MaxDirectorySize)),
-			"write max_file_size no larger than max_directory_size")
-	}
-}
-
 func (d *decoder) checkSend(c *SendConnector, row string) {
 	d.checkSendTLS(c, row)
 	d.checkSendHELO(c, row)

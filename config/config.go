@@ -465,12 +465,31 @@ type Pressure struct {
 	HistoryDepth int64
 }
 
-// Logs is [logs] (reference 7).
+// Logs is [logs] (reference 7). What it says holds for every log that says
+// nothing else in its own table.
 type Logs struct {
-	Directory        string
-	MaxFileSize      int64
-	MaxDirectorySize int64
-	MaxAge           time.Duration
+	Directory string
+	Format    string
+	// MaxFileSize and MaxDirectorySize are in octets. Zero MaxDirectorySize and
+	// MaxAge leave it to each log; its own table says what holds.
+	MaxFileSize, MaxDirectorySize int64
+	MaxAge                        time.Duration
+
+	ReceiveProtocol, SendProtocol, Connectivity, MessageTracking, Agent, RoutingTable Log
+}
+
+// Log is the table of one log, such as [logs.connectivity]. Every field is
+// filled in.
+type Log struct {
+	Enabled bool
+	// Directory is where its files are, not the directory above.
+	Directory string
+	// Format is "csv" or "json".
+	Format                        string
+	MaxFileSize, MaxDirectorySize int64
+	MaxAge                        time.Duration
+	// LogSubjects is for message tracking alone.
+	LogSubjects bool
 }
 
 // Control is [control], the local administration socket.

@@ -30,7 +30,7 @@ func TestFindings(t *testing.T) {
 		{"key of another table", receiveHead + `smart_hosts = []`, []string{
 			`edge.toml:4:1: unknown key "smart_hosts" in [[receive_connector]]; it belongs to [[send_connector]]`}},
 		{"key of several others", receiveHead + sendHead + `directory = "x"`, []string{
-			`edge.toml:7:1: unknown key "directory" in [[send_connector]]; it belongs to [queue] or [logs]`}},
+			`edge.toml:7:1: unknown key "directory" in [[send_connector]]; it belongs to [queue], [logs], [logs.receive_protocol], [logs.send_protocol], [logs.connectivity], [logs.message_tracking], [logs.agent] or [logs.routing_table]`}},
 		{"key before its table", "data_dir = \"x\"\n" + receiveHead, []string{
 			`edge.toml:1:1: "data_dir" stands outside its table; it belongs to [server]`}},
 		{"unknown table", receiveHead + "[servr]\nfqdn = \"a.example\"", []string{
@@ -319,7 +319,7 @@ func TestFindings(t *testing.T) {
 		{"delay after expiry", receiveHead + "[queue]\nmessage_expiration = \"1h\"", []string{
 			`edge.toml:5:1: warning: message_expiration: messages expire after 1h, before any delay is notified; write delay_notification shorter than message_expiration`}},
 		{"log sizes", receiveHead + "[logs]\nmax_file_size = \"1GB\"", []string{
-			`edge.toml:5:1: max_file_size: one file (1GB) may be larger than all together (250MB); write max_file_size no larger than max_directory_size`}},
+			`edge.toml:5:1: max_file_size: one file (1GB) may be larger than all of a log together (250MB); write max_file_size no larger than max_directory_size`}},
 		{"thresholds", receiveHead + "[back_pressure.disk]\nmedium = \"1 GB\"\nhigh = \"101%\"", []string{
 			`edge.toml:5:1: medium: "1 GB" is not a threshold here; write the free space, "500MB free" or "5% free", the part in use from 1% to 100%, "96%", or "auto"`,
 			`edge.toml:6:1: high: "101%" is not a threshold here; write the free space, "500MB free" or "5% free", the part in use from 1% to 100%, "96%", or "auto"`}},

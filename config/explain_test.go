@@ -146,6 +146,12 @@ max_message_size = "10MB"
 		{`send_connector["s"].smart_host_auth.password_file`, `""`, `"f"`, false},
 		{"queue.directory", `"postern-data/spool"`, `"/srv/spool"`, true},
 		{"logs.directory", `"postern-data/logs"`, `"/srv/logs"`, true},
+		{"logs.receive_protocol.directory", `"postern-data/logs/ProtocolLog/SmtpReceive"`, `"/srv/logs/ProtocolLog/SmtpReceive"`, false},
+		{"logs.send_protocol.directory", `"postern-data/logs/ProtocolLog/SmtpSend"`, `"/srv/logs/ProtocolLog/SmtpSend"`, false},
+		{"logs.connectivity.directory", `"postern-data/logs/Connectivity"`, `"/srv/logs/Connectivity"`, false},
+		{"logs.message_tracking.directory", `"postern-data/logs/MessageTracking"`, `"/srv/logs/MessageTracking"`, false},
+		{"logs.agent.directory", `"postern-data/logs/AgentLog"`, `"/srv/logs/AgentLog"`, false},
+		{"logs.routing_table.directory", `"postern-data/logs/Routing"`, `"/srv/logs/Routing"`, false},
 		{"control.socket", `"postern-data/control.sock"`, `"/srv/control.sock"`, true},
 	}
 	got := now.Diff(old)

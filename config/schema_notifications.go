@@ -116,7 +116,7 @@ func mailbox() typed[string] {
 
 // durationOrNever is a duration, or 0 for what never comes, which is Unlimited.
 func durationOrNever(lo, hi time.Duration) typed[time.Duration] {
-	t := timeSpan(lo, hi, false).(typed[time.Duration])
+	t := timeSpan(lo, hi, false)
 	parse, json, toml := t.parse, t.json, t.toml
 	t.permits += ", or 0 for never"
 	t.parse = func(value any) (time.Duration, []fault) {

@@ -225,36 +225,6 @@ func queueTable() *table {
 	}, func(c *Config) *Queue { return &c.Queue })
 }
 
-func logsTable() *table {
-	return single(table{
-		name: "logs",
-		doc:  "Where logs go and how long they stay.",
-		keys: []key{
-			{
-				Name: "directory", Type: path(), Restart: true,
-				From:  &derivation{doc: "`server.data_dir`/logs", value: func(c *Config) any { return filepath.Join(c.Server.DataDir, "logs") }},
-				Doc:   "The directory of all logs.",
-				Field: in(func(l *Logs) any { return &l.Directory }),
-			},
-			{
-				Name: "max_file_size", Type: sizeLimit(64*kilobyte, 1<<40), Default: "10MB", Restart: true,
-				Doc:   "At this size a log goes on in a new file.",
-				Field: in(func(l *Logs) any { return &l.MaxFileSize }),
-			},
-			{
-				Name: "max_directory_size", Type: sizeLimit(megabyte, 1<<50), Default: "250MB", Restart: true,
-				Doc:   "Beyond this size of all files of a log together, the oldest are removed.",
-				Field: in(func(l *Logs) any { return &l.MaxDirectorySize }),
-			},
-			{
-				Name: "max_age", Type: durationLimit(time.Hour, 3650*day), Default: "30d", Restart: true,
-				Doc:   "Files older than this are removed.",
-				Field: in(func(l *Logs) any { return &l.MaxAge }),
-			},
-		},
-	}, func(c *Config) *Logs { return &c.Logs })
-}
-
 func controlTable() *table {
 	return single(table{
 		name: "control",

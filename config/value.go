@@ -213,7 +213,7 @@ func duration(lo, hi time.Duration) valueType { return timeSpan(lo, hi, false) }
 // durationLimit is a duration that may also be "unlimited".
 func durationLimit(lo, hi time.Duration) valueType { return timeSpan(lo, hi, true) }
 
-func timeSpan(lo, hi time.Duration, unlimited bool) valueType {
+func timeSpan(lo, hi time.Duration, unlimited bool) typed[time.Duration] {
 	inner := quantity(measure{
 		name: "duration", unit: "seconds", example: `a duration such as "5s" or "1h30m"`,
 		parse: func(s string) (int64, error) {

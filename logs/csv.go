@@ -1,7 +1,7 @@
 package logs
 
 import (
-	"fmt"
+	"errors"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -134,35 +134,24 @@ func appendField(b []byte, s string) []byte {
 	return b
 }
 
-// splitCSV splits a line into exactly len(fields) fields and unescapes them.
-func splitCSV(s string, fields []string) error {
-	for n := range fields {
-		var f string
-		if strings.HasPrefix(s, `"`) {
-			end := closingQuote(s)
-			if end < 0 {
-				return fmt.Errorf("field %d: the closing quote is missing", n+1)
-			}
-			f, s = strings.ReplaceAll(s[1:end], `""`, `"`), s[end+1:]
-		} else {
-			end := strings.IndexByte(s, ',')
-			if end < 0 {
-				end = len(s)
-			}
-			f, s = s[:end], s[end:]
+// cutField takes the first field off a line, without the quotes around it.
+func cutField(s string) (field, rest string, err error) {
+	if !strings.HasPrefix(s, `"`) {
+		end := strings.IndexByte(s, ',')
+		if end < 0 {
+			end = len(s)
 		}
-		fields[n] = Unescape(f)
-		last := n == len(fields)-1
-		switch {
-		case last && s != "":
-			return fmt.Errorf("more than %d fields, or text behind a closing quote", len(fields))
-		case !last && !strings.HasPrefix(s, ","):
-			return fmt.Errorf("field %d: want a comma behind it, %d fields in all", n+1, len(fields))
-		case !last:
-			s = s[1:]
-		}
+		return s[:end], s[end:], nil
 	}
-	return nil
+	end := closingQuote(s)
+	if end < 0 {
+		return "", "", errors.New("the closing quote is missing")
+	}
+	field = s[1:end]
+	if strings.IndexByte(field, '"') >= 0 {
+		field = strings.ReplaceAll(field, `""`, `"`)
+	}
+	return field, s[end+1:], nil
 }
 
 // closingQuote returns the place of the quote that ends the quoted field at the

@@ -2,7 +2,6 @@ package logs
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -48,24 +47,28 @@ type Line struct {
 	Data, Context string
 }
 
-// protocolFields is the "#Fields:" line of a protocol log, column by column.
-const protocolFields = "date-time,connector-id,session-id,sequence-number,local-endpoint,remote-endpoint,event,data,context"
+var lineColumns = []column[Line]{
+	{name: "date-time", key: "time", time: func(l *Line) *time.Time { return &l.Time }},
+	{name: "connector-id", key: "connector", text: func(l *Line) *string { return &l.Connector }},
+	{name: "session-id", key: "session", text: func(l *Line) *string { return &l.Session }},
+	{name: "sequence-number", key: "sequence", count: func(l *Line) *int { return &l.Sequence }},
+	{name: "local-endpoint", key: "local", endpoint: func(l *Line) *netip.AddrPort { return &l.Local }},
+	{name: "remote-endpoint", key: "remote", endpoint: func(l *Line) *netip.AddrPort { return &l.Remote }},
+	{name: "event", key: "event", mark: func(l *Line) *byte { return (*byte)(&l.Event) }, marks: "+-><*"},
+	{name: "data", key: "data", text: func(l *Line) *string { return &l.Data }},
+	{name: "context", key: "context", text: func(l *Line) *string { return &l.Context }},
+}
 
 // Append appends the line as it stands in the file, LF included. Whatever the
 // fields hold, it is one line of printable text, and ParseLine reads it back.
 func (l Line) Append(b []byte) []byte {
-	b = appendTime(b, l.Time)
-	b = append(b, ',')
-	b = appendField(b, l.Connector)
-	b = append(b, ',')
-	b = appendField(b, l.Session)
-	b = append(b, ',')
-	b = strconv.AppendInt(b, int64(l.Sequence), 10)
-	b = append(b, ',')
-	b = appendEndpoint(b, l.Local)
-	b = append(b, ',')
-	b = appendEndpoint(b, l.Remote)
-	return appendTail(b, l.Event, l.Data, l.Context)
+	return appendCSV(appendTime(b, l.Time), lineColumns, &l)
+}
+
+// AppendJSON appends the line as it stands in a file of JSON, LF included. The
+// kind says whose protocol log it is.
+func (l Line) AppendJSON(b []byte, k Kind) []byte {
+	return appendJSON(appendHead(b, k, l.Time), lineColumns, &l)
 }
 
 // appendTail appends the columns that differ from line to line of a session,
@@ -101,51 +104,33 @@ func appendTime(b []byte, t time.Time) []byte {
 // appendEndpoint appends "ip:port", or nothing for the zero value. An IPv4
 // client on a socket of both families is written as what it is.
 func appendEndpoint(b []byte, a netip.AddrPort) []byte {
+	if a.Addr().IsValid() && a.Addr().Zone() != "" { // a zone is free text
+		return appendField(b, unmap(a).String())
+	}
+	return appendAddress(b, a)
+}
+
+func appendAddress(b []byte, a netip.AddrPort) []byte {
 	if !a.Addr().IsValid() {
 		return b
 	}
-	a = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
-	if a.Addr().Zone() != "" { // a zone is free text
-		return appendField(b, a.String())
-	}
-	return a.AppendTo(b)
+	return unmap(a).AppendTo(b)
+}
+
+func unmap(a netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 }
 
 // ErrComment says that a line is a header line or a note of the log itself:
 // it begins with "#".
 var ErrComment = errors.New("a comment, not a line of a session")
 
-// ParseLine reads one line of a protocol log as Append writes it, with or
-// without its line end. It gives ErrComment for the lines that begin with "#".
-func ParseLine(s string) (Line, error) {
-	s = strings.TrimSuffix(strings.TrimSuffix(s, "\n"), "\r")
-	if strings.HasPrefix(s, "#") {
-		return Line{}, ErrComment
-	}
-	var fields [9]string
-	if err := splitCSV(s, fields[:]); err != nil {
-		return Line{}, fmt.Errorf("protocol log line: %w", err)
-	}
-	l := Line{Connector: fields[1], Session: fields[2], Data: fields[7], Context: fields[8]}
-	var err error
-	if l.Time, err = time.Parse(timeFormat, fields[0]); err != nil {
-		return Line{}, fmt.Errorf("protocol log line: date-time: %w", err)
-	}
-	if l.Sequence, err = strconv.Atoi(fields[3]); err != nil {
-		return Line{}, fmt.Errorf("protocol log line: sequence-number: %w", err)
-	}
-	if l.Local, err = parseEndpoint(fields[4]); err != nil {
-		return Line{}, fmt.Errorf("protocol log line: local-endpoint: %w", err)
-	}
-	if l.Remote, err = parseEndpoint(fields[5]); err != nil {
-		return Line{}, fmt.Errorf("protocol log line: remote-endpoint: %w", err)
-	}
-	if len(fields[6]) != 1 || !strings.Contains("+-><*", fields[6]) {
-		return Line{}, fmt.Errorf("protocol log line: event %q: want one of + - > < *", fields[6])
-	}
-	l.Event = Event(fields[6][0])
-	return l, nil
-}
+// ParseLine reads one line of a protocol log as the gateway writes it, in CSV or
+// JSON, with or without its line end; Header.Line reads those in other columns.
+// It gives ErrComment for notes of the log itself.
+func ParseLine(s string) (Line, error) { return ownLine.Line(s) }
+
+var ownLine = NewHeader(ReceiveProtocol)
 
 func parseEndpoint(s string) (netip.AddrPort, error) {
 	if s == "" {

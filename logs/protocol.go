@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -27,6 +28,14 @@ func (d Direction) String() string {
 		return "send"
 	}
 	return "receive"
+}
+
+// Kind returns the direction's protocol log.
+func (d Direction) Kind() Kind {
+	if d == Send {
+		return SendProtocol
+	}
+	return ReceiveProtocol
 }
 
 // layout is where a direction's files are and what stands at their head.
@@ -103,7 +112,7 @@ func openProtocol(o ProtocolOptions, fs fileSystem) (*Protocol, error) {
 	directory, prefix, logType := o.Direction.layout()
 	set := &fileSet{
 		fs: fs, directory: filepath.Join(o.Directory, directory), prefix: prefix,
-		logType: logType, fields: protocolFields,
+		logType: logType, fields: strings.Join(o.Direction.Kind().Layout().Columns, ","),
 		maxFile: o.MaxFileSize, maxDirectory: o.MaxDirectorySize, maxAge: o.MaxAge,
 	}
 	p := &Protocol{tee: o.Tee, writer: newWriter(set, o)}
