@@ -4,15 +4,8 @@ import (
 	"log/slog"
 	"strings"
 	"time"
-)
 
-// The ids of the events, which are Exchange's (reference 5.4).
-const (
-	EventHigh   = 15002 // the pressure is still high
-	EventUp     = 15004
-	EventDown   = 15005
-	EventDisk   = 15006 // mail is refused for want of disk space
-	EventMemory = 15007 // mail is refused for want of memory
+	"postern/internal/eventid"
 )
 
 // highInterval is how often the event log is told that the pressure is still
@@ -32,14 +25,14 @@ func (m *Monitor) events(now time.Time, changes []change, nonsense []*resource) 
 	for _, r := range nonsense {
 		t := r.kind.thresholds(r.set, r.reading.Limit)
 		out = append(out, event{slog.LevelError, "the thresholds of [back_pressure." + string(r.name) + "] don't fit the resource; the defaults hold instead. Change them and reload",
-			[]any{"resource", string(r.name), "value", r.value(r.reading), "of", r.reading.Of, "written", r.all(t, r.reading.Limit)}})
+			[]any{eventid.PressureNonsense.Attr(), "resource", string(r.name), "value", r.value(r.reading), "of", r.reading.Of, "written", r.all(t, r.reading.Limit)}})
 	}
 	overall := m.published.Load().level
 	for _, c := range changes {
 		r := c.resource
-		e := event{slog.LevelInfo, "resource pressure decreased from " + c.from.String() + " to " + c.to.String(), []any{"event_id", EventDown}}
+		e := event{slog.LevelInfo, "resource pressure decreased from " + c.from.String() + " to " + c.to.String(), []any{eventid.PressureDown.Attr()}}
 		if c.to > c.from {
-			e = event{slog.LevelError, "resource pressure increased from " + c.from.String() + " to " + c.to.String(), []any{"event_id", EventUp}}
+			e = event{slog.LevelError, "resource pressure increased from " + c.from.String() + " to " + c.to.String(), []any{eventid.PressureUp.Attr()}}
 		}
 		e.attrs = append(e.attrs, "resource", string(r.name), "value", c.figures, "of", r.reading.Of)
 		out = append(out, m.complete(e))
@@ -56,7 +49,7 @@ func (m *Monitor) events(now time.Time, changes []change, nonsense []*resource) 
 	} else if now.Sub(m.highSaid) >= highInterval {
 		n := m.refused.Load()
 		out = append(out, m.complete(event{slog.LevelWarn, "resource pressure is still high: all mail is refused",
-			[]any{"event_id", EventHigh, "refused_meanwhile", n - m.highCount}}))
+			[]any{eventid.PressureHigh.Attr(), "refused_meanwhile", n - m.highCount}}))
 		m.highSaid, m.highCount = now, n
 	}
 	return out
@@ -67,12 +60,12 @@ func (m *Monitor) special(c change) (event, bool) {
 	if c.to < c.from {
 		return event{}, false
 	}
-	id, text := 0, ""
+	id, text := eventid.ID(0), ""
 	switch c.resource.name {
 	case Disk, LogDisk, Inodes:
-		id, text = EventDisk, "mail is refused: too little is free on the volume; make room there, or move the spool to another volume"
+		id, text = eventid.PressureDisk, "mail is refused: too little is free on the volume; make room there, or move the spool to another volume"
 	case Memory:
-		id, text = EventMemory, "mail is refused: the process uses too much memory"
+		id, text = eventid.PressureMemory, "mail is refused: the process uses too much memory"
 	default:
 		return event{}, false
 	}
@@ -80,7 +73,7 @@ func (m *Monitor) special(c change) (event, bool) {
 	if c.to == High {
 		who = "everybody"
 	}
-	return event{slog.LevelError, text, []any{"event_id", id, "resource", string(c.resource.name), "value", c.figures, "of", c.resource.reading.Of, "refused", who}}, true
+	return event{slog.LevelError, text, []any{id.Attr(), "resource", string(c.resource.name), "value", c.figures, "of", c.resource.reading.Of, "refused", who}}, true
 }
 
 // complete adds what every event of pressure has: the overall level, what is
@@ -99,7 +92,7 @@ func (m *Monitor) complete(e event) event {
 		}
 	}
 	p := m.published.Load()
-	e.attrs = append(e.attrs, "level", p.level.String(), "switched_off", orNone(m.switchedOff(p)), "under_pressure", orNone(short), "normal", orNone(normal))
+	e.attrs = append(e.attrs, "pressure", p.level.String(), "switched_off", orNone(m.switchedOff(p)), "under_pressure", orNone(short), "normal", orNone(normal))
 	return e
 }
 

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"postern/internal/eventid"
 	"postern/internal/message"
 )
 
@@ -95,7 +96,7 @@ func (d *directory) poll(ctx context.Context) {
 	if path := d.wanted(s); path != d.path {
 		d.path, d.ready = path, false
 		if path != "" {
-			d.log.Info("messages are taken from a directory", "path", path)
+			d.log.Info("messages are taken from a directory", eventid.PickupWatches.Attr(), "path", path)
 		}
 	}
 	d.refill(s.Pickup.PickupDirectoryMaxMessagesPerMinute)
@@ -115,7 +116,7 @@ func (d *directory) poll(ctx context.Context) {
 		return d.take(ctx, s, name)
 	})
 	if err != nil {
-		d.trouble.tell(slog.LevelError, "the directory can't be read; make it readable and writable for the gateway's user", "", "path", d.path, "error", err)
+		d.trouble.tell(slog.LevelError, "the directory can't be read; make it readable and writable for the gateway's user", eventid.PickupUnreadable, "", "path", d.path, "error", err)
 	}
 }
 
@@ -137,7 +138,7 @@ func (d *directory) refill(perMinute int64) {
 // in hand what they come to.
 func (d *directory) prepare() bool {
 	if err := os.MkdirAll(d.path, 0o700); err != nil {
-		d.trouble.tell(slog.LevelError, "the directory can't be made; make it, writable for the gateway's user", "", "path", d.path, "error", err)
+		d.trouble.tell(slog.LevelError, "the directory can't be made; make it, writable for the gateway's user", eventid.PickupNoDirectory, "", "path", d.path, "error", err)
 		return false
 	}
 	var left []string
@@ -148,7 +149,7 @@ func (d *directory) prepare() bool {
 		return len(left) < maxInHand
 	})
 	if err != nil {
-		d.trouble.tell(slog.LevelError, "the directory can't be read; make it readable and writable for the gateway's user", "", "path", d.path, "error", err)
+		d.trouble.tell(slog.LevelError, "the directory can't be read; make it readable and writable for the gateway's user", eventid.PickupUnreadable, "", "path", d.path, "error", err)
 		return false
 	}
 	for _, name := range left {
@@ -158,14 +159,14 @@ func (d *directory) prepare() bool {
 		}
 		stored, err := d.queue.stored(id)
 		if err != nil {
-			d.trouble.tell(slog.LevelError, "it is not known whether a file that was left in hand is in the queue; it stays", name, "error", err)
+			d.trouble.tell(slog.LevelError, "it is not known whether a file that was left in hand is in the queue; it stays", eventid.PickupUnsure, name, "error", err)
 			return false
 		}
 		e := ending{d.path, name, stem, emlSuffix}
 		if stored {
 			e.suffix = ""
 		}
-		d.log.Info("a file was left in hand", "file", name, "id", id.String(), "queued", stored)
+		d.log.Info("a file was left in hand", eventid.PickupLeftInHand.Attr(), "file", name, "id", id.String(), "queued", stored)
 		if !d.settle(e) {
 			return false
 		}
@@ -205,7 +206,7 @@ func (d *directory) settle(e ending) bool {
 		return true
 	}
 	d.unsettled = append(d.unsettled, e)
-	d.trouble.tell(slog.LevelError, "a file in hand can't be renamed or removed; nothing more is taken from the directory until it can", e.name, "path", e.dir, "error", err)
+	d.trouble.tell(slog.LevelError, "a file in hand can't be renamed or removed; nothing more is taken from the directory until it can", eventid.PickupStuck, e.name, "path", e.dir, "error", err)
 	return false
 }
 
@@ -261,12 +262,12 @@ func (d *directory) openAtRest(name string) (*os.File, fs.FileInfo) {
 	info, err := d.files.stat(path)
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
-			d.trouble.tell(slog.LevelWarn, "a file can't be looked at; it is tried again", name, "error", err)
+			d.trouble.tell(slog.LevelWarn, "a file can't be looked at; it is tried again", eventid.PickupFileNotLooked, name, "error", err)
 		}
 		return nil, nil
 	}
 	if !info.Mode().IsRegular() {
-		d.trouble.tell(slog.LevelWarn, "not a regular file; it is left alone", name, "mode", info.Mode().String())
+		d.trouble.tell(slog.LevelWarn, "not a regular file; it is left alone", eventid.PickupNotRegular, name, "mode", info.Mode().String())
 		return nil, nil
 	}
 	if age := time.Since(info.ModTime()); age < atRest && age > -ahead {
@@ -275,7 +276,7 @@ func (d *directory) openAtRest(name string) (*os.File, fs.FileInfo) {
 	f, err := d.files.open(path)
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
-			d.trouble.tell(slog.LevelWarn, "a file can't be opened; it is tried again", name, "error", err)
+			d.trouble.tell(slog.LevelWarn, "a file can't be opened; it is tried again", eventid.PickupFileNotOpened, name, "error", err)
 		}
 		return nil, nil
 	}
@@ -288,7 +289,7 @@ func (d *directory) openAtRest(name string) (*os.File, fs.FileInfo) {
 
 // storage reports that the queue takes nothing at the moment.
 func (d *directory) storage(err error) {
-	d.trouble.tell(slog.LevelError, "files wait: the queue can't store a message", "", "error", err)
+	d.trouble.tell(slog.LevelError, "files wait: the queue can't store a message", eventid.PickupStorage, "", "error", err)
 }
 
 // refusable reports whether there is somebody to tell of a refusal, and of whom.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"postern/internal/eventid"
 	"postern/internal/message"
 	"postern/queue/spool"
 )
@@ -38,12 +39,12 @@ func (h *hand) grab() (took, goOn bool) {
 	to := filepath.Join(d.path, h.tmp)
 	if err := d.files.rename(filepath.Join(d.path, h.name), to); err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
-			d.trouble.tell(slog.LevelWarn, "a file can't be renamed; it is tried again", h.name, "error", err)
+			d.trouble.tell(slog.LevelWarn, "a file can't be renamed; it is tried again", eventid.PickupFileNotRenamed, h.name, "error", err)
 		}
 		return false, true
 	}
 	if err := d.files.sync(d.path); err != nil {
-		d.trouble.tell(slog.LevelError, "the directory can't be synced; its files wait", "", "error", err)
+		d.trouble.tell(slog.LevelError, "the directory can't be synced; its files wait", eventid.PickupNotSynced, "", "error", err)
 		h.end(emlSuffix)
 		return false, false
 	}
@@ -77,7 +78,7 @@ func (h *hand) deliver(ctx context.Context) bool {
 	var storage errStorage
 	switch {
 	case err == nil:
-		d.log.Info("message queued", append([]any{"file", h.name, "id", id.String()}, describe(e)...)...)
+		d.log.Info("message queued", append([]any{eventid.PickupQueued.Attr(), "file", h.name, "id", id.String()}, describe(e)...)...)
 		return h.end("")
 	case errors.As(err, &ref):
 		return h.reject(ctx, ref)
@@ -89,7 +90,7 @@ func (h *hand) deliver(ctx context.Context) bool {
 		h.end(emlSuffix)
 		return false
 	}
-	d.trouble.tell(slog.LevelWarn, "a file can't be read; it is tried again", h.name, "error", err)
+	d.trouble.tell(slog.LevelWarn, "a file can't be read; it is tried again", eventid.PickupFileNotRead, h.name, "error", err)
 	return h.end(emlSuffix)
 }
 
@@ -158,7 +159,7 @@ func (h *hand) reject(ctx context.Context, ref *refusal) bool {
 		}
 		attrs = append(attrs, "from", e.From.String())
 	}
-	d.log.Warn("a file is no message that can be sent; it is kept as .bad", attrs...)
+	d.log.Warn("a file is no message that can be sent; it is kept as .bad", append([]any{eventid.PickupRejected.Attr()}, attrs...)...)
 	return h.end(badSuffix)
 }
 

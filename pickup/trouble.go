@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"maps"
 	"time"
+
+	"postern/internal/eventid"
 )
 
 const (
@@ -24,7 +26,7 @@ type trouble struct {
 }
 
 // tell reports what went wrong with what, by its kind and name.
-func (t *trouble) tell(level slog.Level, text, name string, attrs ...any) {
+func (t *trouble) tell(level slog.Level, text string, id eventid.ID, name string, attrs ...any) {
 	now := time.Now()
 	key := text + "\x00" + name
 	if at, ok := t.told[key]; ok && now.Sub(at) < toldAgain {
@@ -43,5 +45,5 @@ func (t *trouble) tell(level slog.Level, text, name string, attrs ...any) {
 	if name != "" {
 		attrs = append([]any{"file", name}, attrs...)
 	}
-	t.log.Log(context.Background(), level, text, attrs...)
+	t.log.Log(context.Background(), level, text, append([]any{id.Attr()}, attrs...)...)
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"postern/config"
+	"postern/internal/eventid"
 	"postern/internal/message"
 )
 
@@ -58,7 +59,7 @@ func TestTrouble(t *testing.T) {
 		tell := func() int {
 			out.Reset()
 			for i := range maxTold + 100 {
-				tr.tell(slog.LevelWarn, "trouble", fmt.Sprint(i))
+				tr.tell(slog.LevelWarn, "trouble", eventid.PickupFileNotRead, fmt.Sprint(i))
 			}
 			return strings.Count(out.String(), "\n")
 		}

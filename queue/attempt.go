@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"postern/internal/eventid"
 	"postern/internal/message"
 	"postern/queue/spool"
 	"postern/routing"
@@ -268,7 +269,7 @@ func (q *Queue) remainder(f *flight, d *destination, it item, renew bool) (next 
 // unloadable deals with an item whose message can't be read.
 func (q *Queue) unloadable(d *destination, it item, err error) {
 	if errors.Is(err, spool.ErrNotFound) {
-		q.log.Error("a queued message is not in the spool any more and is dropped", "id", it.id, "error", err)
+		q.log.Error("a queued message is not in the spool any more and is dropped", eventid.MessageGone.Attr(), "id", it.id, "error", err)
 		q.mu.Lock()
 		delete(q.splits, it.id)
 		q.mu.Unlock()
@@ -278,7 +279,7 @@ func (q *Queue) unloadable(d *destination, it item, err error) {
 		}
 		return
 	}
-	q.log.Error("a queued message can't be read; it will be tried again", "id", it.id, "after", loadRetry, "error", err)
+	q.log.Error("a queued message can't be read; it will be tried again", eventid.MessageUnreadable.Attr(), "id", it.id, "after", loadRetry, "error", err)
 	q.counters.loadFailures.Add(1)
 	it.due = q.now() + int64(loadRetry) + int64(jitter(loadRetry))
 	q.land(d, it, &it)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"postern/internal/dsn"
+	"postern/internal/eventid"
 	"postern/internal/message"
 	"postern/queue/spool"
 )
@@ -176,7 +177,7 @@ func (q *Queue) failed(c *chore, err error) {
 		wait := min(storageRetry<<min(q.storageFailures, 8), maxStorageRetry)
 		q.storageFailures++
 		q.storageUntil = now + int64(wait)
-		q.log.Error("queue: work on a message failed; it will be tried again, and others like it", "id", c.id, "after", wait, "error", err)
+		q.log.Error("queue: work on a message failed; it will be tried again, and others like it", eventid.ChoreFailed.Attr(), "id", c.id, "after", wait, "error", err)
 	}
 	c.due = q.storageUntil + int64(jitter(storageRetry))
 	q.addChore(*c)

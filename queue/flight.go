@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"postern/internal/eventid"
 	"postern/internal/message"
 	"postern/queue/spool"
 )
@@ -102,10 +103,10 @@ func (q *Queue) record(f *flight, u *message.Update) {
 			return
 		}
 		if errors.Is(err, spool.ErrNotFound) {
-			q.log.Error("an outcome was dropped: its message is not in the spool", "id", f.id, "error", err)
+			q.log.Error("an outcome was dropped: its message is not in the spool", eventid.OutcomeDropped.Attr(), "id", f.id, "error", err)
 			return
 		}
-		q.log.Error("an outcome could not be stored and is kept in memory; it will be tried again", "id", f.id, "error", err)
+		q.log.Error("an outcome could not be stored and is kept in memory; it will be tried again", eventid.OutcomeUnstored.Attr(), "id", f.id, "error", err)
 		q.counters.saveFailures.Add(1)
 	}
 	f.unsaved = append(f.unsaved, u)
@@ -158,7 +159,7 @@ func (q *Queue) saveLast() {
 		}
 	}
 	if lost > 0 {
-		q.log.Error("outcomes could not be stored before the end; these messages may be delivered twice", "messages", lost)
+		q.log.Error("outcomes could not be stored before the end; these messages may be delivered twice", eventid.OutcomesLost.Attr(), "messages", lost)
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"postern/internal/eventid"
 )
 
 // holdsName is the file with the names of the suspended queues: a line with the
@@ -64,7 +66,7 @@ func (q *Queue) loadHolds() {
 	if err != nil {
 		aside := holdsName + ".damaged"
 		kept := q.files.fs.Rename(q.files.path(holdsName), q.files.path(aside))
-		q.log.Error("the list of suspended queues can't be read: NO QUEUE IS SUSPENDED now; suspend again what has to be",
+		q.log.Error("the list of suspended queues can't be read: NO QUEUE IS SUSPENDED now; suspend again what has to be", eventid.SuspendedUnreadable.Attr(),
 			"file", q.files.path(holdsName), "error", err, "kept_as", q.files.path(aside), "keeping", kept)
 	}
 	q.mu.Lock()
@@ -74,7 +76,7 @@ func (q *Queue) loadHolds() {
 	}
 	q.submission.suspended, q.unreachable.suspended = q.holds[SubmissionName], q.holds[UnreachableName]
 	if len(names) > 0 {
-		q.log.Warn("queues are suspended by an administrator", "queues", slices.Sorted(maps.Keys(names)))
+		q.log.Warn("queues are suspended by an administrator", eventid.QueuesSuspended.Attr(), "queues", slices.Sorted(maps.Keys(names)))
 	}
 }
 

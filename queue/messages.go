@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"postern/internal/eventid"
 	"postern/internal/message"
 	"postern/queue/spool"
 )
@@ -69,7 +70,7 @@ func (q *Queue) examine(ctx context.Context, c *chooser, after message.ID, fn fu
 			case errors.Is(err, spool.ErrNotFound):
 			case err != nil:
 				q.counters.loadFailures.Add(1)
-				q.log.Error("a queued message can't be read and is left out of a list", "id", id, "error", err)
+				q.log.Error("a queued message can't be read and is left out of a list", eventid.MessageUnlisted.Attr(), "id", id, "error", err)
 			case c.matches(&e, at):
 				goOn = fn(&e, at)
 			}

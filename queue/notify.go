@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"postern/internal/dsn"
+	"postern/internal/eventid"
 	"postern/internal/message"
 )
 
@@ -140,7 +141,7 @@ func (q *Queue) copyToPostmaster(f *flight, r *dsn.Report) {
 	r.To, r.NoDiagnostics = to, false
 	if _, err := q.notify(f, r); err != nil {
 		q.quota.back(to.Key())
-		q.log.Warn("the postmaster's copy of a notification could not be stored and is left out", "id", f.id, "error", err)
+		q.log.Warn("the postmaster's copy of a notification could not be stored and is left out", eventid.PostmasterCopyLost.Attr(), "id", f.id, "error", err)
 	}
 }
 
@@ -194,7 +195,7 @@ func (q *Queue) notify(f *flight, r *dsn.Report) (message.ID, error) {
 	id, err := q.compose(r, true)
 	var unreadable *readError
 	if errors.As(err, &unreadable) {
-		q.log.Error("a message can't be read to be returned to its sender; the notification goes without it", "id", f.id, "error", err)
+		q.log.Error("a message can't be read to be returned to its sender; the notification goes without it", eventid.OriginalUnreadable.Attr(), "id", f.id, "error", err)
 		id, err = q.compose(r, false)
 	}
 	return id, err

@@ -5,6 +5,7 @@ import (
 	"runtime/debug"
 	"sync"
 
+	"postern/internal/eventid"
 	"postern/internal/message"
 )
 
@@ -39,7 +40,7 @@ func (q *Queue) countPanic(f *flight, c *caught) []Event {
 	poison := s.Panics >= poisonThreshold && !s.Poison
 	s.Poison = s.Poison || poison
 	q.counters.panics.Add(1)
-	q.log.Error("panic with a message in hand", "id", f.id, "during", c.during, "panic", fmt.Sprint(c.value), "panics", s.Panics, "parked", s.Poison, "stack", string(c.stack))
+	q.log.Error("panic with a message in hand", eventid.DeliveryPanic.Attr(), "id", f.id, "during", c.during, "panic", fmt.Sprint(c.value), "panics", s.Panics, "parked", s.Poison, "stack", string(c.stack))
 	if f.state.Done {
 		return nil
 	}

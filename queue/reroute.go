@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"postern/internal/eventid"
 	"postern/queue/spool"
 	"postern/routing"
 )
@@ -247,7 +248,7 @@ func (q *Queue) rerouteItem(d *destination, it item) (stays bool) {
 		}
 		// By the present generation it waits until it is due, or for the next
 		// reload, or expires.
-		q.log.Error("a message can't be read and is not routed anew", "id", it.id, "error", err)
+		q.log.Error("a message can't be read and is not routed anew", eventid.MessageNotRerouted.Attr(), "id", it.id, "error", err)
 		q.counters.loadFailures.Add(1)
 		q.mu.Lock()
 		it.gen = q.gen

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"postern/internal/eventid"
 	"postern/internal/message"
 	"postern/queue/spool"
 )
@@ -154,25 +155,25 @@ func (q *Queue) beginLife() []suspect {
 	}
 	file, err := q.files.fs.OpenFile(q.files.path(lifeName), os.O_RDWR|os.O_CREATE)
 	if err != nil {
-		q.log.Warn("what is in hand can't be noted", "file", q.files.path(lifeName), "error", err)
+		q.log.Warn("what is in hand can't be noted", eventid.InHandNotNoted.Attr(), "file", q.files.path(lifeName), "error", err)
 		return nil
 	}
 	b, err := contentOf(file)
 	if err != nil {
-		q.log.Warn("what was in hand at the last end can't be read", "file", q.files.path(lifeName), "error", err)
+		q.log.Warn("what was in hand at the last end can't be read", eventid.InHandUnreadable.Attr(), "file", q.files.path(lifeName), "error", err)
 	}
 	ends, list := decodeLife(b)
 	clean := make([]byte, max(len(b)/slotSize*slotSize, slotSize))
 	copy(clean, encodeSlot(binary.LittleEndian.Uint64([]byte(lifeMagic)), ends+1))
 	if _, err := file.WriteAt(clean, 0); err != nil {
-		q.log.Warn("what is in hand can't be noted", "file", q.files.path(lifeName), "error", err)
+		q.log.Warn("what is in hand can't be noted", eventid.InHandNotNoted.Attr(), "file", q.files.path(lifeName), "error", err)
 	}
 	q.life = &table{file: file, alone: make(map[message.ID]uint32)}
 	if ends == 0 {
 		return nil
 	}
 	q.suspects = q.life
-	q.log.Warn("the gateway did not end in an orderly way; what is in hand is noted until it has run for a while",
+	q.log.Warn("the gateway did not end in an orderly way; what is in hand is noted until it has run for a while", eventid.UncleanEnd.Attr(),
 		"unclean_ends_in_a_row", ends, "for", quietLife, "suspects", len(list))
 	slices.SortFunc(list, func(a, b suspect) int {
 		return cmp.Or(cmp.Compare(b.alone, a.alone), cmp.Compare(a.id, b.id))
@@ -200,10 +201,10 @@ func (q *Queue) convict(list []suspect) (left []suspect) {
 		standing.Poison = true
 		u := &message.Update{At: q.wall(), Standing: &standing}
 		if err := q.store.Update(s.id, u); err != nil {
-			q.log.Error("a message that was alone in hand when the gateway ended could not be parked", "id", s.id, "error", err)
+			q.log.Error("a message that was alone in hand when the gateway ended could not be parked", eventid.SuspectNotParked.Attr(), "id", s.id, "error", err)
 			continue
 		}
-		q.log.Error("a message was alone in hand at several unclean ends of the gateway in a row, and is parked in the poison queue; resume it to try again", "id", s.id, "ends", s.alone)
+		q.log.Error("a message was alone in hand at several unclean ends of the gateway in a row, and is parked in the poison queue; resume it to try again", eventid.SuspectParked.Attr(), "id", s.id, "ends", s.alone)
 		q.onEvent(Event{Kind: Poisoned, At: u.At, ID: s.id, Envelope: e.Envelope, Standing: standing})
 	}
 	return left

@@ -7,6 +7,7 @@ import (
 
 	"postern/config"
 	"postern/internal/bucket"
+	"postern/internal/eventid"
 	"postern/internal/wire"
 )
 
@@ -82,22 +83,15 @@ func (s *session) admit() *wire.Reply {
 	return nil
 }
 
-// The events of connections beyond a limit, as Exchange numbers them
-// (reference 10.3).
-const (
-	eventConnectorFull = 1020
-	eventSourceFull    = 1021
-)
-
 // tellLimited tells the event log of a connection beyond a limit: once a minute
 // for each limit of a connector, with the number of those before.
 func (s *session) tellLimited(r *wire.Reply) {
-	event := eventConnectorFull
+	event := eventid.ConnectorFull
 	if r.Limit == limitPerSource || r.Limit == limitPercentage {
-		event = eventSourceFull
+		event = eventid.SourceFull
 	}
 	s.server.limited.of(r.Limit+" "+s.connector.Name).tell(s.server.logger.Warn, "a connection is refused: "+r.Limit, nil,
-		"event_id", event, "connector", s.connector.Name, "figures", r.Log, "remote", s.remote.Addr().String())
+		event.Attr(), "connector", s.connector.Name, "figures", r.Log, "limit", r.Limit, "remote", s.remote.Addr().String())
 }
 
 // dismiss makes the session nobody's.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"postern/internal/eventid"
 	"postern/internal/message"
 	"postern/internal/wire"
 )
@@ -105,7 +106,8 @@ func (s *session) storageFailed(what string, err error) {
 
 // storageTrouble tells the event log of it.
 func (s *session) storageTrouble(what string, err error) {
-	s.server.trouble.tell(s.server.logger.Error, what, err, "connector", s.connector.Name, "session", s.id)
+	s.server.trouble.tell(s.server.logger.Error, "a message could not be stored; the client is asked to try again", err,
+		eventid.ReceiveStorage.Attr(), "what", what, "connector", s.connector.Name, "session", s.id)
 }
 
 // errTooMuch ends the reading of refused content that is too long to read to

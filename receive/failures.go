@@ -3,6 +3,7 @@ package receive
 import (
 	"time"
 
+	"postern/internal/eventid"
 	"postern/internal/wire"
 )
 
@@ -36,7 +37,7 @@ func (s *session) throttled() *wire.Reply {
 	if level <= failureWindow-one {
 		return nil
 	}
-	s.server.guessers.tell(s.server.logger.Warn, "somebody tries passwords; AUTH is refused for a while", nil,
+	s.server.guessers.tell(s.server.logger.Warn, "somebody tries passwords; AUTH is refused for a while", nil, eventid.PasswordsTried.Attr(),
 		"remote", s.remote.Addr().String(), "connector", s.connector.Name, "limit", limitSourceLogons)
 	return atLimit(replySourceLogons, int64((level+one-1)/one), s.connector.MaxLogonFailuresPerSource)
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"postern/config"
+	"postern/internal/eventid"
 )
 
 // rebindInterval is how long to wait before a binding that failed is tried
@@ -166,15 +167,15 @@ func (s *Server) keep(ctx context.Context, l *listener) {
 		known := s.note(l, nl, err)
 		over()
 		if err == nil {
-			s.logger.Info("listening", "binding", l.String(), "address", nl.Addr().String())
+			s.logger.Info("listening", eventid.Listening.Attr(), "binding", l.String(), "address", nl.Addr().String())
 			err = s.accept(ctx, nl, l.address.Port())
 			if ctx.Err() != nil {
 				return
 			}
 			s.note(l, nil, err)
-			s.logger.Error("stopped listening; trying again", "binding", l.String(), "error", err, "again_in", rebindInterval)
+			s.logger.Error("stopped listening; trying again", eventid.ListenLost.Attr(), "binding", l.String(), "error", err, "again_in", rebindInterval)
 		} else if !known && ctx.Err() == nil {
-			s.logger.Error("can't listen; the other bindings go on", "binding", l.String(), "error", err, "again_in", rebindInterval)
+			s.logger.Error("can't listen; the other bindings go on", eventid.ListenFailed.Attr(), "binding", l.String(), "error", err, "again_in", rebindInterval)
 		}
 		select {
 		case <-ctx.Done():
@@ -218,7 +219,7 @@ func (s *Server) accept(ctx context.Context, nl net.Listener, port uint16) error
 		if errors.Is(err, net.ErrClosed) || !errors.As(err, &temporary) || !temporary.Temporary() {
 			return err
 		}
-		s.logger.Warn("can't accept a connection; pausing", "listener", nl.Addr().String(), "error", err, "pause", acceptPause)
+		s.logger.Warn("can't accept a connection; pausing", eventid.AcceptFailed.Attr(), "listener", nl.Addr().String(), "error", err, "pause", acceptPause)
 		select {
 		case <-ctx.Done():
 			return nil

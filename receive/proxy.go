@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"postern/config"
+	"postern/internal/eventid"
 	"postern/internal/wire"
 )
 
@@ -94,7 +95,7 @@ func (s *session) refuseProxy(c *connector, limit string, err error) {
 		s.countLimit(limit)
 		reason := errorText(err)
 		s.log.Info(reason, "limit "+limit)
-		s.server.proxies.of(kind(limit+" "+reason)).tell(s.server.logger.Warn, "a connection from a proxy is closed", nil,
+		s.server.proxies.of(kind(limit+" "+reason)).tell(s.server.logger.Warn, "a connection from a proxy is closed", nil, eventid.ProxyRefused.Attr(),
 			"reason", reason, "connector", c.Name, "session", s.id, "limit", limit, "local", s.local.String(), "proxy", s.remote.String())
 	}
 	s.log.Disconnect("Local")

@@ -15,6 +15,7 @@ import (
 
 	"postern/config"
 	"postern/internal/bucket"
+	"postern/internal/eventid"
 	"postern/internal/message"
 	"postern/internal/metrics"
 	"postern/internal/tcp"
@@ -252,7 +253,7 @@ func (s *Server) serve(conn net.Conn, port uint16) {
 	}
 	defer func() {
 		if r := recover(); r != nil {
-			s.logger.Error("a session panicked; its connection is closed", "connector", x.name(), "session", x.id,
+			s.logger.Error("a session panicked; its connection is closed", eventid.SessionPanic.Attr(), "connector", x.name(), "session", x.id,
 				"remote", x.remote.String(), "panic", r, "stack", string(debug.Stack()))
 		}
 	}()
@@ -270,7 +271,7 @@ func (s *Server) serve(conn net.Conn, port uint16) {
 	i := choose(x.snapshot.configs, bound, x.remote)
 	if i < 0 {
 		s.unmatched.Inc()
-		s.strangers.tell(s.logger.Warn, "no receive connector takes the connection", nil, "local", x.local.String(), "remote", x.remote.String())
+		s.strangers.tell(s.logger.Warn, "no receive connector takes the connection", nil, eventid.NoConnector.Attr(), "local", x.local.String(), "remote", x.remote.String())
 		x.deadlines.last(refuseTimeout)
 		conn.Write(replyNotAvailable.Append(nil, true))
 		return

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"postern/internal/eventid"
 	"postern/internal/message"
 	"postern/routing"
 	ptls "postern/tls"
@@ -328,7 +329,7 @@ func (r *run) connect(ctx context.Context, started time.Time, k key, inClear boo
 		return nil, f
 	case f.tls && k.policy.FallsBack():
 		r.took = true
-		r.s.o.Logger.Warn("TLS failed; the message goes in clear over a new connection",
+		r.s.o.Logger.Warn("TLS failed; the message goes in clear over a new connection", eventid.ClearText.Attr(),
 			"connector", r.connector.Name, "host", k.endpoint.String(), "session", c.session, "error", f.reply.String())
 		return nil, f
 	case f.source:

@@ -10,6 +10,7 @@ import (
 
 	"postern/config"
 	"postern/internal/dkim"
+	"postern/internal/eventid"
 	"postern/internal/message"
 )
 
@@ -112,7 +113,7 @@ func (r *run) addSignatures(o *outgoing, x *examined) error {
 		if err != nil {
 			err = &errSign{d.config.Domain, selector, err}
 			if r.s.unsigned.tell(path, now) {
-				r.s.o.Logger.Error("a message can't be signed; look at its key", "domain", d.config.Domain, "selector", selector,
+				r.s.o.Logger.Error("a message can't be signed; look at its key", eventid.NotSigned.Attr(), "domain", d.config.Domain, "selector", selector,
 					"on_error", d.config.OnError, "error", err)
 			}
 			if d.config.OnError == config.DKIMSendUnsigned {

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"postern/internal/eventid"
 	"postern/internal/message"
 	"postern/routing"
 )
@@ -98,7 +99,7 @@ func (r *run) visit(ctx context.Context, to found, hurry bool) (loop bool) {
 		e.source = source
 		if loop = r.try(ctx, e); r.unbound == nil {
 			if source.IsValid() && r.s.gone.clear(source) {
-				r.s.o.Logger.Info("a source address can be used again", "connector", r.connector.Name, "address", source)
+				r.s.o.Logger.Info("a source address can be used again", eventid.SourceAddressUsable.Attr(), "connector", r.connector.Name, "address", source)
 			}
 			return loop
 		}
@@ -124,7 +125,7 @@ func (r *run) sourceGone(a netip.Addr, f *failure) {
 	r.unbound = f
 	r.tries--
 	if r.s.gone.mark(a, time.Now().Add(r.s.timeouts.Dead)) {
-		r.s.o.Logger.Warn("a source address can't be used; others of the connector take its place where it has any",
+		r.s.o.Logger.Warn("a source address can't be used; others of the connector take its place where it has any", eventid.SourceAddressMissing.Attr(),
 			"connector", r.connector.Name, "address", a, "error", f.reply.String())
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"postern/internal/eventid"
 )
 
 // watchInterval is how often the files are looked at, when they are used.
@@ -117,18 +119,18 @@ func refresh[T any](m *Material, w *watched[T], what string) (changed bool) {
 	var value T
 	if value, w.err = w.read(); w.err != nil {
 		if w.ok {
-			m.o.Logger.Error("a changed certificate file can't be used; what was read before stays in force", "file", what, "error", w.err)
+			m.o.Logger.Error("a changed certificate file can't be used; what was read before stays in force", eventid.CertificateFileUnusable.Attr(), "file", what, "error", w.err)
 		}
 		return false
 	}
 	w.value, w.ok = value, true
 	if l, ok := any(value).(*Listing); ok {
 		for _, p := range l.Problems {
-			m.o.Logger.Error("a file in the certificate directory can't be used", "error", p)
+			m.o.Logger.Error("a file in the certificate directory can't be used", eventid.CertificateFileSkipped.Attr(), "error", p)
 		}
 	}
 	if !first {
-		m.o.Logger.Info("certificate files were read again", "file", what)
+		m.o.Logger.Info("certificate files were read again", eventid.CertificateFilesRead.Attr(), "file", what)
 	}
 	return !first
 }

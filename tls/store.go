@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"postern/config"
+	"postern/internal/eventid"
 )
 
 // selfSignedFile holds the gateway's own certificate and its key.
@@ -99,13 +100,13 @@ func (s *Store) cover() error {
 		return nil
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		// It is ours, and of no use: a new one takes its place.
-		s.logger.Warn("self-signed certificate can't be used; making a new one", "file", path, "error", err)
+		s.logger.Warn("self-signed certificate can't be used; making a new one", eventid.OwnCertificateUnusable.Attr(), "file", path, "error", err)
 	}
 	cert, err = create(path, names)
 	if err != nil {
 		return fmt.Errorf("certificate store: %w", err)
 	}
-	s.logger.Info("made a self-signed certificate", "file", path,
+	s.logger.Info("made a self-signed certificate", eventid.CertificateMade.Attr(), "file", path,
 		"names", strings.Join(names, ","), "thumbprint", Thumbprint(cert.Leaf), "expires", cert.Leaf.NotAfter)
 	s.current.Store(cert)
 	return nil
@@ -142,7 +143,7 @@ func (s *Store) Current() *tls.Certificate {
 	}
 	defer s.mu.Unlock()
 	if err := s.cover(); err != nil {
-		s.logger.Error("the self-signed certificate expires and can't be replaced", "expires", cert.Leaf.NotAfter, "error", err)
+		s.logger.Error("the self-signed certificate expires and can't be replaced", eventid.OwnCertificateOverdue.Attr(), "expires", cert.Leaf.NotAfter, "error", err)
 	}
 	return s.current.Load()
 }

@@ -18,6 +18,7 @@ import (
 
 	"postern/config"
 	"postern/internal/control"
+	"postern/internal/eventid"
 	"postern/internal/server"
 	"postern/receive"
 )
@@ -62,7 +63,7 @@ func (a *app) runGateway(ctx context.Context, cfg *config.Config, findings []con
 	defer runtime.KeepAlive(heap)
 	logger := slog.New(slog.NewTextHandler(a.err, nil))
 	for _, f := range config.Urgent(findings) {
-		logger.Warn(f.Format(cfg.Position(f.Path)))
+		logger.Warn("the configuration deserves a look", eventid.ConfigurationFinding.Attr(), "finding", f.Format(cfg.Position(f.Path)))
 	}
 	path := a.absolutePath()
 	g, err := server.Build(server.Options{
@@ -84,7 +85,7 @@ func (a *app) runGateway(ctx context.Context, cfg *config.Config, findings []con
 			_, _, _, _ = g.Reload(ctx) // it tells the event log how it went
 		case <-ctx.Done():
 			stopNotify() // a second signal ends the program at once
-			logger.Info("stopping; sessions and deliveries in hand may finish", "at_most", g.ShutdownTimeout())
+			logger.Info("stopping; sessions and deliveries in hand may finish", eventid.Stopping.Attr(), "at_most", g.ShutdownTimeout())
 			admin.close(logger)
 			return stop(g, logger)
 		}
@@ -93,13 +94,13 @@ func (a *app) runGateway(ctx context.Context, cfg *config.Config, findings []con
 
 func started(cfg *config.Config, g *server.Server, logger *slog.Logger) {
 	if !slices.ContainsFunc(g.Bindings(), func(b receive.Binding) bool { return b.Addr != nil }) {
-		logger.Error("no binding could be opened: the gateway takes no mail until one can; it delivers what is queued")
+		logger.Error("no binding could be opened: the gateway takes no mail until one can; it delivers what is queued", eventid.NoBinding.Attr())
 	}
 	data, err := filepath.Abs(cfg.Server.DataDir)
 	if err != nil {
 		data = cfg.Server.DataDir
 	}
-	logger.Info("gateway is running", "version", readVersion().Version, "fqdn", cfg.Server.FQDN, "data_dir", data, "pid", os.Getpid())
+	logger.Info("gateway is running", eventid.Started.Attr(), "version", readVersion().Version, "fqdn", cfg.Server.FQDN, "data_dir", data, "pid", os.Getpid())
 }
 
 func stop(g *server.Server, logger *slog.Logger) error {
@@ -108,7 +109,7 @@ func stop(g *server.Server, logger *slog.Logger) error {
 	if err := g.Stop(ctx); err != nil {
 		return fmt.Errorf("stop: %w", err)
 	}
-	logger.Info("stopped")
+	logger.Info("stopped", eventid.Stopped.Attr())
 	return nil
 }
 
@@ -124,7 +125,7 @@ type administration struct {
 func openControl(cfg *config.Config, g *server.Server, logger *slog.Logger) *administration {
 	l, err := control.Listen(cfg.Control.Socket)
 	if err != nil {
-		logger.Error("the gateway runs without its control socket; SIGHUP reloads it all the same", "error", err)
+		logger.Error("the gateway runs without its control socket; SIGHUP reloads it all the same", eventid.ControlUnavailable.Attr(), "error", err)
 		return nil
 	}
 	a := &administration{
@@ -144,6 +145,6 @@ func (a *administration) close(logger *slog.Logger) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	if err := errors.Join(a.server.Close(ctx), <-a.done); err != nil {
-		logger.Warn("control socket", "error", err)
+		logger.Warn("the control socket did not end in an orderly way", eventid.ControlNotClosed.Attr(), "error", err)
 	}
 }

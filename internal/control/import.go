@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"postern/internal/eventid"
 	"postern/internal/message"
 	"postern/internal/wire"
 )
@@ -93,7 +94,7 @@ func (h messageHandler) importMessage(w http.ResponseWriter, r *http.Request) {
 		err = &requestError{http.StatusUnprocessableEntity, "the message is not imported: " + reply.Error()}
 	}
 	if err == nil {
-		h.logger.Info("a message is imported", "by", caller(r), "id", id.String(), "from", e.From.String(), "recipients", len(e.Recipients))
+		h.logger.Info("a message is imported", eventid.MessageImported.Attr(), "by", caller(r), "id", id.String(), "from", e.From.String(), "recipients", len(e.Recipients))
 	}
 	respond(w, Imported{id.String()}, err)
 }

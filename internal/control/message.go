@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"time"
 
+	"postern/internal/eventid"
 	"postern/internal/message"
 	"postern/queue"
 	"postern/queue/spool"
@@ -342,12 +343,12 @@ func (h messageHandler) content(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer c.Close()
-	h.logger.Info("the content of a message is read over the control socket", "by", caller(r), "id", id.String())
+	h.logger.Info("the content of a message is read over the control socket", eventid.ContentRead.Attr(), "by", caller(r), "id", id.String())
 	// RFC 6532 3.7 covers what is in UTF-8; 8-bit content has no type of its own.
 	w.Header().Set("Content-Type", "message/rfc822")
 	w.Header().Set("Content-Length", strconv.FormatInt(c.Size(), 10))
 	if _, err := io.Copy(idleWriter{w, http.NewResponseController(w)}, c); err != nil && r.Context().Err() == nil {
-		h.logger.Warn("the content of a message could not be sent whole", "id", id.String(), "error", err)
+		h.logger.Warn("the content of a message could not be sent whole", eventid.ContentCut.Attr(), "id", id.String(), "error", err)
 		// The length says that something is missing; the connection must not go on.
 		panic(http.ErrAbortHandler)
 	}

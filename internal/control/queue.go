@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"postern/config"
+	"postern/internal/eventid"
 	"postern/internal/message"
 	"postern/queue"
 	"postern/routing"
@@ -227,7 +228,7 @@ func (h queueHandler) order(r *http.Request) (any, error) {
 	if resubmit {
 		done = "resubmitted"
 	}
-	h.logger.Info("queue "+done, "queue", name, "by", caller(r))
+	h.logger.Info("queue "+done, eventid.QueueOrdered.Attr(), "queue", name, "by", caller(r))
 	return a, nil
 }
 

@@ -88,7 +88,7 @@ func TestOrderQueue(t *testing.T) {
 	}
 	// An answer comes after its line in the log.
 	for _, what := range []string{"suspended", "resumed", "retried"} {
-		if line := fmt.Sprintf("msg=\"queue %s\" queue=Internet/fabrikam.example by=\"uid ", what); !strings.Contains(log.String(), line) {
+		if line := fmt.Sprintf("msg=\"queue %s\" event_id=20205 queue=Internet/fabrikam.example by=\"uid ", what); !strings.Contains(log.String(), line) {
 			t.Errorf("the event log lacks %s:\n%s", line, log.String())
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"postern/backpressure"
 	"postern/config"
+	"postern/internal/eventid"
 	"postern/internal/message"
 	"postern/queue/spool"
 	"postern/receive"
@@ -92,7 +93,7 @@ func NewServer(o Options) *Server {
 		ReadTimeout:       requestTime + transferIdle,
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(s.logger.Handler(), slog.LevelWarn),
+		ErrorLog:          slog.NewLogLogger(s.logger.With(eventid.ControlTrouble.Attr()).Handler(), slog.LevelWarn),
 	}
 	return s
 }
@@ -120,7 +121,7 @@ func (s *Server) admit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p, ok := r.Context().Value(peerKey{}).(peer)
 		if !ok || !p.allowed() {
-			s.logger.Warn("control socket: caller turned away", "uid", p.UID, "pid", p.PID, "request", r.Method+" "+r.URL.Path)
+			s.logger.Warn("control socket: caller turned away", eventid.CallerRefused.Attr(), "uid", p.UID, "pid", p.PID, "request", r.Method+" "+r.URL.Path)
 			fail(w, http.StatusForbidden, "only root and the user the gateway runs as may use its control socket")
 			return
 		}
@@ -128,7 +129,7 @@ func (s *Server) admit(next http.Handler) http.Handler {
 		if r.Method == http.MethodGet {
 			level = slog.LevelDebug
 		}
-		s.logger.Log(r.Context(), level, "control socket", "uid", p.UID, "pid", p.PID, "request", r.Method+" "+r.URL.Path)
+		s.logger.Log(r.Context(), level, "control socket", eventid.ControlRequest.Attr(), "uid", p.UID, "pid", p.PID, "request", r.Method+" "+r.URL.Path)
 		next.ServeHTTP(w, r)
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"strings"
 
+	"postern/internal/eventid"
 	"postern/queue"
 	"postern/routing"
 )
@@ -20,24 +21,24 @@ func (s *Server) onEvent(e queue.Event) {
 	case queue.Submitted:
 		s.reportUnreachable(e)
 	case queue.Deferred:
-		s.report(slog.LevelWarn, "message deferred", e, "tries", e.Outcome.Tries, "next_try", e.Outcome.Due)
+		s.report(slog.LevelWarn, "message deferred", eventid.MessageDeferred, e, "tries", e.Outcome.Tries, "next_try", e.Outcome.Due)
 	case queue.Failed:
-		s.report(slog.LevelWarn, "message refused", e)
+		s.report(slog.LevelWarn, "message refused", eventid.MessageRefused, e)
 	case queue.Expired:
-		s.report(slog.LevelWarn, "message expired", e)
+		s.report(slog.LevelWarn, "message expired", eventid.MessageExpired, e)
 	case queue.Suppressed:
-		s.report(slog.LevelWarn, "the sender is not told", e, "delay", e.Delay, "relayed", e.Relayed, "reason", e.Reason)
+		s.report(slog.LevelWarn, "the sender is not told", eventid.SenderNotTold, e, "delay", e.Delay, "relayed", e.Relayed, "reason", e.Reason)
 	case queue.Notified:
-		s.logger.Info("notification sent", "id", e.ID.String(), "to", e.Envelope.From.String(),
+		s.logger.Info("notification sent", eventid.NotificationSent.Attr(), "id", e.ID.String(), "to", e.Envelope.From.String(),
 			"notification", e.Notification.String(), "delay", e.Delay, "relayed", e.Relayed)
 	case queue.MessageSuspended, queue.Resumed, queue.Redirected, queue.Resubmitted:
-		s.logger.Info("message "+e.Kind.String(), "id", e.ID.String(), "from", e.Envelope.From.String(), "by", e.By, "redirected_to", e.Standing.Redirect)
+		s.logger.Info("message "+e.Kind.String(), eventid.MessageOrdered.Attr(), "id", e.ID.String(), "from", e.Envelope.From.String(), "by", e.By, "redirected_to", e.Standing.Redirect)
 	case queue.Removed:
-		s.report(slog.LevelWarn, "message removed", e, "by", e.By)
+		s.report(slog.LevelWarn, "message removed", eventid.MessageRemoved, e, "by", e.By)
 	case queue.FallenBack:
-		s.report(slog.LevelWarn, "the fallback of a Send connector takes over", e, "fallback", e.Fallback, "tries", e.Outcome.Tries)
+		s.report(slog.LevelWarn, "the fallback of a Send connector takes over", eventid.FallbackTakesOver, e, "fallback", e.Fallback, "tries", e.Outcome.Tries)
 	case queue.Poisoned:
-		s.logger.Error("message parked in the poison queue; look into it, then resume or remove it", "id", e.ID.String(),
+		s.logger.Error("message parked in the poison queue; look into it, then resume or remove it", eventid.MessagePoisoned.Attr(), "id", e.ID.String(),
 			"from", e.Envelope.From.String(), "panics", e.Standing.Panics)
 	}
 	if s.options.OnEvent != nil {
@@ -45,7 +46,7 @@ func (s *Server) onEvent(e queue.Event) {
 	}
 }
 
-func (s *Server) report(level slog.Level, text string, e queue.Event, more ...any) {
+func (s *Server) report(level slog.Level, text string, id eventid.ID, e queue.Event, more ...any) {
 	attrs := []any{"id", e.ID.String(), "from", e.Envelope.From.String(), "to", recipients(e)}
 	if e.Hop.Connector != "" {
 		attrs = append(attrs, "connector", e.Hop.Connector, "next_hop", e.Hop.Domain)
@@ -53,10 +54,12 @@ func (s *Server) report(level slog.Level, text string, e queue.Event, more ...an
 	if e.Outcome.RemoteMTA != "" {
 		attrs = append(attrs, "host", e.Outcome.RemoteMTA)
 	}
-	if e.Outcome.Reply.Code != 0 {
-		attrs = append(attrs, "reply", e.Outcome.Reply.String())
+	if reply := e.Outcome.Reply; reply.Code != 0 {
+		attrs = append(attrs, "reply", reply.String())
+		reply.Text = "" // it is often another for each message, and the codes tell reasons apart
+		attrs = append(attrs, "status", reply.String())
 	}
-	s.logger.Log(context.Background(), level, text, append(attrs, more...)...)
+	s.logger.Log(context.Background(), level, text, append([]any{id.Attr()}, append(attrs, more...)...)...)
 }
 
 // recipients names the recipients of an event, the first few by address.
@@ -79,7 +82,7 @@ func (s *Server) reportUnreachable(e queue.Event) {
 	for i, r := range e.Envelope.Recipients {
 		d := table.Route(routing.QueryFor(e.Envelope, nil, i))
 		if d.Problem == routing.ProblemNoConnector {
-			s.logger.Warn("message waits in the Unreachable queue", "id", e.ID.String(),
+			s.logger.Warn("message waits in the Unreachable queue", eventid.MessageUnreachable.Attr(), "id", e.ID.String(),
 				"from", e.Envelope.From.String(), "to", r.Address.String(), "reply", d.Reply.String(), "reason", d.Reason)
 		}
 	}

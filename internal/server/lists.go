@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"postern/config"
+	"postern/internal/eventid"
 	"postern/routing"
 )
 
@@ -113,7 +114,7 @@ func (l *lists) look() {
 	findings := l.apply()
 	if !config.HasErrors(findings) {
 		if l.failed != "" {
-			l.logger.Info("the files of address spaces and senders can be used again")
+			l.logger.Info("the files of address spaces and senders can be used again", eventid.ListsUsable.Attr())
 		}
 		l.failed, l.failedAt = "", time.Time{}
 		return
@@ -121,7 +122,7 @@ func (l *lists) look() {
 	l.failedAt = time.Now()
 	if text := faults(findings); text != l.failed {
 		l.failed = text
-		l.logger.Error("a file of address spaces or senders can't be used; mail is routed as before until it is mended", "error", text)
+		l.logger.Error("a file of address spaces or senders can't be used; mail is routed as before until it is mended", eventid.ListsUnusable.Attr(), "error", text)
 	}
 }
 
@@ -182,7 +183,7 @@ func (s *Server) applyLists() []config.Finding {
 	}
 	s.table.Store(table)
 	s.queue.Reconfigure(queueSettings(next, table))
-	s.logger.Info("address spaces or senders were read again from their files; mail is routed by them", "generation", table.Generation())
+	s.logger.Info("address spaces or senders were read again from their files; mail is routed by them", eventid.RoutedAnew.Attr(), "generation", table.Generation())
 	return nil
 }
 

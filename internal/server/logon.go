@@ -8,6 +8,7 @@ import (
 	"log/slog"
 
 	"postern/config"
+	"postern/internal/eventid"
 	"postern/receive"
 	"postern/receive/logon"
 	"postern/routing"
@@ -51,7 +52,7 @@ func clientRoots(connectors []config.ReceiveConnector, logger *slog.Logger) map[
 			err = errors.New("there is no certificate in it")
 		}
 		if err != nil {
-			logger.Error("client_ca_file can't be used; no client certificate is trusted until a reload", "connector", c.Name, "file", c.ClientCAFile, "error", err)
+			logger.Error("client_ca_file can't be used; no client certificate is trusted until a reload", eventid.ClientCAFileUnusable.Attr(), "connector", c.Name, "file", c.ClientCAFile, "error", err)
 		}
 	}
 	return roots

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"postern/config"
+	"postern/internal/eventid"
 	"postern/routing"
 	"postern/send"
 	ptls "postern/tls"
@@ -27,16 +28,16 @@ func (s *Server) Reload(ctx context.Context) ([]config.Change, []config.Finding,
 	changes, findings, next, err := s.reload()
 	findings = config.Urgent(findings)
 	for _, f := range findings {
-		s.logger.Warn(f.Format(f.In(next)))
+		s.logger.Warn("the configuration deserves a look", eventid.ConfigurationFinding.Attr(), "finding", f.Format(f.In(next)))
 	}
 	if err != nil {
-		s.logger.Error("not reloaded; the running configuration stays in force", "file", s.options.File, "error", err)
+		s.logger.Error("not reloaded; the running configuration stays in force", eventid.NotReloaded.Attr(), "file", s.options.File, "error", err)
 		return nil, findings, next, err
 	}
 	for _, c := range changes {
-		s.logger.Info("configuration changed", "key", c.Path, "old", c.Old, "new", c.New, "needs_restart", c.Restart)
+		s.logger.Info("configuration changed", eventid.ConfigurationChanged.Attr(), "key", c.Path, "old", c.Old, "new", c.New, "needs_restart", c.Restart)
 	}
-	s.logger.Info("reloaded", "file", s.options.File, "changes", len(changes))
+	s.logger.Info("reloaded", eventid.Reloaded.Attr(), "file", s.options.File, "changes", len(changes))
 	return changes, findings, next, nil
 }
 

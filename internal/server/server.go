@@ -15,6 +15,7 @@ import (
 
 	"postern/backpressure"
 	"postern/config"
+	"postern/internal/eventid"
 	"postern/internal/message"
 	"postern/internal/metrics"
 	"postern/logs"
@@ -120,9 +121,9 @@ func (s *Server) openSpool() error {
 		return err
 	}
 	r := s.store.Recovery()
-	s.logger.Info("spool is open", "directory", s.config.Queue.Directory, "messages", r.Messages, "octets", r.Bytes, "took", r.Took)
+	s.logger.Info("spool is open", eventid.SpoolOpen.Attr(), "directory", s.config.Queue.Directory, "messages", r.Messages, "octets", r.Bytes, "took", r.Took)
 	for _, d := range r.Damage {
-		s.logger.Error("part of the spool is damaged", "damage", d.String())
+		s.logger.Error("part of the spool is damaged", eventid.SpoolDamaged.Attr(), "damage", d.String())
 	}
 	return nil
 }
@@ -160,10 +161,10 @@ func (s *Server) openLogs() error {
 			MaxFileSize: s.config.Logs.MaxFileSize, MaxDirectorySize: s.config.Logs.MaxDirectorySize, MaxAge: s.config.Logs.MaxAge,
 			Metrics: s.metrics,
 			OnError: func(err error) {
-				s.logger.Error("protocol log can't be written; mail goes on without it", "log", d.String(), "error", err)
+				s.logger.Error("a log can't be written; mail goes on without it", eventid.LogFailed.Attr(), "log_name", d.String(), "error", err)
 			},
 			OnRecover: func(dropped int64) {
-				s.logger.Warn("protocol log is written again", "log", d.String(), "lines_lost", dropped)
+				s.logger.Warn("a log is written again", eventid.LogRecovered.Attr(), "log_name", d.String(), "lines_lost", dropped)
 			},
 		}
 		if s.options.Line != nil {
@@ -183,7 +184,7 @@ func (s *Server) openLogs() error {
 // binding that can't be opened is reported and tried again; see Bindings.
 func (s *Server) Start(ctx context.Context) error {
 	for _, f := range slices.Concat(send.CheckSources(s.config), send.CheckKeys(s.config), ptls.CheckFiles(s.config)) {
-		s.logger.Warn(f.Format(f.In(s.config)))
+		s.logger.Warn("the configuration deserves a look", eventid.ConfigurationFinding.Attr(), "finding", f.Format(f.In(s.config)))
 	}
 	if err := s.queue.Start(ctx); err != nil {
 		return fmt.Errorf("queue: %w", err)
@@ -221,7 +222,7 @@ func (s *Server) close(ctx context.Context) error {
 		if err != nil && ctx.Err() == nil && !errors.Is(err, context.DeadlineExceeded) {
 			add(what, err)
 		} else if err != nil {
-			s.logger.Warn("cut off at the stop, since shutdown_timeout was over: " + what)
+			s.logger.Warn("cut off at the stop, since shutdown_timeout was over", eventid.CutOff.Attr(), "what", what)
 		}
 	}
 	s.lists.stop()

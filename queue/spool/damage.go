@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"postern/internal/eventid"
 )
 
 // putAside copies a damaged stretch of a segment to damaged/ and reports it.
@@ -36,7 +38,7 @@ func (s *Store) report(d Damage) {
 		s.recovery.Damage = append(s.recovery.Damage, d)
 	}
 	s.mu.Unlock()
-	s.o.Logger.Error("spool: damage", "file", d.File, "offset", d.Offset, "length", d.Length, "kept", d.Kept, "reason", d.Reason)
+	s.o.Logger.Error("spool: damage", eventid.SpoolDamage.Attr(), "file", d.File, "offset", d.Offset, "length", d.Length, "kept", d.Kept, "reason", d.Reason)
 }
 
 // copyAside writes the stretch to a file of its own, unless an earlier start

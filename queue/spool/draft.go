@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"syscall"
 
+	"postern/internal/eventid"
 	"postern/internal/message"
 )
 
@@ -204,7 +205,7 @@ func (d *Draft) removeBody() {
 		return
 	}
 	if err := d.s.fs.Remove(d.s.bodies.path(d.id)); err != nil {
-		d.s.o.Logger.Warn("spool: removing a body file", "id", d.id.String(), "error", err)
+		d.s.o.Logger.Warn("spool: removing a body file", eventid.SpoolBodyStays.Attr(), "id", d.id.String(), "error", err)
 	}
 }
 

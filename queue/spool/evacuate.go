@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"postern/internal/eventid"
 	"postern/internal/message"
 )
 
@@ -146,7 +147,7 @@ func (s *Store) rescue(g *segment, gaps []gap, err error) bool {
 func (s *Store) giveUpMessage(id message.ID, g *segment) {
 	e := s.cat.index[id]
 	if e.msg.epoch() == g.epoch {
-		s.o.Logger.Error("spool: a message is lost to damage; its record was put aside", "id", id.String())
+		s.o.Logger.Error("spool: a message is lost to damage; its record was put aside", eventid.SpoolMessageLost.Attr(), "id", id.String())
 		s.cat.remove(id, &e)
 		if h := s.cache.byID[id]; h != nil {
 			h.dirty = nil

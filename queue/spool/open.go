@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"postern/internal/eventid"
 	"postern/internal/message"
 )
 
@@ -232,7 +233,7 @@ func (s *Store) adopt(v *survey) error {
 	}
 	for _, name := range v.junk {
 		if err := s.fs.Remove(filepath.Join(s.dir, segmentsDir, name)); err != nil {
-			s.o.Logger.Warn("spool: removing a leftover", "file", name, "error", err)
+			s.o.Logger.Warn("spool: removing a leftover", eventid.SpoolLeftover.Attr(), "file", name, "error", err)
 		}
 	}
 	for _, g := range v.segs {

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"postern/internal/eventid"
 	"postern/internal/message"
 )
 
@@ -207,7 +208,7 @@ func kick(c chan struct{}) {
 func (s *Store) failed(what string, err error) {
 	s.stats.failures++
 	s.stats.lastError = what + ": " + err.Error()
-	s.o.Logger.Error("spool: "+what, "error", err)
+	s.o.Logger.Error("spool: "+what, eventid.SpoolFailed.Attr(), "what", what, "error", err)
 }
 
 // pin keeps a segment from being recycled while it is read.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"postern/internal/eventid"
 	"postern/internal/message"
 )
 
@@ -166,7 +167,7 @@ func (s *Store) resetState(id message.ID) {
 	h := s.cache.put(id, e.rcpts)
 	if h.state == nil {
 		h.state = message.NewState(int(e.rcpts))
-		s.o.Logger.Error("spool: a message's state is damaged; its recipients count as pending", "id", id.String())
+		s.o.Logger.Error("spool: a message's state is damaged; its recipients count as pending", eventid.SpoolStateDamaged.Attr(), "id", id.String())
 	}
 }
 

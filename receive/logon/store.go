@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"postern/config"
+	"postern/internal/eventid"
 	"postern/internal/metrics"
 )
 
@@ -166,12 +167,12 @@ func (s *Store) look() {
 	s.failed = ""
 	open := info.Mode().Perm()&0o007 != 0
 	if open && !s.open {
-		s.options.Logger.Warn("users_file can be read by everybody on this host; chmod it to 0600", "file", s.options.File, "mode", info.Mode().Perm().String())
+		s.options.Logger.Warn("users_file can be read by everybody on this host; chmod it to 0600", eventid.UsersFileOpen.Attr(), "file", s.options.File, "mode", info.Mode().Perm().String())
 	}
 	s.open = open
 	s.current.Store(t)
 	if !reflect.DeepEqual(s.extra, users) {
-		s.options.Logger.Info("users_file was read", "file", s.options.File, "users", len(users))
+		s.options.Logger.Info("users_file was read", eventid.UsersFileRead.Attr(), "file", s.options.File, "users", len(users))
 	}
 	s.extra = users
 }
@@ -179,7 +180,7 @@ func (s *Store) look() {
 func (s *Store) refuse(err error) {
 	if text := err.Error(); s.failed != text {
 		s.failed = text
-		s.options.Logger.Error("users_file can't be used; its accounts stay as they were", "file", s.options.File, "error", err, "users", len(s.extra))
+		s.options.Logger.Error("users_file can't be used; its accounts stay as they were", eventid.UsersFileUnusable.Attr(), "file", s.options.File, "error", err, "users", len(s.extra))
 	}
 }
 
