@@ -3,6 +3,7 @@ package ptls
 import (
 	"bytes"
 	"strings"
+	"time"
 	"unicode"
 )
 
@@ -19,9 +20,14 @@ const maxFriendlyName = 255
 //	    posternEnabled: no
 //
 // The first friendly name counts; what is forbidden before one block is for all.
+//
+// The file of a waiting key says with posternConnector for which connector its
+// request was made, and with posternRenews in the place of which certificate.
 type bag struct {
-	name           string
-	kept, disabled bool
+	name              string
+	kept, disabled    bool
+	connector, renews string
+	requested         time.Time // with the precision of a second
 }
 
 // read takes in one block with what stands before it.
@@ -42,6 +48,12 @@ func (b *bag) read(text []byte) {
 			b.kept = b.kept || no
 		case "posternEnabled":
 			b.disabled = b.disabled || no
+		case "posternConnector":
+			b.connector = friendly(value)
+		case "posternRenews":
+			b.renews, _ = parseThumbprint(strings.TrimSpace(value))
+		case "posternRequested":
+			b.requested, _ = time.Parse(time.RFC3339, strings.TrimSpace(value))
 		}
 	}
 }

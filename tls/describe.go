@@ -1,6 +1,7 @@
 package ptls
 
 import (
+	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -23,5 +24,12 @@ func Version(v uint16) string {
 // name by which the store, the logs and the commands know it.
 func Thumbprint(c *x509.Certificate) string {
 	sum := sha256.Sum256(c.Raw)
+	return strings.ToUpper(hex.EncodeToString(sum[:]))
+}
+
+// SHA1Thumbprint is a certificate's SHA-1 digest in upper-case hexadecimal, as
+// Windows shows it. It names a certificate to people and proves nothing.
+func SHA1Thumbprint(c *x509.Certificate) string {
+	sum := sha1.Sum(c.Raw)
 	return strings.ToUpper(hex.EncodeToString(sum[:]))
 }

@@ -19,6 +19,9 @@ const maxFiles = 1000
 type Listing struct {
 	// Entries are in the order of their files' names.
 	Entries []*Entry
+	// Waiting are the private keys that no certificate belongs to yet, in the
+	// order of their files' names.
+	Waiting []*Waiting
 	// Problems are the files that can't be used, each with its remedy.
 	Problems []error
 }
@@ -49,6 +52,7 @@ func ReadDirectory(path string) (*Listing, error) {
 			l.Entries = append(l.Entries, e)
 		}
 	}
+	l.Waiting = waiting(files)
 	return l, nil
 }
 

@@ -144,6 +144,8 @@ type pemFile struct {
 	certs []*x509.Certificate
 	keys  []crypto.Signer
 	bag   bag
+	// requests are those for certificates that keys wait for.
+	requests []*x509.CertificateRequest
 }
 
 // readPEM reads the certificates and private keys of a file. A file with a
@@ -213,6 +215,12 @@ func parsePEM(text []byte) (*pemFile, error) {
 				return nil, fmt.Errorf("the private key can't be read: %w", err)
 			}
 			p.keys = append(p.keys, k)
+		case b.Type == requestType:
+			r, err := x509.ParseCertificateRequest(b.Bytes)
+			if err != nil {
+				return nil, fmt.Errorf("the request in it can't be read: %w", err)
+			}
+			p.requests = append(p.requests, r)
 		}
 	}
 	if len(p.certs)+len(p.keys) == 0 {
