@@ -210,11 +210,21 @@ func (d *decoder) checkMechanisms(c *ReceiveConnector, row string) {
 		d.fail(at, `auth_mechanism: "none" stands alone`, "take it out, or the others")
 		return
 	}
+	if !withTLS {
+		for _, k := range []string{"tls_certificate", "tls_ciphers", "session_tickets"} {
+			if d.written(row, k) {
+				d.fail(joinPath(row, k), k+" has no effect where nobody can start TLS", `write "tls" into auth_mechanism, or take `+k+" out")
+			}
+		}
+	}
 	if c.RequireTLS && !withTLS {
 		d.fail(joinPath(row, "require_tls"), `require_tls: nobody can start TLS without "tls" in auth_mechanism`, `write "tls" into auth_mechanism`)
 	}
 	if has("basic_require_tls") && !(has("basic") && withTLS) {
 		d.fail(at, `auth_mechanism: "basic_require_tls" needs "basic" and "tls" beside it`, `write ["tls", "basic", "basic_require_tls"]`)
+	}
+	if c.SessionTickets && has("scram") && d.read(row, "session_tickets") {
+		d.fail(joinPath(row, "session_tickets"), `session_tickets does not go together with "scram" in auth_mechanism: SCRAM-SHA-256-PLUS binds to the certificate, which resumed sessions don't show`, "take one of them out")
 	}
 	for k, set := range map[string]bool{"client_ca_file": c.ClientCAFile != "", "tls_receive_domain_secure_list": len(c.TLSReceiveDomainSecureList) > 0} {
 		if set && !has("client_certificate") {

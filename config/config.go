@@ -141,6 +141,8 @@ type ReceiveConnector struct {
 	// TLSCertificate is what clients see: a thumbprint, a name or a path;
 	// empty: by FQDN.
 	TLSCertificate string
+	TLSCiphers     string // modern | compatible
+	SessionTickets bool
 
 	// DefaultDomain completes addresses of submissions; empty: none.
 	DefaultDomain                             string
@@ -225,6 +227,12 @@ const (
 	SourcePickup = "Pickup"
 	SourceReplay = "Replay"
 	SourceImport = "Import"
+)
+
+// The values of ReceiveConnector.TLSCiphers.
+const (
+	ModernCiphers     = "modern"
+	CompatibleCiphers = "compatible"
 )
 
 // The TLS modes of a Send connector.

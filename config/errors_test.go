@@ -343,6 +343,12 @@ func TestFindings(t *testing.T) {
 			`edge.toml:4:1: password_hash: user "u" has neither a password nor a certificate; write password_hash with what ` + "`postern user hash` prints"}},
 		{"thumbprint", receiveHead + "[[user]]\nname = \"u\"\ncertificate_thumbprint = [\"AB:CD\"]", []string{
 			`edge.toml:6:27: certificate_thumbprint: "AB:CD" is not the SHA-256 digest of a certificate; write the 64 digits that ` + "`openssl x509 -noout -fingerprint -sha256` prints"}},
+		{"TLS for nobody", receiveHead + "auth_mechanism = [\"none\"]\ntls_certificate = \"x\"\ntls_ciphers = \"modern\"\nsession_tickets = false", []string{
+			`edge.toml:5:1: tls_certificate has no effect where nobody can start TLS; write "tls" into auth_mechanism, or take tls_certificate out`,
+			`edge.toml:6:1: tls_ciphers has no effect where nobody can start TLS; write "tls" into auth_mechanism, or take tls_ciphers out`,
+			`edge.toml:7:1: session_tickets has no effect where nobody can start TLS; write "tls" into auth_mechanism, or take session_tickets out`}},
+		{"resumed sessions that can't bind", receiveHead + "auth_mechanism = [\"tls\", \"scram\"]\nsession_tickets = true", []string{
+			`edge.toml:5:1: session_tickets does not go together with "scram" in auth_mechanism: SCRAM-SHA-256-PLUS binds to the certificate, which resumed sessions don't show; take one of them out`}},
 		{"authorities nobody is held against", receiveHead + "client_ca_file = \"ca.pem\"", []string{
 			`edge.toml:4:1: client_ca_file has no effect without "client_certificate" in auth_mechanism; write auth_mechanism = ["tls", "client_certificate"], or take client_ca_file out`}},
 		{"password for a hash", receiveHead + "[[user]]\nname = \"u\"\npassword_hash = \"hunter2\"", []string{

@@ -135,9 +135,19 @@ func receiveSecurity() []key {
 			Field: in(func(c *ReceiveConnector) any { return &c.ImplicitTLS }),
 		},
 		{
-			Name: "tls_certificate", Type: comment(), Default: "", Pending: true,
+			Name: "tls_certificate", Type: comment(), Default: "",
 			Doc:   "The certificate that clients see: its SHA-256 thumbprint, a name in it or its friendly name in the certificate store, or the path of a PEM file. When empty, the one that `postern cert enable` has assigned, else the best one in the store for `fqdn`, else a self-signed one. It is read again when it changes.",
 			Field: in(func(c *ReceiveConnector) any { return &c.TLSCertificate }),
+		},
+		{
+			Name: "tls_ciphers", Type: choice(ModernCiphers, CompatibleCiphers), Default: ModernCiphers,
+			Doc:   "Which ciphers TLS 1.2 may use: those with forward secrecy and authenticated encryption (`modern`: ECDHE with AES-GCM or ChaCha20-Poly1305), or also AES-CBC with ECDHE (`compatible`), which Windows Server 2012 R2 and older need with an RSA certificate. TLS 1.3 has only modern ones, and nothing older than TLS 1.2 is spoken.",
+			Field: in(func(c *ReceiveConnector) any { return &c.TLSCiphers }),
+		},
+		{
+			Name: "session_tickets", Type: boolean(), Default: false,
+			Doc:   "Whether clients may resume TLS sessions. Some sending hosts lose mail over session tickets (golang/go#70232), and a new handshake costs little beside a message.",
+			Field: in(func(c *ReceiveConnector) any { return &c.SessionTickets }),
 		},
 		{
 			Name: "tarpit_interval", Type: duration(0, 10*time.Minute), Default: "5s",

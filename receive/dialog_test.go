@@ -233,7 +233,7 @@ var certificates = sync.OnceValues(func() (*tls.Config, error) {
 	return s.ServerConfig(), nil
 })
 
-func serverTLS(string) *tls.Config {
+func serverTLS(*config.ReceiveConnector) *tls.Config {
 	cfg, err := certificates()
 	if err != nil {
 		panic(err)

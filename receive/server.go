@@ -96,10 +96,10 @@ type Options struct {
 	Queue Queue
 	// Pressure is asked at MAIL; nil means that no resource is ever short.
 	Pressure Pressure
-	// TLS gives the configuration of the server side of a handshake for a
-	// connector of that FQDN; without it, and where it returns nil, STARTTLS
-	// is not offered.
-	TLS func(fqdn string) *tls.Config
+	// TLS gives the configuration of the server side of handshakes on a
+	// connector, which must not be changed afterwards; without it, and where it
+	// returns nil, STARTTLS is not offered.
+	TLS func(*config.ReceiveConnector) *tls.Config
 	// Log is the protocol log; nil logs nothing.
 	Log *logs.Protocol
 	// SessionIDs names the sessions; nil takes a source of its own.
@@ -116,7 +116,7 @@ type Options struct {
 type Server struct {
 	queue    intake
 	pressure Pressure
-	tls      func(fqdn string) *tls.Config
+	tls      func(*config.ReceiveConnector) *tls.Config
 	log      *logs.Protocol
 	ids      *logs.SessionIDs
 	metrics  *metrics.Registry
@@ -190,7 +190,7 @@ func New(o Options) *Server {
 		s.listen = (&net.ListenConfig{KeepAlive: -1}).Listen
 	}
 	if s.tls == nil {
-		s.tls = func(string) *tls.Config { return nil }
+		s.tls = func(*config.ReceiveConnector) *tls.Config { return nil }
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.commit, s.cut = context.WithCancel(context.Background())

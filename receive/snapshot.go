@@ -97,7 +97,7 @@ func (s *Server) compile(next Snapshot) *snapshot {
 			tarpitted:        s.metrics.Gauge("receive_tarpitted_sessions", label),
 		}
 		if hasMechanism(c, "tls") || c.ImplicitTLS {
-			out.tls = askingConfig(c, s.tls(c.FQDN))
+			out.tls = sessionConfig(c, s.tls(c))
 		}
 		if out.active == nil {
 			out.active = new(atomic.Int64)
@@ -105,18 +105,6 @@ func (s *Server) compile(next Snapshot) *snapshot {
 		}
 	}
 	return snap
-}
-
-// askingConfig asks clients for a certificate where the connector has a use for
-// it. Whether it is trusted is judged where it is used: many mail hosts present
-// one that nobody could verify, and must not lose the connection for that.
-func askingConfig(c *config.ReceiveConnector, cfg *tls.Config) *tls.Config {
-	if cfg == nil || !hasMechanism(c, mechanismCertificate) {
-		return cfg
-	}
-	cfg = cfg.Clone()
-	cfg.ClientAuth = tls.RequestClientCert
-	return cfg
 }
 
 // public is our end of a session as others know it: with the external address of

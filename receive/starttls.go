@@ -1,13 +1,19 @@
 package receive
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"strings"
 
+	"postern/config"
 	ptls "postern/tls"
 )
+
+// maxServerName bounds what the log shows of the name that a client asks for in
+// its handshake: that of a domain name (RFC 1035 2.3.4).
+const maxServerName = 255
 
 // errNoCertificate is why implicit TLS fails on a connector without a
 // certificate.
@@ -65,10 +71,9 @@ func (s *session) handshake() error {
 	cfg := s.connector.tls
 	err := errNoCertificate
 	if cfg != nil {
-		cfg = s.watchedConfig(cfg)
 		if err = s.deadlines.handshake(); err == nil {
 			conn := tls.Server(s.conn, cfg)
-			if err = s.deadlines.afterHandshake(conn.Handshake()); err == nil {
+			if err = s.deadlines.afterHandshake(conn.HandshakeContext(context.WithValue(context.Background(), sessionKey{}, s))); err == nil {
 				s.conn = conn
 				s.tls = ptls.Describe(conn.ConnectionState())
 				s.log.Info(s.tls, "TLS negotiation succeeded")
@@ -86,9 +91,22 @@ func (s *session) handshake() error {
 	return err
 }
 
-// watchedConfig notes which certificate is sent.
-func (s *session) watchedConfig(base *tls.Config) *tls.Config {
+// sessionKey is the key under which the context of a handshake has its session.
+type sessionKey struct{}
+
+// sessionConfig makes a configuration fit for the sessions of a connector, which
+// share it. It notes which certificate each of them is sent, and asks clients
+// for one where the connector has a use for it. Whether that is trusted is judged
+// where it is used: many mail hosts present one that nobody could verify, and
+// must not lose the connection for that.
+func sessionConfig(c *config.ReceiveConnector, base *tls.Config) *tls.Config {
+	if base == nil {
+		return nil
+	}
 	cfg := base.Clone()
+	if hasMechanism(c, mechanismCertificate) {
+		cfg.ClientAuth = tls.RequestClientCert
+	}
 	cfg.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 		cert, err := (*tls.Certificate)(nil), errNoCertificate
 		switch {
@@ -97,17 +115,27 @@ func (s *session) watchedConfig(base *tls.Config) *tls.Config {
 		case len(base.Certificates) > 0:
 			cert, err = &base.Certificates[0], nil
 		}
-		if err == nil && cert != nil {
-			if len(cert.Certificate) > 0 {
-				s.certificate = cert.Certificate[0]
-			}
-			if s.log != nil {
-				s.logCertificate(cert)
-			}
+		if s, ok := hello.Context().Value(sessionKey{}).(*session); ok && err == nil && cert != nil {
+			s.presents(cert, hello.ServerName)
 		}
 		return cert, err
 	}
 	return cfg
+}
+
+// presents notes which certificate is sent to a client, who asked for a name or
+// for none.
+func (s *session) presents(cert *tls.Certificate, serverName string) {
+	if len(cert.Certificate) > 0 {
+		s.certificate = cert.Certificate[0]
+	}
+	if s.log == nil {
+		return
+	}
+	if serverName != "" {
+		s.log.Info(serverName[:min(len(serverName), maxServerName)], "server name asked for")
+	}
+	s.logCertificate(cert)
 }
 
 // logCertificate writes the lines that Exchange writes (reference 7.1).

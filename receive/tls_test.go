@@ -108,7 +108,7 @@ func TestNoCertificate(t *testing.T) {
 		c.Bindings = []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:465")}
 	})
 	b := newBench(t)
-	b.server.tls = func(string) *tls.Config { return nil }
+	b.server.tls = func(*config.ReceiveConnector) *tls.Config { return nil }
 	b.server.snapshot.Store(b.server.compile(Snapshot{Connectors: []config.ReceiveConnector{clear, implicit}, Domains: testDomains}))
 	c := b.dialog(`
 		S: 220 .*
@@ -311,4 +311,40 @@ func TestRequireTLSExtension(t *testing.T) {
 		S: 555 5\.5\.4 Unrecognized parameter
 		C: QUIT
 		S: 221 .*`)
+}
+
+// TestSessionTickets: sessions are resumed where the connector lets them be, and
+// nowhere else.
+func TestSessionTickets(t *testing.T) {
+	for _, tickets := range []bool{false, true} {
+		for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+			b := newBench(t)
+			b.server.tls = func(c *config.ReceiveConnector) *tls.Config {
+				cfg := serverTLS(c).Clone()
+				cfg.SessionTicketsDisabled = !tickets
+				return cfg
+			}
+			b.server.snapshot.Store(b.server.compile(Snapshot{Connectors: []config.ReceiveConnector{testConnector()}, Domains: testDomains}))
+			cache := tls.NewLRUClientSessionCache(1)
+			for i := range 2 {
+				c := b.dialog(greet + `
+					C: STARTTLS
+					S: 220 .*`)
+				conn := tls.Client(c.conn, &tls.Config{InsecureSkipVerify: true, ServerName: "edge.contoso.example", ClientSessionCache: cache, MaxVersion: version})
+				if err := conn.Handshake(); err != nil {
+					t.Fatal(err)
+				}
+				if got, want := conn.ConnectionState().DidResume, tickets && i > 0; got != want {
+					t.Errorf("session_tickets %v, %s: connection %d resumed: %v", tickets, tls.VersionName(version), i, got)
+				}
+				if _, err := io.WriteString(conn, "QUIT\r\n"); err != nil {
+					t.Fatal(err)
+				}
+				if rest, err := io.ReadAll(conn); !strings.HasPrefix(string(rest), "221 ") {
+					t.Errorf("%q, %v", rest, err)
+				}
+				<-c.done
+			}
+		}
+	}
 }

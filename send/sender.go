@@ -56,6 +56,8 @@ type Options struct {
 	// Certificates is the directory of those that may be presented to next
 	// hops; empty for none.
 	Certificates string
+	// Material has them read already, in the place of Certificates and Roots.
+	Material *ptls.Material
 	// Timeouts bound each phase; fields left zero have their defaults.
 	Timeouts Timeouts
 	// Logger hears what an administrator should know; nil for nobody.
@@ -110,7 +112,9 @@ func New(o Options) *Sender {
 	s.dead.probe = s.timeouts.Dead
 	s.base, s.abandon = context.WithCancel(context.Background())
 	s.pool = newPool(s)
-	s.material = ptls.NewMaterial(ptls.MaterialOptions{Directory: o.Certificates, Roots: o.Roots, Logger: o.Logger})
+	if s.material = o.Material; s.material == nil {
+		s.material = ptls.NewMaterial(ptls.MaterialOptions{Directory: o.Certificates, Roots: o.Roots, Logger: o.Logger})
+	}
 	s.Configure(o.Config)
 	return s
 }

@@ -1,6 +1,7 @@
 package ptls
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -54,6 +55,37 @@ func ReadDirectory(path string) (*Listing, error) {
 	}
 	l.Waiting = waiting(files)
 	return l, nil
+}
+
+// keep puts those entries of an earlier reading in the place of their
+// successors, or of nothing, that could be presented, where their files are
+// still there and can't be presented any more: somebody may be about to replace
+// them, or has damaged them.
+func (l *Listing) keep(before *Listing) {
+	for _, old := range before.Entries {
+		if old.Key == nil {
+			continue
+		}
+		i := slices.IndexFunc(l.Entries, func(e *Entry) bool { return e.File == old.File })
+		switch {
+		case i >= 0 && l.Entries[i].Key == nil:
+			l.Problems = append(l.Problems, fmt.Errorf("%w; what was read before stays in force until a restart", l.Entries[i].Usable(time.Time{})))
+			l.Entries[i] = old
+		case i < 0:
+			if _, err := os.Lstat(old.File); err == nil {
+				l.Entries = append(l.Entries, old)
+			}
+		}
+	}
+	slices.SortStableFunc(l.Entries, func(a, b *Entry) int { return strings.Compare(a.File, b.File) })
+}
+
+// equal reports whether two readings found the same.
+func (l *Listing) equal(o *Listing) bool {
+	return slices.EqualFunc(l.Entries, o.Entries, func(a, b *Entry) bool {
+		return a.File == b.File && a.KeyFile == b.KeyFile && a.Enabled == b.Enabled && a.FriendlyName == b.FriendlyName &&
+			slices.EqualFunc(a.Chain, b.Chain, func(x, y *x509.Certificate) bool { return x.Equal(y) })
+	})
 }
 
 // pemNames lists the files of a directory that hold certificates or keys.

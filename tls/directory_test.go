@@ -254,6 +254,8 @@ func TestMaterialChanges(t *testing.T) {
 		step := func(what string, want uint64) {
 			t.Helper()
 			time.Sleep(watchInterval)
+			m.Generation() // who writes may be under way
+			time.Sleep(watchInterval)
 			if got := m.Generation(); got != want {
 				t.Errorf("%s: generation %d, want %d", what, got, want)
 			}

@@ -42,6 +42,7 @@ type Entry struct {
 
 	thumbprint string // empty: not worked out yet
 	selfSigned bool   // holds when thumbprint is there
+	tls        *tls.Certificate
 }
 
 // Leaf is the certificate itself.
@@ -63,8 +64,11 @@ func (e *Entry) SelfSigned() bool {
 	return IsSelfSigned(e.Leaf())
 }
 
-// TLS is the entry as crypto/tls presents it.
+// TLS is the entry as crypto/tls presents it. Nobody may change it.
 func (e *Entry) TLS() *tls.Certificate {
+	if e.tls != nil {
+		return e.tls
+	}
 	c := &tls.Certificate{PrivateKey: e.Key, Leaf: e.Leaf()}
 	for _, x := range e.Chain {
 		c.Certificate = append(c.Certificate, x.Raw)
@@ -265,6 +269,9 @@ func (p *pemFile) entry(keys []keyAt) *Entry {
 	}
 	e.Chain = chainOf(leaf, p.certs)
 	e.thumbprint, e.selfSigned = Thumbprint(leaf), IsSelfSigned(leaf)
+	if e.Key != nil {
+		e.tls = e.TLS()
+	}
 	e.Exportable, e.Enabled = !attributes.kept, !attributes.disabled
 	if e.FriendlyName = attributes.name; e.FriendlyName == "" {
 		e.FriendlyName = strings.TrimSuffix(filepath.Base(p.path), filepath.Ext(p.path))

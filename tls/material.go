@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,8 +17,15 @@ import (
 	"postern/internal/eventid"
 )
 
-// watchInterval is how often the files are looked at, when they are used.
-const watchInterval = time.Second
+const (
+	// watchInterval is how often the files are looked at, when they are used.
+	// What has changed is read once nobody has touched it for as long, or it was
+	// found the same twice: who writes it may be under way.
+	watchInterval = time.Second
+	// watchAgain is how often what can't be used is read again although it looks
+	// the same: what was wrong may have been the number of open files.
+	watchAgain = 30 * time.Second
+)
 
 // MaterialOptions say where a Material finds what policies name. The zero value
 // works.
@@ -42,6 +50,10 @@ type Material struct {
 	roots   map[string]*watched[*x509.CertPool]
 	entries map[string]*watched[*Entry]
 	listing *watched[*Listing]
+	// assignments are those of the directory; presented are the files that
+	// Receive connectors name.
+	assignments *watched[Assignments]
+	presented   map[string]bool
 }
 
 // watched is something that was read from files.
@@ -49,10 +61,13 @@ type watched[T any] struct {
 	value T
 	ok    bool  // value is there
 	err   error // of the latest attempt
-	// stamp tells the state of the files that it was read from.
-	stamp string
-	paths func() []string
-	read  func() (T, error)
+	// stamp tells the state of the files that it was read from, seen how they
+	// looked last.
+	stamp, seen string
+	failed      time.Time       // when part of it could not be used; zero: all could
+	told        map[string]bool // what can't be used, as the log knows already
+	paths       func() []string
+	read        func() (T, error)
 }
 
 // NewMaterial returns a Material that has read nothing yet.
@@ -70,7 +85,17 @@ func NewMaterial(o MaterialOptions) *Material {
 			}
 			return paths
 		},
-		read: func() (*Listing, error) { return ReadDirectory(o.Directory) },
+		read: func() (*Listing, error) {
+			l, err := ReadDirectory(o.Directory)
+			if err == nil && m.listing.ok {
+				l.keep(m.listing.value)
+			}
+			return l, err
+		},
+	}
+	m.assignments = &watched[Assignments]{
+		paths: func() []string { return []string{filepath.Join(o.Directory, AssignmentsFile)} },
+		read:  func() (Assignments, error) { return ReadAssignments(o.Directory) },
 	}
 	return m
 }
@@ -102,51 +127,100 @@ func (m *Material) look() {
 	if m.listing.stamp != "" {
 		changed = refresh(m, m.listing, m.o.Directory) || changed
 	}
+	if m.assignments.stamp != "" {
+		changed = refresh(m, m.assignments, AssignmentsFile) || changed
+	}
 	if changed {
 		m.generation.Add(1)
 	}
 }
 
-// refresh reads something again if its files have changed. The caller holds the
-// lock.
+// refresh reads something again if its files have changed and are at rest. The
+// caller holds the lock.
 func refresh[T any](m *Material, w *watched[T], what string) (changed bool) {
-	stamp := stampOf(w.paths())
-	if stamp == w.stamp {
+	stamp, touched := stampOf(w.paths())
+	first := w.stamp == ""
+	settled := first || stamp == w.seen || time.Since(touched) >= watchInterval
+	w.seen = stamp
+	again := !w.failed.IsZero() && time.Since(w.failed) >= watchAgain
+	if !settled || stamp == w.stamp && !again {
 		return false
 	}
-	first := w.stamp == ""
-	w.stamp = stamp
+	same := stamp == w.stamp
+	w.stamp, w.failed = stamp, time.Time{}
 	var value T
 	if value, w.err = w.read(); w.err != nil {
-		if w.ok {
+		w.failed = time.Now()
+		switch {
+		case !w.tell(w.err):
+		case w.ok:
 			m.o.Logger.Error("a changed certificate file can't be used; what was read before stays in force", eventid.CertificateFileUnusable.Attr(), "file", what, "error", w.err)
+		default:
+			m.o.Logger.Error("a certificate file can't be used", eventid.CertificateFileBad.Attr(), "file", what, "error", w.err)
 		}
 		return false
 	}
-	w.value, w.ok = value, true
+	var problems []error
 	if l, ok := any(value).(*Listing); ok {
-		for _, p := range l.Problems {
+		problems = l.Problems
+		before, _ := any(w.value).(*Listing)
+		same = same && w.ok && l.equal(before)
+	} else {
+		same = false
+	}
+	w.value, w.ok = value, true
+	for _, p := range problems {
+		w.failed = time.Now()
+		if w.tell(p) {
 			m.o.Logger.Error("a file in the certificate directory can't be used", eventid.CertificateFileSkipped.Attr(), "error", p)
 		}
 	}
-	if !first {
-		m.o.Logger.Info("certificate files were read again", eventid.CertificateFilesRead.Attr(), "file", what)
+	w.forget(problems)
+	if first || same {
+		return false
 	}
-	return !first
+	m.o.Logger.Info("certificate files were read again", eventid.CertificateFilesRead.Attr(), "file", what)
+	return true
+}
+
+// tell reports whether the log does not know an error yet.
+func (w *watched[T]) tell(err error) bool {
+	known := w.told[err.Error()]
+	if w.told == nil {
+		w.told = make(map[string]bool)
+	}
+	w.told[err.Error()] = true
+	return !known
+}
+
+// forget lets errors be told again that are no more.
+func (w *watched[T]) forget(but []error) {
+	left := make(map[string]bool, len(but))
+	for _, err := range but {
+		left[err.Error()] = true
+	}
+	maps.DeleteFunc(w.told, func(text string, _ bool) bool { return !left[text] })
 }
 
 // stampOf tells whether files have changed: replaced, written or opened up to
-// others.
-func stampOf(paths []string) string {
+// others; and when that was done to one of them last, as far as they are there.
+func stampOf(paths []string) (stamp string, touched time.Time) {
 	var b strings.Builder
 	for _, p := range paths {
-		if info, err := os.Stat(p); err == nil {
-			fmt.Fprintf(&b, "%s %d %d %o %v\n", p, info.Size(), info.ModTime().UnixNano(), info.Mode(), inode(info))
-		} else {
+		info, err := os.Stat(p)
+		if err != nil {
 			fmt.Fprintf(&b, "%s %v\n", p, errors.Is(err, fs.ErrNotExist))
+			continue
+		}
+		inode, changed := identity(info)
+		fmt.Fprintf(&b, "%s %d %d %o %v %d\n", p, info.Size(), info.ModTime().UnixNano(), info.Mode(), inode, changed.UnixNano())
+		for _, t := range []time.Time{info.ModTime(), changed} {
+			if t.After(touched) {
+				touched = t
+			}
 		}
 	}
-	return b.String()
+	return b.String(), touched
 }
 
 // use returns something that was read, having read it if need be. The caller
@@ -288,7 +362,7 @@ func (m *Material) Retain(rules []*Rules) {
 		}
 	}
 	for path := range m.entries {
-		if !used[path] {
+		if !used[path] && !m.presented[path] {
 			delete(m.entries, path)
 		}
 	}

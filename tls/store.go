@@ -54,16 +54,17 @@ type StoreOptions struct {
 	Logger *slog.Logger
 }
 
-// Store keeps the certificates that the gateway presents. At first start it
-// makes a self-signed one, so that STARTTLS works from the first minute. It is
-// safe for concurrent use.
+// Store keeps the self-signed certificate of the gateway's own, so that STARTTLS
+// works from the first minute. Where it can't be written it is kept in memory
+// until it can. It is safe for concurrent use.
 type Store struct {
 	dir     string
 	logger  *slog.Logger
-	current atomic.Pointer[tls.Certificate]
+	current atomic.Pointer[Entry]
 
-	mu    sync.Mutex // one certificate is made at a time
-	names []string   // those of the last Cover
+	mu      sync.Mutex // one certificate is made at a time
+	names   []string   // those of the last Cover
+	unsaved []byte     // what could not be written; nil: nothing
 }
 
 // OpenStore reads the store's certificate, or makes one when there is none,
@@ -72,9 +73,6 @@ func OpenStore(o StoreOptions) (*Store, error) {
 	s := &Store{dir: o.Directory, logger: o.Logger}
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
-	}
-	if err := os.MkdirAll(o.Directory, 0o700); err != nil {
-		return nil, fmt.Errorf("certificate store: %w; let the gateway's user write there or set another server.data_dir", err)
 	}
 	return s, s.Cover(o.Names)
 }
@@ -93,26 +91,67 @@ func (s *Store) Cover(names []string) error {
 func (s *Store) cover() error {
 	names := s.names
 	path := filepath.Join(s.dir, selfSignedFile)
-	cert, err := load(path)
+	e, err := ReadEntry(path)
+	now := s.current.Load()
 	switch {
-	case err == nil && s.covers(cert.Leaf, names):
-		s.current.Store(cert)
+	case err == nil && covers(e.Leaf(), names):
+		s.unsaved = nil
+		s.current.Store(e)
+		return nil
+	case now != nil && covers(now.Leaf(), names):
+		if s.unsaved != nil {
+			s.write(path, s.unsaved)
+		}
 		return nil
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		// It is ours, and of no use: a new one takes its place.
 		s.logger.Warn("self-signed certificate can't be used; making a new one", eventid.OwnCertificateUnusable.Attr(), "file", path, "error", err)
 	}
-	cert, err = create(path, names)
+	e, text, err := create(path, names)
 	if err != nil {
 		return fmt.Errorf("certificate store: %w", err)
 	}
 	s.logger.Info("made a self-signed certificate", eventid.CertificateMade.Attr(), "file", path,
-		"names", strings.Join(names, ","), "thumbprint", Thumbprint(cert.Leaf), "expires", cert.Leaf.NotAfter)
-	s.current.Store(cert)
+		"names", strings.Join(names, ","), "thumbprint", e.Thumbprint(), "expires", e.Leaf().NotAfter)
+	s.unsaved = nil
+	s.current.Store(e)
+	s.write(path, text)
 	return nil
 }
 
-func (s *Store) covers(leaf *x509.Certificate, names []string) bool {
+// write stores a certificate that was made, or keeps it for another try. The
+// event log is told once. Called with mu held.
+func (s *Store) write(path string, text []byte) {
+	again := s.unsaved != nil
+	s.unsaved = nil
+	err := os.MkdirAll(s.dir, 0o700)
+	if err == nil {
+		err = writeWhole(path, text)
+	}
+	switch {
+	case err != nil:
+		s.unsaved = text
+		if !again {
+			s.logger.Error("the self-signed certificate can't be stored; a temporary one is presented", eventid.CertificateUnusable.Attr(), "file", path, "error", err)
+		}
+	case again:
+		s.logger.Info("the self-signed certificate is stored now", eventid.CertificateStored.Attr(), "file", path)
+	}
+}
+
+// save tries again to write what could not be written.
+func (s *Store) save() {
+	if !s.mu.TryLock() {
+		return
+	}
+	defer s.mu.Unlock()
+	if s.unsaved != nil {
+		s.cover()
+	}
+}
+
+// covers reports whether a certificate is for all of the names for a while yet.
+func covers(leaf *x509.Certificate, names []string) bool {
 	now := time.Now()
 	if now.Before(leaf.NotBefore) || now.Add(selfSignedRenew).After(leaf.NotAfter) {
 		return false
@@ -136,43 +175,33 @@ func (s *Store) ServerConfig() *tls.Config {
 // Current returns the certificate that new handshakes present. One that is
 // about to expire while the gateway runs is replaced first; if that fails it
 // serves on, and the next handshake tries again.
-func (s *Store) Current() *tls.Certificate {
-	cert := s.current.Load()
-	if cert == nil || time.Now().Add(selfSignedRenew).Before(cert.Leaf.NotAfter) || !s.mu.TryLock() {
-		return cert
+func (s *Store) Current() *tls.Certificate { return s.entry().TLS() }
+
+func (s *Store) entry() *Entry {
+	e := s.current.Load()
+	if e == nil || time.Now().Add(selfSignedRenew).Before(e.Leaf().NotAfter) || !s.mu.TryLock() {
+		return e
 	}
 	defer s.mu.Unlock()
 	if err := s.cover(); err != nil {
-		s.logger.Error("the self-signed certificate expires and can't be replaced", eventid.OwnCertificateOverdue.Attr(), "expires", cert.Leaf.NotAfter, "error", err)
+		s.logger.Error("the self-signed certificate expires and can't be replaced", eventid.OwnCertificateOverdue.Attr(), "expires", e.Leaf().NotAfter, "error", err)
 	}
 	return s.current.Load()
 }
 
-func load(path string) (*tls.Certificate, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	cert, err := tls.X509KeyPair(text, text)
-	if err != nil {
-		return nil, err
-	}
-	return &cert, nil
-}
-
-// create makes a certificate for names that signs itself, and writes it with
-// its key to path, whole or not at all.
-func create(path string, names []string) (*tls.Certificate, error) {
+// create makes a certificate for names that signs itself, and its text with the
+// key for the file at path.
+func create(path string, names []string) (*Entry, []byte, error) {
 	if len(names) == 0 {
-		return nil, errors.New("no name to make a self-signed certificate for; set server.fqdn")
+		return nil, nil, errors.New("no name to make a self-signed certificate for; set server.fqdn")
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	now := time.Now()
 	template := &x509.Certificate{
@@ -187,19 +216,20 @@ func create(path string, names []string) (*tls.Certificate, error) {
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 	text = append(text, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})...)
-	if err := writeWhole(path, text); err != nil {
-		return nil, err
+	p, err := parsePEM(text)
+	if err != nil {
+		return nil, nil, err
 	}
-	cert, err := tls.X509KeyPair(text, text)
-	return &cert, err
+	p.path = path
+	return p.entry(p.keysAt()), text, nil
 }
 
 // commonName cuts a name to the 64 characters that X.520 allows.

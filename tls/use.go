@@ -28,17 +28,22 @@ func (u *Use) Has(e *Entry) bool {
 // connector that offers TLS, and each Send connector that has a certificate to
 // show. It reads the files that Send connectors name by their paths.
 func (c *Chooser) Uses(cfg *config.Config, now time.Time) []Use {
-	var uses []Use
-	for i := range cfg.ReceiveConnectors {
-		if r := &cfg.ReceiveConnectors[i]; r.Enabled && OffersTLS(r) {
-			uses = append(uses, Use{Kind: "receive", Connector: r.Name, FQDN: r.FQDN, Choice: c.Choose(r, "", now)})
-		}
-	}
+	uses := c.receiveUses(cfg, now)
 	for i := range cfg.SendConnectors {
 		if s := &cfg.SendConnectors[i]; s.Enabled {
 			if choice, ok := c.shown(s, now); ok {
 				uses = append(uses, Use{Kind: "send", Connector: s.Name, FQDN: s.FQDN, Choice: choice})
 			}
+		}
+	}
+	return uses
+}
+
+func (c *Chooser) receiveUses(cfg *config.Config, now time.Time) []Use {
+	var uses []Use
+	for i := range cfg.ReceiveConnectors {
+		if r := &cfg.ReceiveConnectors[i]; r.Enabled && OffersTLS(r) {
+			uses = append(uses, Use{Kind: "receive", Connector: r.Name, FQDN: r.FQDN, Choice: c.Choose(r, "", now)})
 		}
 	}
 	return uses

@@ -39,8 +39,8 @@ func exchangeEvents() []Event {
 		},
 		{
 			ID: CertificateMissing, Level: slog.LevelWarn, Area: TLS, Text: "no certificate is for the name of a connector", By: []string{"connector"},
-			Meaning: "No certificate in the store names the connector's FQDN; a self-signed one is shown, or STARTTLS is not offered.",
-			Remedy:  "Import or request a certificate for the name (`postern cert`), or set the connector's `tls_certificate`.",
+			Meaning: "No certificate in the store is for the connector's FQDN, so that the self-signed one is presented; or the one that `tls_certificate` or `postern cert enable` names is not there, and the next best is. STARTTLS is offered all the same. On a connector of this host alone it is told at level info.",
+			Remedy:  "The event names it: request and import a certificate for the name (`postern cert request`), enable it, or name another.",
 		},
 		{
 			ID: CertificateExpired, Level: slog.LevelError, Area: TLS, Text: "a certificate has expired", By: []string{"thumbprint"},
@@ -58,9 +58,9 @@ func exchangeEvents() []Event {
 			Remedy:  "Renew it (`postern cert renew`), or import its successor; nothing needs a restart.",
 		},
 		{
-			ID: CertificateUnusable, Level: slog.LevelError, Area: TLS, Text: "a configured certificate can't be used; a self-signed one takes its place", By: []string{"connector"},
-			Meaning: "The certificate that the configuration names can't be loaded, so that a self-signed one is shown in its place.",
-			Remedy:  "The event says what is wrong with it: put the file right, or name another.",
+			ID: CertificateUnusable, Level: slog.LevelError, Area: TLS, Text: "the self-signed certificate can't be stored; a temporary one is presented",
+			Meaning: "The certificate directory can't be written. STARTTLS works, and the next start makes another certificate.",
+			Remedy:  "Make room there, or make it writable for the gateway's user; it is tried again every minute.",
 		},
 		{
 			ID: PressureHigh, Level: slog.LevelWarn, Area: BackPressure, Text: "resource pressure is still high: all mail is refused", Burst: always,

@@ -19,6 +19,9 @@ const (
 	CertificateFileUnusable ID = 26003
 	CertificateFileSkipped  ID = 26004
 	CertificateFilesRead    ID = 26005
+	CertificateFileBad      ID = 26006
+	CertificateChosen       ID = 26007
+	CertificateStored       ID = 26008
 )
 
 func sendEvents() []Event {
@@ -55,5 +58,14 @@ func sendEvents() []Event {
 			Meaning: "A file there holds no certificate with its key.", Remedy: "Mend it, or take it away.",
 		},
 		{ID: CertificateFilesRead, Level: slog.LevelInfo, Area: TLS, Text: "certificate files were read again", By: []string{"file"}, Meaning: "Changed files are in force.", Remedy: "None."},
+		{
+			ID: CertificateFileBad, Level: slog.LevelError, Area: TLS, Text: "a certificate file can't be used", By: []string{"file"},
+			Meaning: "A file or directory that the configuration names, or the assignments of the certificate store, can't be read, and there is nothing of it in force.", Remedy: "Mend it; it is read again by itself.",
+		},
+		{
+			ID: CertificateChosen, Level: slog.LevelInfo, Area: TLS, Text: "a connector presents a certificate", By: []string{"connector"},
+			Meaning: "At the start, and whenever it changes: which certificate clients of a Receive connector see, and why.", Remedy: "None.",
+		},
+		{ID: CertificateStored, Level: slog.LevelInfo, Area: TLS, Text: "the self-signed certificate is stored now", Meaning: "The trouble told by 12024 is over.", Remedy: "None."},
 	}
 }

@@ -39,7 +39,7 @@ func (s *Server) buildDelivery() error {
 	s.names.configure(s.config.DNS)
 	s.sender = send.New(send.Options{
 		Config: s.config, Resolver: &s.names, Log: s.sent, SessionIDs: &s.sessions, Logger: s.logger,
-		Certificates: s.certificates(),
+		Material: s.material,
 	})
 	table, _ := routing.New(s.config)
 	if table == nil {

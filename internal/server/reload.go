@@ -61,7 +61,7 @@ func (s *Server) reload() ([]config.Change, []config.Finding, *config.Config, er
 	if table == nil {
 		return nil, append(findings, faults...), next, ErrInvalid
 	}
-	if err := s.certs.Cover(certificateNames(next)); err != nil {
+	if err := s.certs.Configure(next); err != nil {
 		return nil, findings, next, fmt.Errorf("certificates: %w", err)
 	}
 	intake, err := s.receiveSnapshot(next, table)

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,7 +15,6 @@ import (
 	"postern/backpressure"
 	"postern/config"
 	"postern/internal/eventid"
-	"postern/internal/message"
 	"postern/internal/metrics"
 	"postern/logs"
 	"postern/pickup"
@@ -57,7 +55,8 @@ type Server struct {
 	options  Options
 	logger   *slog.Logger
 	metrics  *metrics.Registry
-	certs    *ptls.Store
+	certs    *ptls.Presenter
+	material *ptls.Material // the files of certificates and authorities
 	store    *spool.Store
 	received *logs.Protocol
 	sent     *logs.Protocol
@@ -106,7 +105,7 @@ func Build(o Options) (s *Server, err error) {
 	s.buildPressure()
 	s.receive = receive.New(receive.Options{
 		Queue: s.queue, Pressure: s.pressure, Log: s.received, SessionIDs: &s.sessions, Metrics: s.metrics, Logger: s.logger,
-		TLS: func(string) *tls.Config { return s.certs.ServerConfig() },
+		TLS: s.certs.ServerConfig,
 	})
 	if s.intake, err = s.receiveSnapshot(s.config, s.table.Load()); err != nil {
 		return s, err
@@ -129,28 +128,10 @@ func (s *Server) openSpool() error {
 }
 
 func (s *Server) openCertificates() error {
+	s.material = ptls.NewMaterial(ptls.MaterialOptions{Directory: ptls.StoreDirectory(s.config), Logger: s.logger})
 	var err error
-	s.certs, err = ptls.OpenStore(ptls.StoreOptions{
-		Directory: s.certificates(), Names: certificateNames(s.config), Logger: s.logger,
-	})
+	s.certs, err = ptls.OpenPresenter(ptls.PresenterOptions{Config: s.config, Material: s.material, Logger: s.logger})
 	return err
-}
-
-// certificates is the directory of the certificate store.
-func (s *Server) certificates() string { return ptls.StoreDirectory(s.config) }
-
-// certificateNames lists the names for which the gateway presents a
-// certificate, the server's own first.
-func certificateNames(cfg *config.Config) []string {
-	names := []string{message.DomainKey(cfg.Server.FQDN)}
-	seen := map[string]bool{names[0]: true}
-	for _, c := range cfg.ReceiveConnectors {
-		if n := message.DomainKey(c.FQDN); !seen[n] {
-			seen[n] = true
-			names = append(names, n)
-		}
-	}
-	return names
 }
 
 func (s *Server) openLogs() error {
