@@ -247,21 +247,20 @@ func (p *Presenter) tell(c *Chooser, now time.Time) {
 			p.logger.Info("a connector presents a certificate", append([]any{eventid.CertificateChosen.Attr()}, attrs...)...)
 			continue
 		}
-		level := slog.LevelWarn
-		if p.local(u.Connector) {
-			level = slog.LevelInfo
-		}
 		attrs = append(attrs, "problem", strings.ReplaceAll(u.Choice.Problem.Error(), "\n", "; "), "remedy", u.Choice.Remedy)
-		p.logger.Log(context.Background(), level, "no certificate is for the name of a connector", append([]any{eventid.CertificateMissing.Attr()}, attrs...)...)
+		p.logger.Log(context.Background(), p.gravity(u.Connector), "no certificate is for the name of a connector", append([]any{eventid.CertificateMissing.Attr()}, attrs...)...)
 	}
 	p.told = told
 }
 
-// local reports whether a connector is reached from this host alone, where
-// nobody looks at certificates.
-func (p *Presenter) local(connector string) bool {
+// gravity is how grave it is that a connector has no certificate for its name:
+// little where it is reached from this host alone.
+func (p *Presenter) gravity(connector string) slog.Level {
 	i := slices.IndexFunc(p.cfg.ReceiveConnectors, func(r config.ReceiveConnector) bool { return r.Name == connector })
-	return i >= 0 && !slices.ContainsFunc(p.cfg.ReceiveConnectors[i].Bindings, func(b netip.AddrPort) bool { return !b.Addr().Unmap().IsLoopback() })
+	if i >= 0 && !slices.ContainsFunc(p.cfg.ReceiveConnectors[i].Bindings, func(b netip.AddrPort) bool { return !b.Addr().Unmap().IsLoopback() }) {
+		return slog.LevelInfo
+	}
+	return slog.LevelWarn
 }
 
 // present says which files Receive connectors name, so that they are kept in
