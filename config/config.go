@@ -484,6 +484,24 @@ type Logs struct {
 	MaxAge                        time.Duration
 
 	ReceiveProtocol, SendProtocol, Connectivity, MessageTracking, Agent, RoutingTable Log
+
+	Event EventLog
+}
+
+// EventLog is [logs.event].
+type EventLog struct {
+	// Level is "debug", "info", "warn" or "error"; Levels has the areas that
+	// have another.
+	Level  string
+	Levels map[string]string
+	// Format is that of standard error: "auto", "text", "json" or "journald".
+	Format string
+	// Syslog is the server that gets every event: "unix:/dev/log",
+	// "udp://host:514" or "tcp://host:601"; empty for none. SyslogFacility is
+	// the name of a facility (RFC 5424 6.2.1).
+	Syslog, SyslogFacility string
+	// File is the event log in files. Its format is always JSON.
+	File Log
 }
 
 // Log is the table of one log, such as [logs.connectivity]. Every field is

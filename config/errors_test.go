@@ -30,7 +30,7 @@ func TestFindings(t *testing.T) {
 		{"key of another table", receiveHead + `smart_hosts = []`, []string{
 			`edge.toml:4:1: unknown key "smart_hosts" in [[receive_connector]]; it belongs to [[send_connector]]`}},
 		{"key of several others", receiveHead + sendHead + `directory = "x"`, []string{
-			`edge.toml:7:1: unknown key "directory" in [[send_connector]]; it belongs to [queue], [logs], [logs.receive_protocol], [logs.send_protocol], [logs.connectivity], [logs.message_tracking], [logs.agent] or [logs.routing_table]`}},
+			`edge.toml:7:1: unknown key "directory" in [[send_connector]]; it belongs to [queue], [logs], [logs.receive_protocol], [logs.send_protocol], [logs.connectivity], [logs.message_tracking], [logs.agent], [logs.routing_table] or [logs.event]`}},
 		{"key before its table", "data_dir = \"x\"\n" + receiveHead, []string{
 			`edge.toml:1:1: "data_dir" stands outside its table; it belongs to [server]`}},
 		{"unknown table", receiveHead + "[servr]\nfqdn = \"a.example\"", []string{
@@ -320,6 +320,15 @@ func TestFindings(t *testing.T) {
 			`edge.toml:5:1: warning: message_expiration: messages expire after 1h, before any delay is notified; write delay_notification shorter than message_expiration`}},
 		{"log sizes", receiveHead + "[logs]\nmax_file_size = \"1GB\"", []string{
 			`edge.toml:5:1: max_file_size: one file (1GB) may be larger than all of a log together (250MB); write max_file_size no larger than max_directory_size`}},
+		{"event log", receiveHead + "[logs.event]\nlevel = \"inof\"\nlevels = { routnig = \"debug\", queue = \"loud\", dns = 3 }\nsyslog = \"tcp://host:0\"\nsyslog_facility = \"post\"\nmax_file_size = \"1GB\"", []string{
+			`edge.toml:4:1: warning: [logs.event] is read but this version does not act on it yet`,
+			`edge.toml:5:1: level: "inof" is not known here; did you mean "info"? Write "debug", "info", "warn" or "error"`,
+			`edge.toml:6:12: levels: "routnig" is no area of the event log; did you mean routing? The areas are server, config, control, logs, receive, queue, spool, send, routing, tls, backpressure, pickup, dns`,
+			`edge.toml:6:31: levels: "loud" is not known here; write "debug", "info", "warn" or "error"`,
+			`edge.toml:6:47: levels: 3 is a number; write a string in quotes`,
+			`edge.toml:7:1: syslog: "tcp://host:0" is no syslog server: its port is not a number from 1 to 65535; write "unix:/dev/log", "udp://host:514" or "tcp://host:601"`,
+			`edge.toml:8:1: syslog_facility: "post" is not known here; write "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "ntp", "security", "console", "solaris-cron", "local0", "local1", "local2", "local3", "local4", "local5", "local6" or "local7"`,
+			`edge.toml:9:1: max_file_size: one file (1GB) may be larger than all of a log together (250MB); write max_file_size no larger than max_directory_size`}},
 		{"thresholds", receiveHead + "[back_pressure.disk]\nmedium = \"1 GB\"\nhigh = \"101%\"", []string{
 			`edge.toml:5:1: medium: "1 GB" is not a threshold here; write the free space, "500MB free" or "5% free", the part in use from 1% to 100%, "96%", or "auto"`,
 			`edge.toml:6:1: high: "101%" is not a threshold here; write the free space, "500MB free" or "5% free", the part in use from 1% to 100%, "96%", or "auto"`}},

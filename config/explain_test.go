@@ -152,6 +152,7 @@ max_message_size = "10MB"
 		{"logs.message_tracking.directory", `"postern-data/logs/MessageTracking"`, `"/srv/logs/MessageTracking"`, false},
 		{"logs.agent.directory", `"postern-data/logs/AgentLog"`, `"/srv/logs/AgentLog"`, false},
 		{"logs.routing_table.directory", `"postern-data/logs/Routing"`, `"/srv/logs/Routing"`, false},
+		{"logs.event.directory", `"postern-data/logs/Events"`, `"/srv/logs/Events"`, false},
 		{"control.socket", `"postern-data/control.sock"`, `"/srv/control.sock"`, true},
 	}
 	got := now.Diff(old)

@@ -2,7 +2,9 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -90,6 +92,7 @@ func logsTable() *table {
 	for _, k := range logKinds() {
 		t.subs = append(t.subs, k.table())
 	}
+	t.subs = append(t.subs, eventTable())
 	return single(t, func(c *Config) *Logs { return &c.Logs })
 }
 
@@ -170,9 +173,15 @@ func unlimitedOr(d time.Duration) any {
 
 // checkLogs refuses files that may grow larger than all of a log together.
 func (d *decoder) checkLogs(l *Logs) {
+	files := map[string]*Log{"event": &l.Event.File}
 	for _, k := range logKinds() {
-		log, row := k.field(l), joinPath("logs", k.name)
-		if k.name == "routing_table" || !d.read("logs", "max_file_size", "max_directory_size") || !d.read(row, "max_file_size", "max_directory_size") {
+		if k.name != "routing_table" {
+			files[k.name] = k.field(l)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		log, row := files[name], joinPath("logs", name)
+		if !d.read("logs", "max_file_size", "max_directory_size") || !d.read(row, "max_file_size", "max_directory_size") {
 			continue
 		}
 		if log.MaxFileSize <= log.MaxDirectorySize {

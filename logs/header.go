@@ -80,6 +80,9 @@ func (h *Header) Tracking(s string) (Tracking, error) {
 // Agent reads one line of an agent log, as Line does.
 func (h *Header) Agent(s string) (AgentLine, error) { return parse(h, s, "agent", agentColumns) }
 
+// Event reads one line of an event log, as Line does.
+func (h *Header) Event(s string) (EventLine, error) { return parse(h, s, "event", eventColumns) }
+
 // parse reads one line.
 func parse[R any](h *Header, s, log string, columns []column[R]) (r R, err error) {
 	s = strings.TrimPrefix(strings.TrimSuffix(strings.TrimSuffix(s, "\n"), "\r"), byteOrderMark)

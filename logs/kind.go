@@ -18,11 +18,12 @@ const (
 	MessageTracking
 	Agent
 	RoutingTable
+	EventLog
 )
 
 // Kinds returns all kinds, in their order.
 func Kinds() []Kind {
-	return []Kind{ReceiveProtocol, SendProtocol, Connectivity, MessageTracking, Agent, RoutingTable}
+	return []Kind{ReceiveProtocol, SendProtocol, Connectivity, MessageTracking, Agent, RoutingTable, EventLog}
 }
 
 // Layout is where the files of a kind are and what stands in them (reference 7).
@@ -58,6 +59,8 @@ func (k Kind) String() string {
 		return "agent"
 	case RoutingTable:
 		return "routing"
+	case EventLog:
+		return "event"
 	}
 	return "unknown"
 }
@@ -87,6 +90,8 @@ func (k Kind) Layout() Layout {
 		return layout[AgentLine]("AgentLog", "AGENTLOG", "Agent Log", "agent", agentColumns)
 	case RoutingTable:
 		return Layout{Directory: "Routing", Prefix: "RoutingConfig", Type: "Routing Table Log", Table: "routing_table"}
+	case EventLog:
+		return layout[EventLine]("Events", "EVENT", "Event Log", "event", eventColumns)
 	}
 	return Layout{}
 }
@@ -115,6 +120,10 @@ func Settings(cfg *config.Config, k Kind) config.Log {
 		return cfg.Logs.Agent
 	case RoutingTable:
 		return cfg.Logs.RoutingTable
+	case EventLog:
+		l := cfg.Logs.Event.File
+		l.Format = "json"
+		return l
 	}
 	return config.Log{}
 }

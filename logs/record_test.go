@@ -28,6 +28,8 @@ func appendedOf(record any) appended {
 		return appended{Connectivity, r.Append(nil), r.AppendJSON(nil), func(s string) (any, error) { return ParseConnectivity(s) }}
 	case AgentLine:
 		return appended{Agent, r.Append(nil), r.AppendJSON(nil), func(s string) (any, error) { return ParseAgent(s) }}
+	case EventLine:
+		return appended{EventLog, r.Append(nil), r.AppendJSON(nil), func(s string) (any, error) { return ParseEvent(s) }}
 	}
 	panic("no record of a log")
 }
@@ -231,6 +233,17 @@ func FuzzAgent(f *testing.F) {
 	})
 }
 
+func FuzzEvent(f *testing.F) {
+	f.Add("listening", "binding", "0.0.0.0:25", int64(1))
+	f.Add("=x\n", "a=b;c", "\x1b[2J\u202e", int64(2))
+	f.Fuzz(func(t *testing.T, text, key, value string, ms int64) {
+		if len(text) > MaxField || len(key) > MaxField || len(value) > MaxField || ms < -62135596800000 || ms > 253402300799999 {
+			return
+		}
+		sameBack(t, EventLine{Time: time.UnixMilli(ms).UTC(), Level: "warn", ID: int(int32(ms)), Area: key, Text: text, Attributes: Pairs{{key, value}, {"a", text}}})
+	})
+}
+
 // FuzzParse: no text harms a parser, and what it reads is written so that it
 // reads the same.
 func FuzzParse(f *testing.F) {
@@ -252,6 +265,9 @@ func FuzzParse(f *testing.F) {
 		}
 		if r, err := ParseAgent(text); err == nil && !slices.Equal(r.P2From, []string{""}) {
 			r.Local, r.Remote = unmap(r.Local), unmap(r.Remote)
+			sameBack(t, r)
+		}
+		if r, err := ParseEvent(text); err == nil {
 			sameBack(t, r)
 		}
 		if r, err := ParseLine(text); err == nil {
