@@ -30,6 +30,7 @@ func (d *decoder) check() {
 	d.checkPressure(&c.BackPressure)
 	d.checkLogs(&c.Logs)
 	d.checkPickup(c)
+	d.checkMetrics(&c.Metrics, c.ReceiveConnectors)
 }
 
 // rowPath is the path of a row, also where its table is wrongly written as a

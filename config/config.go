@@ -27,6 +27,7 @@ type Config struct {
 	BackPressure      BackPressure
 	Logs              Logs
 	Control           Control
+	Metrics           Metrics
 	Pickup            Pickup
 
 	// lists are the files of entries that the configuration names, by path; nil
@@ -521,4 +522,11 @@ type Log struct {
 // Control is [control], the local administration socket.
 type Control struct {
 	Socket string
+}
+
+// Metrics is [metrics], where monitoring systems read the gateway's figures
+// beside the control socket.
+type Metrics struct {
+	// Address is the zero value when there is none.
+	Address netip.AddrPort
 }

@@ -38,7 +38,7 @@ func TestFindings(t *testing.T) {
 		{"unknown repeated table", receiveHead + "[[recieve_connector]]\nname = \"b\"", []string{
 			`edge.toml:4:1: unknown table [[recieve_connector]]; did you mean [[receive_connector]]?`}},
 		{"unknown table far from any", receiveHead + "[\"a b\".c]\n", []string{
-			`edge.toml:4:1: unknown table ["a b"]; the tables are [server], [dns], [[accepted_domain]], [[receive_connector]], [[user]], [[send_connector]], [[dkim]], [routing], [queue], [notifications], [[remote_domain]], [back_pressure], [logs], [pickup] and [control]`}},
+			`edge.toml:4:1: unknown table ["a b"]; the tables are [server], [dns], [[accepted_domain]], [[receive_connector]], [[user]], [[send_connector]], [[dkim]], [routing], [queue], [notifications], [[remote_domain]], [back_pressure], [logs], [pickup], [control] and [metrics]`}},
 		{"unknown key at the top", "zzzz = 1\n" + receiveHead, []string{
 			`edge.toml:1:1: unknown key "zzzz" outside any table; take it out, or see the reference for what there is`}},
 		{"unknown key in an inline table", sendHead + `smart_hosts = ["h"]` + "\n" + `smart_host_auth = { mechanism = "none", user = "x" }` + "\n" + receiveHead, []string{

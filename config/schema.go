@@ -110,7 +110,7 @@ func schema() *table {
 	return single(table{
 		subs: []*table{
 			serverTable(), dnsTable(), acceptedDomainTable(), receiveConnectorTable(), userTable(), sendConnectorTable(), dkimTable(),
-			routingTable(), queueTable(), notificationsTable(), remoteDomainTable(), backPressureTable(), logsTable(), pickupTable(), controlTable(),
+			routingTable(), queueTable(), notificationsTable(), remoteDomainTable(), backPressureTable(), logsTable(), pickupTable(), controlTable(), metricsTable(),
 		},
 	}, func(c *Config) *Config { return c })
 }

@@ -59,7 +59,7 @@ func TestSyntaxErrors(t *testing.T) {
 
 // TestUnknownTables wants help for tables that there are not.
 func TestUnknownTables(t *testing.T) {
-	const tables = "the tables are [server], [dns], [[accepted_domain]], [[receive_connector]], [[user]], [[send_connector]], [[dkim]], [routing], [queue], [notifications], [[remote_domain]], [back_pressure], [logs], [pickup] and [control]"
+	const tables = "the tables are [server], [dns], [[accepted_domain]], [[receive_connector]], [[user]], [[send_connector]], [[dkim]], [routing], [queue], [notifications], [[remote_domain]], [back_pressure], [logs], [pickup], [control] and [metrics]"
 	for _, tt := range []struct{ text, want string }{
 		{"[tls]\ncertificate = \"x\"", "unknown table [tls]; tls is a key of [[send_connector]] or [[send_connector.tls_override]]; " + tables},
 		{"[[listener]]", "unknown table [[listener]]; " + tables},

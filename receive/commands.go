@@ -12,7 +12,9 @@ import (
 
 // command is what the engine must know of a verb before it runs.
 type command struct {
-	run func(s *session, arg string)
+	// verb is what it is counted as.
+	verb verb
+	run  func(s *session, arg string)
 	// bare: an argument is an error (RFC 5321 4.1.1).
 	bare bool
 	// hello: only after HELO or EHLO (RFC 5321 4.1.4).
@@ -30,38 +32,38 @@ type command struct {
 func commandOf(verb string) command {
 	switch verb {
 	case "EHLO":
-		return command{run: (*session).ehlo, idle: true}
+		return command{verb: verbEHLO, run: (*session).ehlo, idle: true}
 	case "HELO":
-		return command{run: (*session).hello, tls: true, idle: true}
+		return command{verb: verbHELO, run: (*session).hello, tls: true, idle: true}
 	case "STARTTLS":
-		return command{run: (*session).startTLS, bare: true, hello: true}
+		return command{verb: verbSTARTTLS, run: (*session).startTLS, bare: true, hello: true}
 	case "AUTH": // what else stands against it is its own affair
-		return command{run: (*session).auth, tls: true}
+		return command{verb: verbAUTH, run: (*session).auth, tls: true}
 	case "MAIL":
-		return command{run: (*session).mail, hello: true, tls: true}
+		return command{verb: verbMAIL, run: (*session).mail, hello: true, tls: true}
 	case "RCPT":
-		return command{run: (*session).rcpt, hello: true, tls: true}
+		return command{verb: verbRCPT, run: (*session).rcpt, hello: true, tls: true}
 	case "DATA":
-		return command{run: (*session).data, bare: true, hello: true, tls: true}
+		return command{verb: verbDATA, run: (*session).data, bare: true, hello: true, tls: true}
 	case "BDAT": // whatever stands against it, its chunk must be read
-		return command{run: (*session).bdat}
+		return command{verb: verbBDAT, run: (*session).bdat}
 	case "RSET":
-		return command{run: (*session).rset, bare: true, tls: true, idle: true}
+		return command{verb: verbRSET, run: (*session).rset, bare: true, tls: true, idle: true}
 	case "NOOP":
-		return command{run: (*session).noop, idle: true}
+		return command{verb: verbNOOP, run: (*session).noop, idle: true}
 	case "VRFY":
-		return command{run: (*session).vrfy, tls: true, idle: true}
+		return command{verb: verbVRFY, run: (*session).vrfy, tls: true, idle: true}
 	case "HELP":
-		return command{run: (*session).help, tls: true, idle: true}
+		return command{verb: verbHELP, run: (*session).help, tls: true, idle: true}
 	case "QUIT":
-		return command{run: (*session).quit, bare: true}
+		return command{verb: verbQUIT, run: (*session).quit, bare: true}
 	case "EXPN", "SEND", "SOML", "SAML", "TURN": // known and not there (RFC 5321 4.2.4)
-		return command{run: (*session).notImplemented, tls: true}
+		return command{verb: verbOther, run: (*session).notImplemented, tls: true}
 	}
 	if slices.Contains(httpMethods[:], verb) {
-		return command{run: (*session).foreign, unknown: true}
+		return command{verb: verbOther, run: (*session).foreign, unknown: true}
 	}
-	return command{run: (*session).unrecognized, unknown: true}
+	return command{verb: verbOther, run: (*session).unrecognized, unknown: true}
 }
 
 // httpMethods are the first words of requests (RFC 9110 9, RFC 5789, RFC 9113
@@ -76,7 +78,7 @@ func (s *session) command(line []byte) {
 		c.run = (*session).foreign
 	}
 	s.logReceived(line, c)
-	s.idles = c.idle
+	s.idles, s.verb = c.idle, c.verb
 	if err != nil {
 		s.replyLine(line, err)
 		return
@@ -98,6 +100,9 @@ func (s *session) command(line []byte) {
 // it does after a request of HTTP, which may be too long or end in a bare LF.
 func (s *session) replyLine(line []byte, err error) {
 	s.secrets = s.secrets || hasVerb(line, "AUTH")
+	if s.verb == verbNone {
+		s.verb = verbOther
+	}
 	r, ok := errors.AsType[*wire.Reply](err)
 	if !ok {
 		r = replyStorage.WithLog(err.Error())

@@ -80,9 +80,11 @@ func (s *session) hold(r *wire.Reply) error {
 	}
 	s.connector.tarpits.Inc()
 	s.connector.tarpitted.Add(1)
+	began := time.Now()
 	place := s.server.tarpitted.Enter(s.deadlines.letGo)
 	err := s.deadlines.hold(time.Now().Add(d), false)
 	s.connector.tarpitted.Add(-1)
+	s.connector.tarpitTime.Add(int64(time.Since(began)))
 	if !s.server.tarpitted.Leave(place) {
 		s.note(limited(&wire.Reply{Log: itoa(maxTarpitted+1) + " of " + itoa(maxTarpitted)}, limitTarpitted))
 	}

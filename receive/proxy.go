@@ -93,6 +93,7 @@ func (s *session) refuseProxy(c *connector, limit string, err error) {
 		return
 	default:
 		s.countLimit(limit)
+		s.server.countRefused(c.Name, limit)
 		reason := errorText(err)
 		s.log.Info(reason, "limit "+limit)
 		s.server.proxies.of(kind(limit+" "+reason)).tell(s.server.logger.Warn, "a connection from a proxy is closed", nil, eventid.ProxyRefused.Attr(),

@@ -25,6 +25,7 @@ func (s *session) reply(r *wire.Reply) {
 		s.closing = true
 		s.hangsUp = r.Code != 221
 	}
+	s.server.tally.reply(s.verb, r.Code)
 	out := s.pending()
 	n := len(*out)
 	*out = r.Append(*out, s.connector.EnhancedStatusCodesEnabled)

@@ -130,7 +130,7 @@ type Server struct {
 
 	snapshot    atomic.Pointer[snapshot]
 	configuring sync.Mutex
-	unmatched   *metrics.Counter
+	tally       *tally
 	harvest     *tarpit.Harvest
 	tarpitted   *tarpit.Queue // sessions whose replies are held back
 	crowd       *crowd
@@ -194,7 +194,7 @@ func New(o Options) *Server {
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.commit, s.cut = context.WithCancel(context.Background())
-	s.unmatched = s.metrics.Counter("receive_connections_refused")
+	s.tally = newTally(s.metrics)
 	s.snapshot.Store(&snapshot{})
 	return s
 }
@@ -270,7 +270,7 @@ func (s *Server) serve(conn net.Conn, port uint16) {
 	}
 	i := choose(x.snapshot.configs, bound, x.remote)
 	if i < 0 {
-		s.unmatched.Inc()
+		s.countRefused("", refusedNoConnector)
 		s.strangers.tell(s.logger.Warn, "no receive connector takes the connection", nil, eventid.NoConnector.Attr(), "local", x.local.String(), "remote", x.remote.String())
 		x.deadlines.last(refuseTimeout)
 		conn.Write(replyNotAvailable.Append(nil, true))

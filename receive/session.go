@@ -56,6 +56,7 @@ type session struct {
 	errors        int64
 	logonFailures int64 // AUTH that failed
 	idleCommands  int64 // since the last message
+	verb          verb  // the command that is being answered
 	idles         bool  // the command brings no mail forward, even if it succeeds
 	messages      int   // in this session
 	secrets       bool  // AUTH came last: what is no command may be a secret
@@ -79,6 +80,7 @@ func (s *session) run(refusal *wire.Reply) {
 	defer s.end()
 	s.permit(0)
 	if refusal != nil {
+		s.server.countRefused(c.Name, refusal.Limit)
 		s.tellLimited(refusal)
 		s.refuse(refusal)
 		return
@@ -93,6 +95,7 @@ func (s *session) run(refusal *wire.Reply) {
 		s.reply(s.banner())
 	}
 	for !s.closing {
+		s.verb = verbNone
 		line, err := s.reader.ReadLine(maxCommandLine)
 		switch {
 		case err == nil:
@@ -177,7 +180,7 @@ func (s *session) Read(p []byte) (int, error) {
 // readFailed says what can be said after a read that failed, and ends the
 // session.
 func (s *session) readFailed(err error) {
-	s.closing = true
+	s.closing, s.verb = true, verbNone
 	var timeout *timeoutError
 	switch {
 	case errors.As(err, &timeout) && timeout.limit == limitWrite:

@@ -34,7 +34,8 @@ type connector struct {
 
 	connections, messages, octets *metrics.Counter
 	logons, logonFailures         *metrics.Counter
-	tarpits, earlyTalkers         *metrics.Counter
+	tarpits, tarpitTime           *metrics.Counter // the time in nanoseconds
+	earlyTalkers                  *metrics.Counter
 	firewalled                    *metrics.Counter
 	sessions, tarpitted           *metrics.Gauge
 }
@@ -92,6 +93,7 @@ func (s *Server) compile(next Snapshot) *snapshot {
 			logonFailures:    s.metrics.Counter("receive_logon_failures", label),
 			earlyTalkers:     s.metrics.Counter("receive_early_talkers", label),
 			tarpits:          s.metrics.Counter("receive_tarpits", label),
+			tarpitTime:       s.metrics.Counter("receive_tarpit_nanoseconds", label),
 			firewalled:       s.metrics.Counter("receive_header_fields_removed", label),
 			sessions:         s.metrics.Gauge("receive_sessions", label),
 			tarpitted:        s.metrics.Gauge("receive_tarpitted_sessions", label),

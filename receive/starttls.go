@@ -75,12 +75,14 @@ func (s *session) handshake() error {
 			conn := tls.Server(s.conn, cfg)
 			if err = s.deadlines.afterHandshake(conn.HandshakeContext(context.WithValue(context.Background(), sessionKey{}, s))); err == nil {
 				s.conn = conn
+				s.server.tally.handshakes.Done(conn.ConnectionState().Version)
 				s.tls = ptls.Describe(conn.ConnectionState())
 				s.log.Info(s.tls, "TLS negotiation succeeded")
 				return nil
 			}
 		}
 	}
+	s.server.tally.handshakes.Failed()
 	s.closing = true
 	s.readErr, s.writeErr = err, err
 	var timeout *timeoutError

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"postern/config"
+	"postern/internal/metrics"
 )
 
 // TestTroubleIsToldOnceAMinute: a full disk does not fill the event log.
@@ -79,7 +80,7 @@ func TestStrangersAreToldOfOnceAMinute(t *testing.T) {
 		if len(lines) != 2 || !strings.Contains(lines[0], "remote=198.51.100.7:40122") || !strings.HasSuffix(lines[1], "refused_meanwhile=59") {
 			t.Errorf("logged:\n%s", strings.Join(lines, "\n"))
 		}
-		if n := b.metrics.Counter("receive_connections_refused").Value(); n != 65 {
+		if n := b.metrics.Counter("receive_connections_refused", metrics.Label{Name: "connector"}, metrics.Label{Name: "reason", Value: "no_connector"}).Value(); n != 65 {
 			t.Errorf("%d refusals are counted", n)
 		}
 	})

@@ -31,6 +31,7 @@ type conn struct {
 	r   *wire.Reader
 	buf []byte // commands being put together
 
+	counted *connections // whose open connections it is one of; nil: nobody's
 	log     *logs.Session
 	session string
 	local   netip.AddrPort
@@ -312,6 +313,10 @@ func (c *conn) quit(ctx context.Context) {
 // close closes the connection at once. A TLS connection is not asked to say
 // farewell, for which it might wait.
 func (c *conn) close(by string) {
+	if c.counted != nil {
+		c.counted.open.Add(-1)
+		c.counted = nil
+	}
 	_ = c.raw.Close()
 	c.log.Disconnect(by)
 }

@@ -34,10 +34,16 @@ func (r *run) open(ctx context.Context, k key, clear bool) (*conn, *failure) {
 	raw, err := r.s.o.Dial(dialing, k.endpoint.source, k.endpoint.addr)
 	if err != nil {
 		f := lost(ctx, phaseConnect, err)
+		if !f.canceled {
+			r.s.counts.failed(r.connector.Name, f.phase)
+		}
 		f.late = r.hurry && dialing.Err() != nil && !f.canceled
 		c.log.Info(f.reply.String(), "failed to connect")
 		return c, f
 	}
+	c.counted = r.s.counts.of(r.connector.Name)
+	c.counted.opened.Inc()
+	c.counted.open.Add(1)
 	c.raw = newLine(tcp.New(raw))
 	c.nc, c.r = c.raw, wire.NewReader(c.raw, wire.DefaultBuffer)
 	if a, err := netip.ParseAddrPort(raw.LocalAddr().String()); err == nil {
@@ -48,6 +54,9 @@ func (r *run) open(ctx context.Context, k key, clear bool) (*conn, *failure) {
 	r.span.watch(c.raw)
 	defer r.span.leave(c.raw)
 	f := c.establish(ctx, clear)
+	if f != nil && !f.canceled {
+		r.s.counts.failed(r.connector.Name, f.phase)
+	}
 	if f != nil && !f.intact {
 		c.close(closedBy(f))
 	}

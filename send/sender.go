@@ -15,6 +15,7 @@ import (
 	"postern/config"
 	"postern/internal/dkim"
 	"postern/internal/message"
+	"postern/internal/metrics"
 	"postern/internal/resolver"
 	"postern/logs"
 	"postern/routing"
@@ -62,6 +63,8 @@ type Options struct {
 	Timeouts Timeouts
 	// Logger hears what an administrator should know; nil for nobody.
 	Logger *slog.Logger
+	// Metrics counts connections; nil for nobody to see.
+	Metrics *metrics.Registry
 }
 
 // Sender delivers messages to next hops. All methods may be called
@@ -74,6 +77,7 @@ type Sender struct {
 	material *ptls.Material // the certificates that policies name
 	dead     deadHosts
 	gone     goneSources
+	counts   *counts
 	own      ownAddresses
 	keys     dkim.Keys
 	unsigned once // of which keys it was told that they can't be used
@@ -107,7 +111,7 @@ func New(o Options) *Sender {
 		d := o.Config.DNS
 		o.Resolver = resolver.New(resolver.Options{Servers: d.Servers, Protocol: d.Protocol, Hosts: d.Hosts})
 	}
-	s := &Sender{o: o, timeouts: o.Timeouts.withDefaults(), shuffle: rand.Shuffle}
+	s := &Sender{o: o, timeouts: o.Timeouts.withDefaults(), counts: newCounts(o.Metrics), shuffle: rand.Shuffle}
 	s.own.list = o.LocalAddrs
 	s.dead.probe = s.timeouts.Dead
 	s.base, s.abandon = context.WithCancel(context.Background())

@@ -78,8 +78,10 @@ func (c *conn) handshake(ctx context.Context) *failure {
 		if ctx.Err() != nil {
 			return lost(ctx, phaseHandshake, err)
 		}
+		c.s.counts.handshakes.Failed()
 		return c.handshakeFailure(err, session)
 	}
+	c.s.counts.handshakes.Done(session.State.Version)
 	_ = c.raw.SetDeadline(time.Time{})
 	c.nc, c.r = tc, wire.NewReader(tc, wire.DefaultBuffer)
 	c.tls, c.peer = session.Described, session

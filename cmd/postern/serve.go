@@ -65,9 +65,9 @@ func (a *app) runGateway(ctx context.Context, cfg *config.Config, findings []con
 	for _, f := range config.Urgent(findings) {
 		logger.Warn("the configuration deserves a look", eventid.ConfigurationFinding.Attr(), "finding", f.Format(cfg.Position(f.Path)))
 	}
-	path := a.absolutePath()
+	path, version := a.absolutePath(), readVersion()
 	g, err := server.Build(server.Options{
-		Config: cfg, File: path, Logger: logger,
+		Config: cfg, File: path, Logger: logger, Version: version.Version, Revision: version.Revision,
 		Load: func() (*config.Config, []config.Finding, error) { return load(path) },
 	})
 	if err != nil {

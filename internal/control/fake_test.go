@@ -13,6 +13,7 @@ import (
 
 	"postern/backpressure"
 	"postern/internal/message"
+	"postern/internal/metrics"
 	"postern/internal/wire"
 	"postern/queue"
 	"postern/queue/spool"
@@ -36,6 +37,9 @@ type fakeMail struct {
 func (g *fakeMail) FQDN() string                { return "edge.contoso.example" }
 func (g *fakeMail) Started() time.Time          { return time.Now().Add(-time.Hour) }
 func (g *fakeMail) Bindings() []receive.Binding { return g.bindings }
+func (g *fakeMail) Metrics() []metrics.Family {
+	return []metrics.Family{{Name: "postern_test", Kind: metrics.KindGauge, Help: "A figure.", Series: []metrics.Series{{Value: 1}}}}
+}
 func (g *fakeMail) Pressure() backpressure.Status {
 	return backpressure.Status{Enabled: true, Level: backpressure.Medium, Resources: []backpressure.ResourceStatus{{Name: backpressure.Disk, Level: backpressure.Medium}}}
 }

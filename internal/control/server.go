@@ -14,6 +14,7 @@ import (
 	"postern/config"
 	"postern/internal/eventid"
 	"postern/internal/message"
+	"postern/internal/metrics"
 	"postern/queue/spool"
 	"postern/receive"
 	"postern/routing"
@@ -33,6 +34,8 @@ type Gateway interface {
 	Bindings() []receive.Binding
 	// SpoolStats are the figures of the store.
 	SpoolStats() spool.Stats
+	// Metrics are all figures, for monitoring systems.
+	Metrics() []metrics.Family
 	// Pressure says how short resources are, and what is refused for that.
 	Pressure() backpressure.Status
 	// Route chooses the next hop of a recipient as the queue would now.
@@ -73,6 +76,9 @@ func NewServer(o Options) *Server {
 	mux := http.NewServeMux()
 	mux.Handle("POST /v1/configuration/reload", reloadHandler{o.Gateway})
 	mux.HandleFunc("GET /v1/status", bounded(statusHandler{o}.status))
+	f := metricsHandler{o.Gateway}
+	mux.HandleFunc("GET /metrics", f.text)
+	mux.HandleFunc("GET /v1/metrics", bounded(f.list))
 	q := queueHandler{o.Queues, s.logger}
 	mux.HandleFunc("GET /v1/queues", bounded(q.list))
 	mux.HandleFunc("GET /v1/queues/ages", bounded(q.ages))

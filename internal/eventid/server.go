@@ -10,6 +10,10 @@ const (
 	CutOff    ID = 20003
 	NoBinding ID = 20004
 
+	MetricsFailed ID = 20010
+	MetricsOpen   ID = 20011
+	MetricsLost   ID = 20012
+
 	Reloaded             ID = 20100
 	NotReloaded          ID = 20101
 	ConfigurationChanged ID = 20102
@@ -132,6 +136,16 @@ func serverEvents() []Event {
 		{
 			ID: EventSinkBack, Level: slog.LevelWarn, Area: Logs, Text: "a sink of the event log takes events again", By: []string{"sink"},
 			Meaning: "The trouble told by 20302 is over; `events_lost` events are missing there.", Remedy: "None.",
+		},
+		{
+			ID: MetricsFailed, Level: slog.LevelError, Area: Server, Text: "the figures for monitoring can't be offered; it is tried again every 30 seconds",
+			Meaning: "`metrics.address` can't be opened. Mail flows, and the control socket has the figures.",
+			Remedy:  "See that the address exists on this host and that no other program holds the port.",
+		},
+		{ID: MetricsOpen, Level: slog.LevelInfo, Area: Server, Text: "the figures for monitoring are offered now", Meaning: "`metrics.address` could be opened at last.", Remedy: "None."},
+		{
+			ID: MetricsLost, Level: slog.LevelError, Area: Server, Text: "the figures for monitoring are offered no more",
+			Meaning: "The listener at `metrics.address` has failed.", Remedy: "The error says why; set the address anew and `postern reload`.",
 		},
 	}
 }

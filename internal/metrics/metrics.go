@@ -1,7 +1,7 @@
-// Package metrics knows the counters and gauges of the gateway. It serves
-// every package that has something to count and everyone who reads the counts.
-// A Registry is made by the composition root and handed in; there is no global
-// one.
+// Package metrics knows the counters, gauges and histograms of the gateway, and
+// the text format in which monitoring systems read them. It serves every package
+// that has something to count and everyone who reads the counts. A Registry is
+// made by the composition root and handed in; there is no global one.
 package metrics
 
 import (
@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Counter is a number that only grows. The zero value works; a nil Counter
@@ -61,7 +62,10 @@ func (g *Gauge) Value() int64 {
 }
 
 // Label tells the series of one name apart, as connector="From Internet".
-type Label struct{ Name, Value string }
+type Label struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
 
 // Kind says what a series is.
 type Kind uint8
@@ -70,15 +74,22 @@ type Kind uint8
 const (
 	KindCounter Kind = iota
 	KindGauge
+	KindHistogram
 )
 
-// String returns "counter" or "gauge".
+// String returns "counter", "gauge" or "histogram".
 func (k Kind) String() string {
-	if k == KindGauge {
+	switch k {
+	case KindGauge:
 		return "gauge"
+	case KindHistogram:
+		return "histogram"
 	}
 	return "counter"
 }
+
+// MarshalText makes Kind its name in JSON.
+func (k Kind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 
 // MaxSeries is how many label sets one name may have. Those that come later
 // share one series, all of whose label values are Overflow.
@@ -93,8 +104,8 @@ const Overflow = "other"
 // a Snapshot only when there were some.
 const Rejected = "metrics_rejected"
 
-// Registry gives out counters and gauges by name and labels, and lists them.
-// The zero value works. A nil Registry gives out counters and gauges that work
+// Registry gives out counters, gauges and histograms by name and labels, and
+// lists them. The zero value works. A nil Registry gives out such that work
 // and that nobody sees, so that a part can be used without one. All methods may
 // be called concurrently.
 type Registry struct {
@@ -106,14 +117,16 @@ type Registry struct {
 // family holds the series of one name.
 type family struct {
 	kind   Kind
-	labels []string // the names, in the order of the first request
+	labels []string        // the names, in the order of the first request
+	bounds []time.Duration // of a histogram
 	series map[string]*series
 }
 
 type series struct {
-	labels  []Label
-	counter Counter
-	gauge   Gauge
+	labels    []Label
+	counter   Counter
+	gauge     Gauge
+	histogram *Histogram // nil in what is none
 }
 
 // Counter returns the counter of that name and those labels: the same one each
@@ -121,17 +134,32 @@ type series struct {
 // names and their order are fixed by the first request for the name; what
 // contradicts it gets a counter that nobody sees, and is counted under Rejected.
 func (r *Registry) Counter(name string, labels ...Label) *Counter {
-	return &r.get(KindCounter, name, labels).counter
+	return &r.get(KindCounter, name, nil, labels).counter
 }
 
 // Gauge returns the gauge of that name and those labels, as Counter does.
 func (r *Registry) Gauge(name string, labels ...Label) *Gauge {
-	return &r.get(KindGauge, name, labels).gauge
+	return &r.get(KindGauge, name, nil, labels).gauge
 }
 
-func (r *Registry) get(kind Kind, name string, labels []Label) *series {
+// Histogram returns the histogram of that name and those labels, as Counter
+// does. The bounds of the first request for the name hold.
+func (r *Registry) Histogram(name string, bounds []time.Duration, labels ...Label) *Histogram {
+	return r.get(KindHistogram, name, bounds, labels).histogram
+}
+
+// unseen is a series of nobody's.
+func unseen(kind Kind, bounds []time.Duration) *series {
+	s := new(series)
+	if kind == KindHistogram {
+		s.histogram = newHistogram(bounds)
+	}
+	return s
+}
+
+func (r *Registry) get(kind Kind, name string, bounds []time.Duration, labels []Label) *series {
 	if r == nil {
-		return new(series)
+		return unseen(kind, bounds)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -140,7 +168,7 @@ func (r *Registry) get(kind Kind, name string, labels []Label) *series {
 		if r.families == nil {
 			r.families = make(map[string]*family)
 		}
-		f = &family{kind: kind, series: make(map[string]*series)}
+		f = &family{kind: kind, bounds: slices.Clone(bounds), series: make(map[string]*series)}
 		for _, l := range labels {
 			f.labels = append(f.labels, l.Name)
 		}
@@ -148,7 +176,7 @@ func (r *Registry) get(kind Kind, name string, labels []Label) *series {
 	}
 	if f.kind != kind || !slices.EqualFunc(f.labels, labels, func(n string, l Label) bool { return n == l.Name }) {
 		r.rejected.Inc()
-		return new(series)
+		return unseen(kind, bounds)
 	}
 	return f.get(labels)
 }
@@ -168,7 +196,8 @@ func (f *family) get(labels []Label) *series {
 			return s
 		}
 	}
-	s := &series{labels: slices.Clone(labels)}
+	s := unseen(f.kind, f.bounds)
+	s.labels = slices.Clone(labels)
 	f.series[key] = s
 	return s
 }
@@ -189,6 +218,8 @@ type Sample struct {
 	Kind   Kind
 	Labels []Label
 	Value  int64
+	// Distribution is that of a histogram.
+	Distribution *Distribution
 }
 
 // Snapshot returns all series, sorted by name and then by label values. Each
@@ -202,8 +233,12 @@ func (r *Registry) Snapshot() []Sample {
 	for name, f := range r.families {
 		for _, s := range f.series {
 			sample := Sample{Name: name, Kind: f.kind, Labels: slices.Clone(s.labels), Value: s.counter.Value()}
-			if f.kind == KindGauge {
+			switch f.kind {
+			case KindGauge:
 				sample.Value = s.gauge.Value()
+			case KindHistogram:
+				d := s.histogram.Value()
+				sample.Distribution = &d
 			}
 			out = append(out, sample)
 		}

@@ -53,10 +53,10 @@ func TestSnapshot(t *testing.T) {
 	r.Counter("z_total", Label{"connector", "a"}, Label{"direction", "in"}).Add(1)
 	r.Gauge("pressure").Set(-1)
 	want := []Sample{
-		{"pressure", KindGauge, nil, -1},
-		{"z_total", KindCounter, []Label{{"connector", "a"}, {"direction", "in"}}, 5},
-		{"z_total", KindCounter, []Label{{"connector", "a"}, {"direction", "out"}}, 3},
-		{"z_total", KindCounter, []Label{{"connector", "b"}, {"direction", "in"}}, 2},
+		{"pressure", KindGauge, nil, -1, nil},
+		{"z_total", KindCounter, []Label{{"connector", "a"}, {"direction", "in"}}, 5, nil},
+		{"z_total", KindCounter, []Label{{"connector", "a"}, {"direction", "out"}}, 3, nil},
+		{"z_total", KindCounter, []Label{{"connector", "b"}, {"direction", "in"}}, 2, nil},
 	}
 	if got := r.Snapshot(); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
@@ -84,7 +84,7 @@ func TestContradictions(t *testing.T) {
 	r.Counter("c").Add(99)
 	r.Counter("c", Label{"y", "1"}).Add(99)
 	r.Counter("c", Label{"x", "1"}, Label{"y", "1"}).Add(99)
-	want := []Sample{{"c", KindCounter, []Label{{"x", "1"}}, 1}, {Rejected, KindCounter, nil, 4}}
+	want := []Sample{{"c", KindCounter, []Label{{"x", "1"}}, 1, nil}, {Rejected, KindCounter, nil, 4, nil}}
 	if got := r.Snapshot(); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}

@@ -18,6 +18,8 @@ const maxNamed = 3
 // delivered stands in the protocol log.
 func (s *Server) onEvent(e queue.Event) {
 	switch e.Kind {
+	case queue.Delivered:
+		s.outflow.count(&e)
 	case queue.Submitted:
 		s.reportUnreachable(e)
 	case queue.Deferred:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"postern/config"
 	"postern/internal/eventid"
@@ -16,6 +17,21 @@ import (
 // ErrInvalid says that a configuration was not put in force because it has
 // errors.
 var ErrInvalid = errors.New("the configuration has errors")
+
+// refusedReload is a reload that did not come to be, and why.
+type refusedReload struct {
+	at  time.Time
+	err error
+}
+
+// ReloadRefused is why the latest reload was refused, and when; nil when it was
+// not, and when there was none.
+func (s *Server) ReloadRefused() (time.Time, error) {
+	if r := s.refused.Load(); r != nil {
+		return r.at, r.err
+	}
+	return time.Time{}, nil
+}
 
 // Reload reads the configuration again and puts it in force at once for new
 // sessions and deliveries; open sessions keep the one they began with. When it
@@ -31,9 +47,11 @@ func (s *Server) Reload(ctx context.Context) ([]config.Change, []config.Finding,
 		s.logger.Warn("the configuration deserves a look", eventid.ConfigurationFinding.Attr(), "finding", f.Format(f.In(next)))
 	}
 	if err != nil {
+		s.refused.Store(&refusedReload{time.Now(), err})
 		s.logger.Error("not reloaded; the running configuration stays in force", eventid.NotReloaded.Attr(), "file", s.options.File, "error", err)
 		return nil, findings, next, err
 	}
+	s.refused.Store(nil)
 	for _, c := range changes {
 		s.logger.Info("configuration changed", eventid.ConfigurationChanged.Attr(), "key", c.Path, "old", c.Old, "new", c.New, "needs_restart", c.Restart)
 	}
@@ -76,6 +94,7 @@ func (s *Server) reload() ([]config.Change, []config.Finding, *config.Config, er
 	s.pressure.Configure(next.BackPressure)
 	s.receive.Configure(intake)
 	s.pickup.Configure(pickupSettings(next, table))
+	s.exporter.Configure(next.Metrics.Address)
 	s.config = next
 	return changes, slices.Concat(findings, send.CheckKeys(next), send.CheckSources(next), ptls.CheckFiles(next)), next, nil
 }

@@ -15,6 +15,7 @@ import (
 	"postern/backpressure"
 	"postern/config"
 	"postern/internal/eventid"
+	"postern/internal/exporter"
 	"postern/internal/metrics"
 	"postern/logs"
 	"postern/pickup"
@@ -42,6 +43,8 @@ type Options struct {
 	Line func(direction logs.Direction, line logs.Line)
 	// OnEvent hears what becomes of messages; see queue.Options.
 	OnEvent func(queue.Event)
+	// Version and Revision are the program's, for those who watch it.
+	Version, Revision string
 	// Meters take the place of those that measure the gateway's resources.
 	Meters map[backpressure.Name]backpressure.Meter
 }
@@ -67,6 +70,8 @@ type Server struct {
 	receive  *receive.Server
 	pickup   *pickup.Pickup
 	pressure *backpressure.Monitor
+	outflow  outflow
+	exporter *exporter.Exporter
 	accounts *logon.Store     // those of the configuration in force
 	intake   receive.Snapshot // what Start gives to receive
 	lists    lists
@@ -76,6 +81,8 @@ type Server struct {
 	table  atomic.Pointer[routing.Table] // the routes in force
 	mu     sync.Mutex                    // one reload at a time
 	config *config.Config
+
+	refused atomic.Pointer[refusedReload] // the latest reload was
 }
 
 // Build makes the parts of a gateway and reads its spool. Nothing listens and
@@ -86,6 +93,8 @@ func Build(o Options) (s *Server, err error) {
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}
+	s.outflow.registry = s.metrics
+	s.exporter = exporter.New(exporter.Options{Families: s.Metrics, Logger: s.logger})
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close(context.Background()))
@@ -115,7 +124,7 @@ func Build(o Options) (s *Server, err error) {
 
 func (s *Server) openSpool() error {
 	var err error
-	s.store, err = spool.Open(s.config.Queue.Directory, spool.Options{Logger: s.logger, Ask: pickup.InHand(s.config.Pickup)})
+	s.store, err = spool.Open(s.config.Queue.Directory, spool.Options{SyncTimes: s.metrics.Histogram("spool_sync_seconds", syncBounds()), Logger: s.logger, Ask: pickup.InHand(s.config.Pickup)})
 	if err != nil {
 		return err
 	}
@@ -174,6 +183,7 @@ func (s *Server) Start(ctx context.Context) error {
 	s.receive.Configure(s.intake)
 	s.pickup.Start()
 	s.lists.start(s.read)
+	s.exporter.Configure(s.config.Metrics.Address)
 	return nil
 }
 
@@ -206,6 +216,7 @@ func (s *Server) close(ctx context.Context) error {
 			s.logger.Warn("cut off at the stop, since shutdown_timeout was over", eventid.CutOff.Attr(), "what", what)
 		}
 	}
+	s.exporter.Close()
 	s.lists.stop()
 	if s.receive != nil {
 		// A client that takes all the time there is to finish its message must

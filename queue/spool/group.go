@@ -89,6 +89,7 @@ func (s *Store) write(g *group) error {
 		s.mu.Unlock()
 		return err
 	}
+	s.o.SyncTimes.Observe(took)
 	s.stats.syncs++
 	s.stats.lastSync, s.stats.maxSync = took, max(s.stats.maxSync, took)
 	s.answerRefused() // the seals in this group were for them

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"postern/internal/message"
+	"postern/internal/metrics"
 )
 
 // Options are the settings of a Store. The zero value works.
@@ -33,6 +34,8 @@ type Options struct {
 	// Ask are ids that earlier drafts had. Recovery.Stored says which of them were
 	// committed, ended since or not.
 	Ask []message.ID
+	// SyncTimes observes how long each sync of the journal takes; nil for none.
+	SyncTimes *metrics.Histogram
 	// Logger takes reports of damage and trouble; nil discards them.
 	Logger *slog.Logger
 }
