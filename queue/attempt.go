@@ -28,7 +28,7 @@ func (q *Queue) attempt(d *destination, it item, epoch uint32) {
 		return
 	}
 	held := q.suspects.hold(it.id)
-	report, panicked := q.deliver(f, d.hop, list)
+	report, panicked := q.deliver(f, d, list)
 	q.suspects.drop(held)
 	now := q.now()
 	cut := q.ctx.Err() != nil
@@ -55,23 +55,6 @@ func (q *Queue) attempt(d *destination, it item, epoch uint32) {
 	next, more := q.remainder(f, d, it, f.orders != orders)
 	q.tell(append(events, more...))
 	q.land(d, it, next)
-}
-
-// deliver hands a message to the Deliverer. When that panics, the report says
-// that nothing is known of the recipients.
-func (q *Queue) deliver(f *flight, hop routing.NextHop, list []int) (r message.Report, c *caught) {
-	var open opened
-	defer func() {
-		if p := recover(); p != nil {
-			c = newCaught("delivery", p)
-			open.closeAll()
-			r = message.Report{Outcomes: []message.Outcome{{Recipients: list, Status: message.Deferred, Reply: replyPanic}}}
-		}
-	}()
-	return q.deliverer.Deliver(q.ctx, hop, &message.Delivery{
-		ID: f.id, Envelope: f.envelope, Recipients: list, Size: f.size,
-		Open: func() (message.Content, error) { return open.add(q.store.Content(f.id)) },
-	}), nil
 }
 
 // nameHop notes the next hop in an update, so that what was tried for a

@@ -29,6 +29,7 @@ type destination struct {
 
 	items    dueHeap
 	active   []item // in flight
+	away     int    // of active, those that have left their place behind the gate
 	pins     int    // items with the clerks
 	deferred int    // of items
 

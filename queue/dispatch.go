@@ -171,6 +171,7 @@ func (q *Queue) next() *destination {
 // startWorkers wakes or starts a worker when there is something to do. That
 // worker starts the next one. Called with mu held.
 func (q *Queue) startWorkers() {
+	q.resume()
 	if q.workers >= q.schedule.workers || q.next() == nil {
 		return
 	}
@@ -218,6 +219,7 @@ func (q *Queue) work() {
 		d, it, epoch, ok := q.take()
 		if !ok {
 			q.workers--
+			q.resume()
 			stop := q.phase != running
 			if !stop {
 				q.rest(more)
@@ -249,6 +251,7 @@ func (q *Queue) take() (d *destination, it item, epoch uint32, ok bool) {
 			q.settle(d, now)
 			continue
 		}
+		q.returns = 0
 		d.ring.remove(d)
 		if d.offered { // its place at the gate becomes that of the delivery
 			d.offered = false
@@ -271,6 +274,9 @@ func (q *Queue) land(d *destination, it item, next *item) {
 	d.finish(it.id)
 	q.busy--
 	q.end(d, now)
+	if q.returning.Len() > 0 {
+		q.startWorkers()
+	}
 	if next == nil {
 		q.items--
 		d.rates.left(now)

@@ -455,13 +455,19 @@ func (w *world) settled() {
 		w.t.Errorf("left over: %d items, %d splits, %d flights, %d chores, %d busy, %d workers, %d clerks, %d unsaved",
 			q.items, len(q.splits), len(q.flights), len(q.chores), q.busy, q.workers, q.clerks, q.unsaved)
 	}
+	if q.away != 0 || q.returning.Len() != 0 {
+		w.t.Errorf("left over: %d deliveries without their places, %d that return", q.away, q.returning.Len())
+	}
 	for _, d := range q.destinations {
+		if d.away != 0 {
+			w.t.Errorf("queue %s counts %d deliveries without their places", d.hop, d.away)
+		}
 		if len(d.items) != 0 || len(d.active) != 0 || d.pins != 0 || d.deferred != 0 || d.ring != nil {
 			w.t.Errorf("queue %s is not empty: %d items, %d active, %d pins, %d deferred", d.hop, len(d.items), len(d.active), d.pins, d.deferred)
 		}
 	}
 	for _, g := range q.gates {
-		if g.active != 0 || g.offered != 0 || !g.waiting.empty() {
+		if g.active != 0 || g.offered != 0 || !g.waiting.empty() || g.returning.Len() != 0 {
 			w.t.Errorf("the gate of %s counts %d active, %d offered", g.connector, g.active, g.offered)
 		}
 	}

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"container/list"
 	"fmt"
 	"time"
 
@@ -28,6 +29,8 @@ type gate struct {
 	active  int  // deliveries under way
 	offered int  // of its queues that stand where workers look
 	waiting ring // the others that have something ready
+	// returning are deliveries that had left their places; *place.
+	returning list.List
 }
 
 // newGate makes the gate of a connector, nil when it has no limits beyond that
@@ -85,10 +88,13 @@ func spend(l *rate.Limiter, now int64) {
 	}
 }
 
+// full says that a delivery must end before another queue is let through.
+func (g *gate) full() bool { return g.active+g.offered >= g.limit }
+
 // opens is when the gate lets another queue through: now, later, or never when
 // a delivery must end before.
 func (g *gate) opens(now int64) int64 {
-	if g.active+g.offered >= g.limit {
+	if g.full() {
 		return never
 	}
 	return opensAt(g.rate, g.offered+1, now)
@@ -96,7 +102,7 @@ func (g *gate) opens(now int64) int64 {
 
 // reason says which limit of the connector a queue behind the gate waits for.
 func (g *gate) reason() string {
-	if g.active+g.offered >= g.limit {
+	if g.full() {
 		return fmt.Sprintf("max_connections (%d) of send connector %q", g.limit, g.connector)
 	}
 	return fmt.Sprintf("message_rate_limit (%d a minute) of send connector %q", g.perMinute, g.connector)
@@ -109,6 +115,7 @@ func (q *Queue) openGate(g *gate, now int64) {
 		return
 	}
 	delete(q.shut, g)
+	q.returnGate(g)
 	for !g.waiting.empty() {
 		at := g.opens(now)
 		if at > now {
@@ -218,6 +225,14 @@ func (q *Queue) useGates(connectors []config.SendConnector) {
 	if len(before)+len(q.gates) == 0 {
 		return
 	}
+	var back []*seat
+	for _, g := range before {
+		for g.returning.Len() > 0 {
+			p := g.returning.Front().Value.(*seat)
+			p.stand(nil)
+			back = append(back, p)
+		}
+	}
 	now := q.now()
 	for _, d := range q.destinations {
 		if d.ring != nil {
@@ -226,9 +241,13 @@ func (q *Queue) useGates(connectors []config.SendConnector) {
 		d.offered = false
 		q.bind(d)
 		if d.gate != nil {
-			d.gate.active += len(d.active)
+			d.gate.active += len(d.active) - d.away
 		}
 	}
+	for _, p := range back {
+		q.comeBack(p)
+	}
+	q.resume()
 	for _, d := range q.destinations {
 		q.settle(d, now)
 	}

@@ -81,10 +81,16 @@ func live(t *testing.T, r *rand.Rand) {
 	})
 	w.setDeliver(func(ctx context.Context, hop routing.NextHop, d *message.Delivery) message.Report {
 		if hop.Domain != "sender.example" {
-			select {
-			case <-time.After(rand.N(2 * time.Minute)):
-			case <-ctx.Done():
-				return unreachable(d)
+			for range 1 + rand.N(3) {
+				left := rand.N(2) == 0 && d.Place.Leave()
+				select {
+				case <-time.After(rand.N(time.Minute)):
+				case <-ctx.Done():
+					return unreachable(d)
+				}
+				if left {
+					d.Place.Return(ctx)
+				}
 			}
 		}
 		if hop.Domain == "sender.example" {

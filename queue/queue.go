@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"fmt"
@@ -140,11 +141,14 @@ type Queue struct {
 	idlers       []chan bool // of workers that wait: true to go on, false to end
 	leastIdle    int         // the fewest of them since dismissAt was set
 	dismissAt    int64
-	busy         int // of them delivering
-	throttle     int // how many may at most, by Throttle; 0: all
-	clerks       int // running
-	unsaved      int // flights with updates that could not be stored
-	items        int // items anywhere
+	busy         int       // of them delivering
+	away         int       // deliveries that have left their place
+	returning    list.List // of them, those that wait for a worker's place; *seat
+	returns      int       // that got one in a row
+	throttle     int       // how many may at most, by Throttle; 0: all
+	clerks       int       // running
+	unsaved      int       // flights with updates that could not be stored
+	items        int       // items anywhere
 	wakeups      uint64
 
 	// storageUntil is how long no notification is tried after trouble with the

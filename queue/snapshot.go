@@ -172,6 +172,10 @@ type Stats struct {
 	// messages, counted once for each delivery queue they stand in; InFlight,
 	// Deferred and Unreachable are parts of Items. Messages counts each once.
 	Queues, InRetry, Items, InFlight, Deferred, Unreachable, Messages int
+	// Waiting is how many of those in flight have left their place among the
+	// deliveries that may run, while they wait for what they share with others: a
+	// connection to a host, an answer of the DNS.
+	Waiting int
 	// Wakeups is how often the queue looked what is due, since the start.
 	Wakeups uint64
 	// Rerouting is how many messages are still to be routed anew since the
@@ -198,7 +202,8 @@ func (q *Queue) Stats() Stats {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	s.Queues, s.Items, s.InFlight, s.Wakeups = len(q.destinations), q.items, q.busy, q.wakeups
+	s.Queues, s.Items, s.InFlight, s.Wakeups = len(q.destinations), q.items, q.busy+q.away, q.wakeups
+	s.Waiting = q.away
 	// Not those of which only a notification is owed.
 	s.Messages = min(max(int(q.counters.messages.Load()), 0), q.items)
 	s.Unreachable, s.Chores, s.Unsaved = len(q.unreachable.items), len(q.chores), q.unsaved

@@ -255,7 +255,7 @@ func (q *Queue) becomeAlone() bool {
 	defer tick.Stop()
 	for began := time.Now(); time.Since(began) < aloneTime; {
 		q.mu.Lock()
-		phase, quiet := q.phase, q.busy == 0 && q.clerks == 0
+		phase, quiet := q.phase, q.busy+q.away == 0 && q.clerks == 0
 		q.mu.Unlock()
 		if phase != running {
 			return false

@@ -22,8 +22,10 @@ type finder struct {
 	hop       routing.NextHop
 	// noted hears what stands in the way of a host's addresses.
 	noted func(*failure)
+	// place is left while the DNS is waited for; nil where nobody counts.
+	place message.Place
 
-	// lookingUp is the time spent on the look-up of hosts' names.
+	// lookingUp is the time spent on look-ups.
 	lookingUp time.Duration
 	// loop says in what way the gateway was about to send to itself.
 	loop string
@@ -69,6 +71,29 @@ func loopText(e endpoint) string {
 	return fmt.Sprintf("Mail loop: %s at port %d is this gateway", e, e.addr.Port())
 }
 
+// mx is Resolver.MX. While the DNS is asked the delivery has left its place.
+func (f *finder) mx(ctx context.Context, domain string) (resolver.MXResult, error) {
+	if f.place != nil && !f.own.resolver.KnowsMX(domain) && f.place.Leave() {
+		defer f.place.Return(ctx)
+	}
+	defer f.spend(time.Now())
+	return f.own.resolver.MX(ctx, domain)
+}
+
+// addresses is Resolver.Host with the families of the connector. While the DNS
+// is asked the delivery has left its place.
+func (f *finder) addresses(ctx context.Context, host string) (resolver.HostAddresses, error) {
+	want := families(f.connector)
+	if f.place != nil && !f.own.resolver.KnowsHost(host, want) && f.place.Leave() {
+		defer f.place.Return(ctx)
+	}
+	defer f.spend(time.Now())
+	return f.own.resolver.Host(ctx, host, want)
+}
+
+// spend counts the time since a look-up began.
+func (f *finder) spend(since time.Time) { f.lookingUp += time.Since(since) }
+
 // lookUp looks up one host. Missing says why there are no addresses of a family.
 func (f *finder) lookUp(ctx context.Context, h host) (list []found, missing resolver.HostAddresses) {
 	if h.addr.IsValid() {
@@ -79,9 +104,7 @@ func (f *finder) lookUp(ctx context.Context, h host) (list []found, missing reso
 			reply: ours(451, codeNetwork, "The look-up of the next hop's hosts takes too long; %s was not looked up", h.name)})
 		return nil, missing
 	}
-	started := time.Now()
-	defer func() { f.lookingUp += time.Since(started) }()
-	got, err := f.own.resolver.Host(ctx, h.name, families(f.connector))
+	got, err := f.addresses(ctx, h.name)
 	if err == nil {
 		return f.arrange(h, h.name, true, got.Addrs), got
 	}
@@ -103,21 +126,20 @@ func (f *finder) lookUp(ctx context.Context, h host) (list []found, missing reso
 }
 
 func (f *finder) smartHostExchangers(ctx context.Context, h host) []found {
-	res, err := f.own.resolver.MX(ctx, h.name)
+	res, err := f.mx(ctx, h.name)
 	if err != nil || res.Implicit || res.Null {
 		return nil
 	}
 	var list []found
-	started := time.Now()
 	for _, mx := range res.Records { // sorted by preference
-		if time.Since(started) >= maxLookingUp {
+		if f.lookingUp >= maxLookingUp {
 			break
 		}
 		if f.snap.isOurName(mx.Host) { // RFC 5321 5.1
 			f.loop = fmt.Sprintf("Mail loop: the mail exchanger %s is this gateway", mx.Host)
 			break
 		}
-		if got, err := f.own.resolver.Host(ctx, mx.Host, families(f.connector)); err == nil {
+		if got, err := f.addresses(ctx, mx.Host); err == nil {
 			list = append(list, f.arrange(host{name: mx.Host, port: h.port, of: h.name}, mx.Host, true, got.Addrs)...)
 		}
 	}

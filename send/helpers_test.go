@@ -27,9 +27,15 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type names struct {
 	mx    map[string]any // resolver.MXResult, "host,host" by preference 10, 20, ..., or an error
 	addrs map[string]any // "addr addr", an error, or a function that gives one
+	slow  time.Duration  // that each look-up takes; zero: all answers are known
 }
 
+func (n *names) KnowsMX(string) bool { return n.slow == 0 }
+
+func (n *names) KnowsHost(string, resolver.Families) bool { return n.slow == 0 }
+
 func (n *names) MX(_ context.Context, domain string) (resolver.MXResult, error) {
+	time.Sleep(n.slow)
 	switch v := n.mx[domain].(type) {
 	case resolver.MXResult:
 		return v, nil
@@ -51,6 +57,7 @@ func (n *names) MX(_ context.Context, domain string) (resolver.MXResult, error) 
 }
 
 func (n *names) Host(_ context.Context, host string, want resolver.Families) (resolver.HostAddresses, error) {
+	time.Sleep(n.slow)
 	switch v := n.addrs[host].(type) {
 	case func() error:
 		return resolver.HostAddresses{}, v()

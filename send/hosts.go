@@ -66,7 +66,7 @@ func (f *finder) hostGroups(ctx context.Context) ([][]host, *verdict) {
 		}
 		return [][]host{{{addr: a.Unmap(), port: port}}}, nil
 	}
-	res, err := f.own.resolver.MX(ctx, f.hop.Domain)
+	res, err := f.mx(ctx, f.hop.Domain)
 	if err != nil {
 		return nil, f.lookupVerdict(ctx, f.hop.Domain, err)
 	}

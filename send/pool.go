@@ -25,8 +25,9 @@ type key struct {
 
 // The bounds of a pool.
 const (
-	maxIdle            = 500 // connections kept for reuse, of all hosts
-	maxQuitting        = 100 // connections being closed politely at once
+	maxIdle            = 500  // connections kept for reuse, of all hosts
+	maxQuitting        = 100  // connections being closed politely at once
+	maxWaiting         = 5000 // deliveries that wait for a connection to one host: half of those that a queue lets wait
 	sweepInterval      = time.Second
 	defaultHostLimit   = 20
 	defaultPerSession  = 20 // messages of a connection, where the connector has none
@@ -71,7 +72,10 @@ type idleConn struct {
 	until time.Time
 }
 
-var errBusy = errors.New("all the connections that a host is allowed are in use")
+var (
+	errBusy    = errors.New("all the connections that a host is allowed are in use")
+	errCrowded = errors.New("all the connections that a host is allowed are in use, and too many deliveries wait for one")
+)
 
 func newPool(s *Sender) *pool {
 	return &pool{s: s, idle: make(map[key][]idleConn), open: make(map[netip.AddrPort]int), waiting: make(map[netip.AddrPort][]chan struct{}), closed: make(chan struct{})}
@@ -119,8 +123,10 @@ func (p *pool) current() int {
 
 // get returns a connection from the pool, or nil with leave to open one: the
 // caller then owes a call of free, or of put with the connection. With fresh
-// none from the pool is taken.
-func (p *pool) get(ctx context.Context, k key, fresh bool) (*conn, error) {
+// none from the pool is taken. While it waits for others to end it has left the
+// delivery's place, which may be nil, and it waits for no longer than
+// Timeouts.Slot, but for the place.
+func (p *pool) get(ctx context.Context, k key, fresh bool, place message.Place) (*conn, error) {
 	remote := k.endpoint.addr
 	var patience <-chan time.Time
 	var turn chan struct{}
@@ -141,6 +147,13 @@ func (p *pool) get(ctx context.Context, k key, fresh bool) (*conn, error) {
 			return nil, nil
 		}
 		other := p.takeOther(remote)
+		if turn == nil && len(p.waiting[remote]) >= maxWaiting {
+			p.mu.Unlock()
+			if other != nil {
+				p.retire(other, true)
+			}
+			return nil, errCrowded
+		}
 		turn = p.wait(remote, turn != nil)
 		p.mu.Unlock()
 		if other != nil {
@@ -151,15 +164,31 @@ func (p *pool) get(ctx context.Context, k key, fresh bool) (*conn, error) {
 			defer timer.Stop()
 			patience = timer.C
 		}
-		select {
-		case <-turn:
-		case <-patience:
-			p.leave(remote, turn)
-			return nil, errBusy
-		case <-ctx.Done():
-			p.leave(remote, turn)
-			return nil, ctx.Err()
+		if err := p.await(ctx, remote, turn, patience, place); err != nil {
+			return nil, err
 		}
+	}
+}
+
+// await waits for the caller's turn at a host. Whoever waits holds up nobody who
+// has mail for others: when the delivery can't leave its place it does not wait.
+func (p *pool) await(ctx context.Context, remote netip.AddrPort, turn chan struct{}, patience <-chan time.Time, place message.Place) error {
+	if place != nil {
+		if !place.Leave() {
+			p.leave(remote, turn)
+			return errCrowded
+		}
+		defer place.Return(ctx)
+	}
+	select {
+	case <-turn:
+		return nil
+	case <-patience:
+		p.leave(remote, turn)
+		return errBusy
+	case <-ctx.Done():
+		p.leave(remote, turn)
+		return ctx.Err()
 	}
 }
 

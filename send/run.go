@@ -2,7 +2,6 @@ package send
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -79,7 +78,7 @@ func (s *Sender) deliver(sp *span, hop routing.NextHop, d *message.Delivery) mes
 		return refuseAll(d, ours(451, codeConfig, "There is no send connector %q in the configuration", hop.Connector))
 	}
 	r := &run{span: sp, generation: generation, d: d, pending: slices.Clone(d.Recipients),
-		finder: finder{s: s, snap: snap, connector: connector, own: snap.exits[hop.Connector], hop: hop}}
+		finder: finder{s: s, snap: snap, place: d.Place, connector: connector, own: snap.exits[hop.Connector], hop: hop}}
 	r.masquerade()
 	r.noted = func(f *failure) { r.note(f, "") }
 	groups, v := r.hostGroups(ctx)
@@ -256,7 +255,7 @@ func (r *run) try(ctx context.Context, e endpoint) (loop bool) {
 	}()
 	for len(r.pending) > 0 && ctx.Err() == nil {
 		started := time.Now()
-		c, err := r.s.pool.get(ctx, k, fresh)
+		c, err := r.s.pool.get(ctx, k, fresh, r.place)
 		if err != nil {
 			r.busy(ctx, started, k, err)
 			return false
@@ -357,7 +356,7 @@ func (r *run) busy(ctx context.Context, started time.Time, k key, err error) {
 	if ctx.Err() != nil {
 		return
 	}
-	r.took = r.took || errors.Is(err, errBusy)
+	r.took = true // others have its connections
 	r.congested = true
 	f := &failure{reply: ours(451, codeCongestion, "No connection to %s: %v", k.endpoint, err)}
 	r.attempts = append(r.attempts, message.Attempt{At: started, Host: k.endpoint.host, Address: k.endpoint.addr.String(), Reply: f.reply})

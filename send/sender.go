@@ -26,6 +26,9 @@ import (
 type Resolver interface {
 	MX(ctx context.Context, domain string) (resolver.MXResult, error)
 	Host(ctx context.Context, host string, want resolver.Families) (resolver.HostAddresses, error)
+	// KnowsMX and KnowsHost report whether MX and Host would answer at once.
+	KnowsMX(domain string) bool
+	KnowsHost(host string, want resolver.Families) bool
 }
 
 // DialFunc opens a TCP connection from a source address, which is the zero

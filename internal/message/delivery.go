@@ -1,6 +1,7 @@
 package message
 
 import (
+	"context"
 	"io"
 	"time"
 )
@@ -26,6 +27,22 @@ type Delivery struct {
 	Size int64
 	// Open opens the content.
 	Open func() (Content, error)
+	// Place is the delivery's among those that run at a time; nil where nobody
+	// counts them.
+	Place Place
+}
+
+// Place is what a delivery has that runs. One that is about to wait for
+// something that it shares with many others, a connection to a host say, gives
+// its place back meanwhile, so that they don't keep the rest waiting. The
+// delivery's goroutine alone uses it.
+type Place interface {
+	// Leave gives the place back. It reports false, and changes nothing, when too
+	// many have left theirs already.
+	Leave() bool
+	// Return takes a place again after Leave, and waits until there is one. When
+	// the context ends before, it returns at once, and the delivery is to end.
+	Return(ctx context.Context)
 }
 
 // Report is what a delivery came to.

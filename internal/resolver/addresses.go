@@ -88,6 +88,13 @@ func staticHost(host string, addrs []netip.Addr, want Families) (HostAddresses, 
 }
 
 func (r *Resolver) bothFamilies(ctx context.Context, host string) (v4, v6 family) {
+	a4, both := r.known(host, dns.TypeA)
+	if both {
+		var a6 answer
+		if a6, both = r.known(host, dns.TypeAAAA); both {
+			return familyOf(host, dns.TypeA, &a4), familyOf(host, dns.TypeAAAA, &a6)
+		}
+	}
 	asker := ctx
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -156,6 +163,22 @@ func (r *Resolver) family(ctx context.Context, host string, qtype uint16) ([]net
 		e, _ := errors.AsType[*Error](err)
 		return nil, e
 	}
+	return usable(host, qtype, records)
+}
+
+// familyOf is what an answer that is known comes to.
+func familyOf(host string, qtype uint16, a *answer) family {
+	records, err := a.result()
+	if err != nil {
+		e, _ := errors.AsType[*Error](err)
+		return family{err: e}
+	}
+	addrs, e := usable(host, qtype, records)
+	return family{addrs, e}
+}
+
+// usable are the addresses in an answer that somebody may connect to.
+func usable(host string, qtype uint16, records []dns.RR) ([]netip.Addr, *Error) {
 	var addrs []netip.Addr
 	for _, rr := range records {
 		var a netip.Addr

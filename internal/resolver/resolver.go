@@ -150,11 +150,51 @@ func (r *Resolver) lookup(ctx context.Context, name string, qtype uint16) ([]dns
 	}
 	q.name = key
 	a := r.ask(ctx, q)
+	return a.result()
+}
+
+// result gives the caller an error of its own.
+func (a *answer) result() ([]dns.RR, error) {
 	if a.err != nil {
 		e := *a.err
 		return nil, &e
 	}
 	return a.records, nil
+}
+
+// known returns the answer to a question that the cache has.
+func (r *Resolver) known(name string, qtype uint16) (answer, bool) {
+	key, err := canonical(name)
+	if err != nil {
+		return answer{}, false
+	}
+	return r.cache.get(question{name: key, qtype: qtype}, time.Now())
+}
+
+// KnowsMX reports whether MX, called now, would answer without asking anybody.
+// It says so of a name that can't be asked, too.
+func (r *Resolver) KnowsMX(domain string) bool {
+	if _, ok := r.static(domain); ok {
+		return true
+	}
+	return r.knows(domain, dns.TypeMX)
+}
+
+// KnowsHost reports whether Host, called now, would answer without asking
+// anybody. It says so of a name that can't be asked, too.
+func (r *Resolver) KnowsHost(host string, want Families) bool {
+	if _, ok := r.static(host); ok {
+		return true
+	}
+	return (want == OnlyIPv6 || r.knows(host, dns.TypeA)) && (want == OnlyIPv4 || r.knows(host, dns.TypeAAAA))
+}
+
+func (r *Resolver) knows(name string, qtype uint16) bool {
+	if _, ok := r.known(name, qtype); ok {
+		return true
+	}
+	_, err := canonical(name)
+	return err != nil
 }
 
 func (r *Resolver) ask(ctx context.Context, q question) answer {

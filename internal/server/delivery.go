@@ -29,6 +29,14 @@ func (n *names) MX(ctx context.Context, domain string) (resolver.MXResult, error
 	return n.current.Load().MX(ctx, domain)
 }
 
+// KnowsMX makes names a send.Resolver.
+func (n *names) KnowsMX(domain string) bool { return n.current.Load().KnowsMX(domain) }
+
+// KnowsHost makes names a send.Resolver.
+func (n *names) KnowsHost(host string, want resolver.Families) bool {
+	return n.current.Load().KnowsHost(host, want)
+}
+
 // Host makes names a send.Resolver.
 func (n *names) Host(ctx context.Context, host string, want resolver.Families) (resolver.HostAddresses, error) {
 	return n.current.Load().Host(ctx, host, want)
