@@ -2,6 +2,7 @@ package review
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -92,7 +93,7 @@ func (p *Progress) trouble(format string, args ...any) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.troubles) < maxPlaces {
-		p.troubles = append(p.troubles, fmt.Sprintf(format, args...))
+	if text := fmt.Sprintf(format, args...); len(p.troubles) < maxPlaces && !slices.Contains(p.troubles, text) {
+		p.troubles = append(p.troubles, text)
 	}
 }

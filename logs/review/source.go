@@ -22,6 +22,21 @@ type Source interface {
 	// says.
 	Sessions(ctx context.Context, q *Query, p *Progress) iter.Seq2[*Session, error]
 
+	// Tracking returns the lines of the message tracking log that q chooses,
+	// newest first. Of a Query it knows the times, Connectors, Peers (the
+	// client of RECEIVE, else the server), HELO (its host name), From, To,
+	// Replies (a recipient's status), Text, Failed (FAIL, DEFER and
+	// POISONMESSAGE), Sessions and Names.
+	Tracking(ctx context.Context, q *Query, p *Progress) iter.Seq2[*logs.Tracking, error]
+
+	// Connectivity returns the lines of the connectivity log that q chooses,
+	// newest first. It knows the times, Text, Sessions and Names.
+	Connectivity(ctx context.Context, q *Query, p *Progress) iter.Seq2[*logs.ConnectivityLine, error]
+
+	// Agent returns the lines of the agent log that q chooses, newest first.
+	// It knows the times, Peers, From, To, Replies, Text, Sessions and Names.
+	Agent(ctx context.Context, q *Query, p *Progress) iter.Seq2[*logs.AgentLine, error]
+
 	// Follow returns what happens from now on, until the context ends: each
 	// line of a session as it is written and each session once it is over.
 	Follow(ctx context.Context, q *Query, p *Progress) iter.Seq2[*Live, error]
