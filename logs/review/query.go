@@ -85,3 +85,9 @@ func (q *Query) wantsPeer(a netip.Addr) bool {
 	}
 	return false
 }
+
+// within reports whether something from one moment to another has a part in the
+// time asked for.
+func (q *Query) within(start, end time.Time) bool {
+	return (q.Since.IsZero() || !end.Before(q.Since)) && (q.Until.IsZero() || start.Before(q.Until))
+}
