@@ -145,7 +145,7 @@ max_message_size = "10MB"
 		{`send_connector["s"].smart_host_auth.username`, `""`, `"u"`, false},
 		{`send_connector["s"].smart_host_auth.password_file`, `""`, `"f"`, false},
 		{"queue.directory", `"postern-data/spool"`, `"/srv/spool"`, true},
-		{"logs.directory", `"postern-data/logs"`, `"/srv/logs"`, true},
+		{"logs.directory", `"postern-data/logs"`, `"/srv/logs"`, false},
 		{"logs.receive_protocol.directory", `"postern-data/logs/ProtocolLog/SmtpReceive"`, `"/srv/logs/ProtocolLog/SmtpReceive"`, false},
 		{"logs.send_protocol.directory", `"postern-data/logs/ProtocolLog/SmtpSend"`, `"/srv/logs/ProtocolLog/SmtpSend"`, false},
 		{"logs.connectivity.directory", `"postern-data/logs/Connectivity"`, `"/srv/logs/Connectivity"`, false},

@@ -62,28 +62,28 @@ func logsTable() *table {
 		doc:  "Where logs go and how long they stay. What stands here holds for every log that has nothing else in its own table.",
 		keys: []key{
 			{
-				Name: "directory", Type: path(), Restart: true,
+				Name: "directory", Type: path(),
 				From:  &derivation{doc: "`server.data_dir`/logs", value: func(c *Config) any { return filepath.Join(c.Server.DataDir, "logs") }},
 				Doc:   "The directory of all logs.",
 				Field: in(func(l *Logs) any { return &l.Directory }),
 			},
 			{
-				Name: "format", Type: choice[string]("csv", "json"), Default: "csv", Pending: true,
+				Name: "format", Type: choice[string]("csv", "json"), Default: "csv",
 				Doc:   "How lines are written: `csv` as Exchange does, or `json`, one object a line.",
 				Field: in(func(l *Logs) any { return &l.Format }),
 			},
 			{
-				Name: "max_file_size", Type: logFileSize(), Default: "10MB", Restart: true,
+				Name: "max_file_size", Type: logFileSize(), Default: "10MB",
 				Doc:   "At this size a log goes on in a new file.",
 				Field: in(func(l *Logs) any { return &l.MaxFileSize }),
 			},
 			{
-				Name: "max_directory_size", Type: orAuto(logDirectorySize()), Default: "auto", Restart: true,
+				Name: "max_directory_size", Type: orAuto(logDirectorySize()), Default: "auto",
 				Doc:   "Beyond this size of all files of a log together, the oldest are removed. `auto`: what Exchange gives each log, from 50 MB to 1000 MB.",
 				Field: in(func(l *Logs) any { return &l.MaxDirectorySize }),
 			},
 			{
-				Name: "max_age", Type: orAuto(logAge()), Default: "auto", Restart: true,
+				Name: "max_age", Type: orAuto(logAge()), Default: "auto",
 				Doc:   "Files older than this are removed. `auto`: 30 days, of the agent and routing table logs 7 days.",
 				Field: in(func(l *Logs) any { return &l.MaxAge }),
 			},
@@ -114,7 +114,7 @@ func (k logKind) table() *table {
 		}
 		return int64(k.maxAge / time.Second)
 	}
-	t := table{name: k.name, doc: k.doc, pending: true, keys: []key{
+	t := table{name: k.name, doc: k.doc, keys: []key{
 		{
 			Name: "enabled", Type: boolean(), Default: true, Doc: "Whether it is written at all.",
 			Field: in(func(l *Log) any { return &l.Enabled }),

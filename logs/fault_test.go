@@ -14,8 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"pgregory.net/rapid"
-
+	"postern/config"
 	"postern/internal/metrics"
 )
 
@@ -111,7 +110,7 @@ type trouble struct {
 	events []string
 }
 
-func (tr *trouble) watch(o ProtocolOptions) ProtocolOptions {
+func (tr *trouble) watch(o Options) Options {
 	o.OnError = func(err error) { tr.add("error: " + err.Error()) }
 	o.OnRecover = func(n int64) { tr.add(fmt.Sprintf("recovered, %d dropped", n)) }
 	return o
@@ -137,45 +136,12 @@ func (tr *trouble) expect(t testing.TB, want ...string) {
 	}
 }
 
-// TestDiskFull: nothing is lost that memory holds, and the trouble is reported
-// once, however many writes fail.
-func TestDiskFull(t *testing.T) {
-	for _, room := range []int64{0, 1, 100, 200, 300, 1000} {
-		dir := t.TempDir()
-		synctest.Test(t, func(t *testing.T) {
-			disk, tr := healthy(), new(trouble)
-			disk.room = room
-			p := open(t, dir, tr.watch(ProtocolOptions{}), disk)
-			s := p.Session("A", "B", local, remote)
-			for range 100 {
-				s.Received("RCPT TO:<somebody@example.net>")
-				time.Sleep(time.Second)
-			}
-			synctest.Wait()
-			tr.expect(t, "no space left on device")
-			if disk.tries < 50 {
-				t.Errorf("only %d writes in 100 s", disk.tries)
-			}
-			disk.set(func() { disk.room = 1 << 60 })
-			time.Sleep(2 * time.Second)
-			synctest.Wait()
-			tr.expect(t, "no space left on device", "recovered, 0 dropped")
-			s.Disconnect("Local")
-			closeLog(t, p)
-		})
-		expectSequence(t, lines(t, dir), 101)
-		if names, _ := files(t, dir); len(names) != 1 {
-			t.Errorf("room %d: files %v", room, names)
-		}
-	}
-}
-
 // TestSpells: each spell of trouble counts its own drops.
 func TestSpells(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		disk, tr := healthy(), new(trouble)
-		p := open(t, dir, tr.watch(ProtocolOptions{MaxDirectorySize: 1 << 30}), disk)
+		p := open(t, dir, tr.watch(Options{Log: config.Log{MaxDirectorySize: 1 << 30}}), disk)
 		s := p.Session("A", "B", local, remote)
 		long := strings.Repeat("x", MaxField)
 		fits := maxPending / (MaxField + len("2000-01-01T00:00:00.000Z,A,B,1234,192.0.2.10:25,198.51.100.7:40122,<,,\n"))
@@ -194,27 +160,6 @@ func TestSpells(t *testing.T) {
 	})
 }
 
-// TestDirectoryMissing: a log that can't be opened when the gateway starts is
-// opened when it can be.
-func TestDirectoryMissing(t *testing.T) {
-	dir := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
-		disk, tr := healthy(), new(trouble)
-		disk.openErr = syscall.EACCES
-		p := open(t, dir, tr.watch(ProtocolOptions{}), disk)
-		s := p.Session("A", "B", local, remote)
-		s.Connect()
-		time.Sleep(time.Hour)
-		tr.expect(t, "permission denied")
-		disk.set(func() { disk.openErr = nil })
-		time.Sleep(2 * time.Second)
-		synctest.Wait()
-		tr.expect(t, "permission denied", "recovered, 0 dropped")
-		closeLog(t, p)
-	})
-	expectSequence(t, lines(t, dir), 1)
-}
-
 // TestDiskHangs: sessions go on while a write does not return, what finds no
 // room is counted, and the log says where lines are missing.
 func TestDiskHangs(t *testing.T) {
@@ -225,7 +170,7 @@ func TestDiskHangs(t *testing.T) {
 		disk, tr := healthy(), new(trouble)
 		hang := make(chan struct{})
 		disk.hang = hang
-		p := open(t, dir, tr.watch(ProtocolOptions{Metrics: registry}), disk)
+		p := open(t, dir, tr.watch(Options{Metrics: registry}), disk)
 		s := p.Session("A", "B", local, remote)
 		for range total {
 			s.Received("RCPT TO:<somebody@example.net>")
@@ -243,7 +188,7 @@ func TestDiskHangs(t *testing.T) {
 		s.Received("RCPT TO:<late@example.net>")
 		time.Sleep(time.Second)
 		synctest.Wait()
-		dropped := registry.Counter("protocol_log_dropped_lines", metrics.Label{Name: "direction", Value: "receive"}).Value()
+		dropped := registry.Counter("log_dropped_lines", metrics.Label{Name: "log", Value: "receive"}).Value()
 		tr.expect(t, "more is logged than the disk takes", fmt.Sprintf("recovered, %d dropped", dropped))
 		if err := p.Close(ctx); err != nil {
 			t.Error(err)
@@ -268,7 +213,7 @@ func TestDiskTooSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		disk, tr := healthy(), new(trouble)
 		disk.delay = 20 * time.Millisecond // for 64 KB
-		p := open(t, t.TempDir(), tr.watch(ProtocolOptions{}), disk)
+		p := open(t, t.TempDir(), tr.watch(Options{}), disk)
 		s := p.Session("A", "B", local, remote)
 		long := strings.Repeat("x", MaxField)
 		for range 3000 { // 8 MB a second
@@ -286,36 +231,6 @@ func TestDiskTooSlow(t *testing.T) {
 	})
 }
 
-// TestCloseGivesUp: a broken or hanging disk does not keep the gateway from
-// stopping, and Close says what is lost.
-func TestCloseGivesUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		disk, tr := healthy(), new(trouble)
-		disk.openErr = syscall.EIO
-		p := open(t, t.TempDir(), tr.watch(ProtocolOptions{}), disk)
-		s := p.Session("A", "B", local, remote)
-		for range 3 {
-			s.Connect()
-			time.Sleep(400 * time.Millisecond)
-		}
-		if err := p.Close(t.Context()); !errors.Is(err, syscall.EIO) || !strings.Contains(err.Error(), "3 lines are lost") {
-			t.Errorf("close: %v", err)
-		}
-
-		disk, tr = healthy(), new(trouble)
-		hang := make(chan struct{})
-		disk.hang = hang
-		p = open(t, t.TempDir(), tr.watch(ProtocolOptions{}), disk)
-		p.Session("A", "B", local, remote).Connect()
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-		defer cancel()
-		if err := p.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("close: %v", err)
-		}
-		close(hang)
-	})
-}
-
 // TestPruneFails: that old files stay is reported once and stops nothing.
 func TestPruneFails(t *testing.T) {
 	dir := t.TempDir()
@@ -327,7 +242,7 @@ func TestPruneFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		disk, tr := healthy(), new(trouble)
 		disk.rmErr = syscall.EROFS
-		p := open(t, dir, tr.watch(ProtocolOptions{MaxAge: time.Hour}), disk)
+		p := open(t, dir, tr.watch(Options{Log: config.Log{MaxAge: time.Hour}}), disk)
 		p.Session("A", "B", local, remote).Connect()
 		time.Sleep(24*time.Hour + time.Minute)
 		tr.expect(t, "delete old files")
@@ -337,56 +252,5 @@ func TestPruneFails(t *testing.T) {
 		expectFiles(t, d, "RECV20000101-1.log")
 		tr.expect(t, "delete old files")
 		closeLog(t, p)
-	})
-}
-
-// TestAnyTrouble: whatever the disk does meanwhile, in the end every line is
-// there once, whole and in order.
-func TestAnyTrouble(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
-		dir := t.TempDir()
-		maxFile := rapid.SampledFrom([]int64{300, 700, 5000}).Draw(rt, "max file")
-		steps := rapid.SliceOfN(rapid.IntRange(0, 7), 1, 30).Draw(rt, "steps")
-		rooms := rapid.SliceOfN(rapid.Int64Range(0, 600), len(steps), len(steps)).Draw(rt, "rooms")
-		n := 0
-		synctest.Test(t, func(t *testing.T) {
-			disk, tr := healthy(), new(trouble)
-			o := tr.watch(ProtocolOptions{MaxFileSize: maxFile})
-			p := open(t, dir, o, disk)
-			s := p.Session("A", "B", local, remote)
-			for i, step := range steps {
-				disk.set(func() {
-					disk.room, disk.openErr, disk.truncErr = 1<<60, nil, nil
-					switch step {
-					case 1:
-						disk.openErr = syscall.EMFILE
-					case 2:
-						disk.truncErr, disk.room = syscall.EIO, rooms[i]
-					case 3, 4:
-						disk.room = rooms[i]
-					}
-				})
-				for range 1 + step {
-					s.Received("NOOP")
-					n++
-				}
-				if step != 6 {
-					time.Sleep(time.Duration(step) * 300 * time.Millisecond)
-				}
-			}
-			disk.set(func() { disk.room, disk.openErr, disk.truncErr = 1<<60, nil, nil })
-			time.Sleep(3 * time.Second)
-			closeLog(t, p)
-		})
-		expectSequence(t, lines(t, dir), n)
-		_, contents := files(t, dir)
-		for _, c := range contents {
-			if int64(len(c)) > maxFile {
-				t.Errorf("a file has %d octets, more than %d", len(c), maxFile)
-			}
-		}
-		if t.Failed() {
-			rt.FailNow()
-		}
 	})
 }

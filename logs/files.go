@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -53,14 +54,17 @@ const (
 
 var newline = []byte("\n")
 
-// fileSet is the files of one log: PREFIXyyyymmdd-n.log, n counting from 1 each
-// day (UTC). It belongs to one goroutine.
+// The ends of file names.
+const (
+	suffixCSV  = ".log"
+	suffixJSON = ".jsonl"
+)
+
+// fileSet is the files of one log: PREFIXyyyymmdd-n.log, or .jsonl, n counting
+// from 1 each day (UTC). It belongs to one goroutine.
 type fileSet struct {
-	fs                    fileSystem
-	directory, prefix     string
-	logType, fields       string
-	maxFile, maxDirectory int64
-	maxAge                time.Duration
+	*target
+	fs fileSystem
 
 	file file // nil when none is open
 	info fs.FileInfo
@@ -146,7 +150,7 @@ func (s *fileSet) open(day int64, atLeast int) error {
 	}
 	n := atLeast
 	for _, f := range files {
-		if f.day == day {
+		if f.day == day && f.suffix == s.suffix() {
 			n = max(n, f.n)
 		}
 	}
@@ -163,7 +167,7 @@ func (s *fileSet) open(day int64, atLeast int) error {
 
 // openFile opens one file. It is not adopted when it is not ours.
 func (s *fileSet) openFile(day int64, n int) (adopted bool, err error) {
-	name := s.prefix + time.Unix(day*86400, 0).UTC().Format("20060102") + "-" + strconv.Itoa(n) + ".log"
+	name := s.layout.Prefix + time.Unix(day*86400, 0).UTC().Format("20060102") + "-" + strconv.Itoa(n) + s.suffix()
 	f, err := s.fs.OpenAppend(filepath.Join(s.directory, name), fileMode)
 	if err != nil {
 		return false, fmt.Errorf("open: %w", err)
@@ -185,7 +189,7 @@ func (s *fileSet) openFile(day int64, n int) (adopted bool, err error) {
 
 // tail is how much of a file's end is searched for the end of its last whole
 // line. It is more than the longest line.
-const tail = 64 << 10
+const tail = 256 << 10
 
 // adopt makes the open file one that lines can be appended to: it writes the
 // header of a new one, and cuts a torn line, the mark of a crash or a full
@@ -198,12 +202,10 @@ func (s *fileSet) adopt() (bool, error) {
 	if _, err := s.file.ReadAt(head, 0); err != nil && err != io.EOF {
 		return false, err
 	}
-	if !bytes.Contains(head, []byte("\n#Fields: "+s.fields+"\n")) {
-		short := s.size < int64(len(s.header(time.Time{})))
-		if !short || !bytes.HasPrefix(head, []byte(software)[:min(len(head), len(software))]) {
-			return false, nil
-		}
-		// A header that was cut short: nothing else can be in the file.
+	switch s.recognise(head) {
+	case foreign:
+		return false, nil
+	case cutShort:
 		if err := s.file.Truncate(0); err != nil {
 			return false, err
 		}
@@ -227,7 +229,44 @@ func (s *fileSet) adopt() (bool, error) {
 	return true, nil
 }
 
-// The head of each file. The field names and the version are Exchange's, whose
+// What the first octets of a file tell.
+type recognised uint8
+
+const (
+	foreign  recognised = iota
+	cutShort            // by a crash, so that there is nothing else in the file
+	ours
+)
+
+func (s *fileSet) recognise(head []byte) recognised {
+	if s.mode == modeJSON {
+		begin := []byte(`{"log":"` + s.kind.String() + `",`)
+		switch {
+		case !bytes.HasPrefix(head, begin[:min(len(begin), len(head))]):
+			return foreign
+		case s.size < tail && s.size == int64(len(head)) && bytes.IndexByte(head, '\n') < 0:
+			return cutShort
+		}
+		return ours
+	}
+	if bytes.Contains(head, []byte("\n#Fields: "+strings.Join(s.layout.Columns, ",")+"\n")) {
+		return ours
+	}
+	short := s.size < int64(len(s.header(time.Time{})))
+	if !short || !bytes.HasPrefix(head, []byte(software)[:min(len(head), len(software))]) {
+		return foreign
+	}
+	return cutShort
+}
+
+func (s *fileSet) suffix() string {
+	if s.mode == modeJSON {
+		return suffixJSON
+	}
+	return suffixCSV
+}
+
+// The head of each file of CSV. The field names and the version are Exchange's, whose
 // format it is.
 const (
 	software      = "#Software: Postern\n"
@@ -235,11 +274,16 @@ const (
 )
 
 func (s *fileSet) header(now time.Time) []byte {
-	return []byte(software + formatVersion + "#Log-type: " + s.logType +
-		"\n#Date: " + now.UTC().Format(timeFormat) + "\n#Fields: " + s.fields + "\n")
+	return []byte(software + formatVersion + "#Log-type: " + s.layout.Type +
+		"\n#Date: " + now.UTC().Format(timeFormat) + "\n#Fields: " + strings.Join(s.layout.Columns, ",") + "\n")
 }
 
+// writeHeader begins a file; one of JSON has no header.
 func (s *fileSet) writeHeader() error {
+	if s.mode == modeJSON {
+		s.size, s.bare = 0, true
+		return nil
+	}
 	h := s.header(time.Now())
 	if _, err := s.file.Write(h); err != nil {
 		return err
@@ -257,13 +301,14 @@ func (s *fileSet) close() {
 
 // logFile is the name of a file of the set, taken apart.
 type logFile struct {
-	name  string
-	day   int64
-	n     int
-	entry fs.DirEntry
+	name   string
+	day    int64
+	n      int
+	suffix string
+	entry  fs.DirEntry
 }
 
-// list returns the set's files, oldest first. Other files in the directory are
+// list returns the set's files of both formats, oldest first. Other files in the directory are
 // passed over.
 func (s *fileSet) list() ([]logFile, error) {
 	entries, err := s.fs.ReadDir(s.directory)
@@ -277,14 +322,21 @@ func (s *fileSet) list() ([]logFile, error) {
 			files = append(files, f)
 		}
 	}
-	slices.SortFunc(files, func(a, b logFile) int { return cmp.Or(cmp.Compare(a.day, b.day), cmp.Compare(a.n, b.n)) })
+	slices.SortFunc(files, func(a, b logFile) int {
+		return cmp.Or(cmp.Compare(a.day, b.day), cmp.Compare(a.n, b.n), cmp.Compare(a.suffix, b.suffix))
+	})
 	return files, nil
 }
 
-// parseName reads PREFIXyyyymmdd-n.log.
+// parseName reads PREFIXyyyymmdd-n.log, or .jsonl.
 func (s *fileSet) parseName(name string) (logFile, bool) {
-	rest, ok := strings.CutPrefix(name, s.prefix)
-	rest, isLog := strings.CutSuffix(rest, ".log")
+	rest, ok := strings.CutPrefix(name, s.layout.Prefix)
+	suffix := suffixCSV
+	rest, isLog := strings.CutSuffix(rest, suffixCSV)
+	if !isLog {
+		suffix = suffixJSON
+		rest, isLog = strings.CutSuffix(rest, suffixJSON)
+	}
 	date, number, dashed := strings.Cut(rest, "-")
 	if !ok || !isLog || !dashed {
 		return logFile{}, false
@@ -294,7 +346,7 @@ func (s *fileSet) parseName(name string) (logFile, bool) {
 	if err != nil || err2 != nil || n < 1 || strconv.Itoa(n) != number {
 		return logFile{}, false
 	}
-	return logFile{name: name, day: dayOf(t), n: n}, true
+	return logFile{name: name, day: dayOf(t), n: n, suffix: suffix}, true
 }
 
 // prune deletes the oldest files: those whose day ended more than maxAge ago,
@@ -302,8 +354,8 @@ func (s *fileSet) parseName(name string) (logFile, bool) {
 // that is being written stays.
 func (s *fileSet) prune(now time.Time) error {
 	files, err := s.list()
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		return nil // who writes there says so
 	}
 	if err != nil {
 		return err

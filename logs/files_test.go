@@ -8,13 +8,15 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"postern/config"
 )
 
 func TestRotationBySize(t *testing.T) {
 	dir := t.TempDir()
 	const n = 3000
 	for run := range 3 {
-		p := open(t, dir, ProtocolOptions{MaxFileSize: 20_000}, osFS{})
+		p := open(t, dir, Options{Log: config.Log{MaxFileSize: 20_000}}, osFS{})
 		s := p.Session("A", fmt.Sprintf("%016X", run), local, remote)
 		for range n {
 			s.Received("RCPT TO:<somebody@example.net>")
@@ -41,7 +43,7 @@ func TestRotationBySize(t *testing.T) {
 
 func TestLineLargerThanAFile(t *testing.T) {
 	dir := t.TempDir()
-	p := open(t, dir, ProtocolOptions{MaxFileSize: 300}, osFS{})
+	p := open(t, dir, Options{Log: config.Log{MaxFileSize: 300}}, osFS{})
 	s := p.Session("A", "B", local, remote)
 	for range 3 {
 		s.Received(strings.Repeat("x", 2*MaxField))
@@ -60,7 +62,7 @@ func TestLineLargerThanAFile(t *testing.T) {
 func TestRotationByDay(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		p := open(t, dir, ProtocolOptions{MaxFileSize: 400}, osFS{})
+		p := open(t, dir, Options{Log: config.Log{MaxFileSize: 400}}, osFS{})
 		s := p.Session("A", "B", local, remote)
 		time.Sleep(24*time.Hour - 2*time.Millisecond)
 		for range 12 { // the queue is written after midnight, in two files
@@ -97,7 +99,7 @@ func TestPrune(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		p := open(t, dir, ProtocolOptions{MaxFileSize: 10_000, MaxDirectorySize: 12_000, MaxAge: 30 * 24 * time.Hour}, osFS{})
+		p := open(t, dir, Options{Log: config.Log{MaxFileSize: 10_000, MaxDirectorySize: 12_000, MaxAge: 30 * 24 * time.Hour}}, osFS{})
 		synctest.Wait()
 		expectFiles(t, d, "RECV19991202-1.log RECV19991231-9.log RECV19991231-10.log") // by age, without a line
 		p.Session("A", "B", local, remote).Connect()
@@ -146,12 +148,12 @@ func TestRestart(t *testing.T) {
 	} {
 		dir := t.TempDir()
 		synctest.Test(t, func(t *testing.T) {
-			p := open(t, dir, ProtocolOptions{}, osFS{})
+			p := open(t, dir, Options{}, osFS{})
 			p.Session("A", "1", local, remote).Connect()
 			closeLog(t, p)
 			name := filepath.Join(dir, "ProtocolLog", "SmtpReceive", "RECV20000101-1.log")
 			appendTo(t, name, c.tail)
-			p = open(t, dir, ProtocolOptions{}, osFS{})
+			p = open(t, dir, Options{}, osFS{})
 			p.Session("A", "2", local, remote).Connect()
 			closeLog(t, p)
 			if c.files == 2 {
@@ -178,7 +180,7 @@ func appendTo(t *testing.T, name, text string) {
 }
 
 func TestForeignFile(t *testing.T) {
-	whole := string((&fileSet{logType: "SMTP Receive Protocol Log", fields: strings.Join(Receive.Kind().Layout().Columns, ",")}).header(time.Now()))
+	whole := string((&fileSet{target: &target{layout: ReceiveProtocol.Layout()}}).header(time.Now()))
 	for _, c := range []struct {
 		name, content string
 		untouched     bool
@@ -196,7 +198,7 @@ func TestForeignFile(t *testing.T) {
 		}
 		appendTo(t, name, c.content)
 		synctest.Test(t, func(t *testing.T) {
-			p := open(t, dir, ProtocolOptions{}, osFS{})
+			p := open(t, dir, Options{}, osFS{})
 			p.Session("A", "1", local, remote).Connect()
 			closeLog(t, p)
 		})
@@ -219,7 +221,7 @@ func TestForeignFile(t *testing.T) {
 func TestFileDeleted(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		p := open(t, dir, ProtocolOptions{}, osFS{})
+		p := open(t, dir, Options{}, osFS{})
 		s := p.Session("A", "1", local, remote)
 		s.Connect()
 		time.Sleep(time.Second)

@@ -42,9 +42,7 @@ func appendJSON[R any](b []byte, columns []column[R], r *R) []byte {
 		case c.count != nil:
 			b = strconv.AppendInt(appendKey(b, c.key), int64(*c.count(r)), 10)
 		case c.endpoint != nil:
-			if a := *c.endpoint(r); a.Addr().IsValid() {
-				b = appendJSONEndpoint(appendKey(b, c.key), a)
-			}
+			b = appendEnd(b, c.key, *c.endpoint(r))
 		case c.mark != nil:
 			b = append(appendKey(b, c.key), '"', *c.mark(r), '"')
 		}

@@ -135,3 +135,23 @@ func Directory(cfg *config.Config, k Kind) string {
 	}
 	return filepath.Join(cfg.Logs.Directory, filepath.FromSlash(k.Layout().Directory))
 }
+
+// Direction says which side of the gateway a session is on.
+type Direction uint8
+
+// The two directions.
+const (
+	Receive Direction = iota // of Receive connectors
+	Send                     // of Send connectors
+)
+
+// String returns "receive" or "send".
+func (d Direction) String() string { return d.Kind().String() }
+
+// Kind returns the direction's protocol log.
+func (d Direction) Kind() Kind {
+	if d == Send {
+		return SendProtocol
+	}
+	return ReceiveProtocol
+}

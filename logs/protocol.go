@@ -2,83 +2,12 @@ package logs
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"net/netip"
-	"path/filepath"
-	"strings"
 	"sync"
-	"time"
 
-	"postern/internal/metrics"
+	"postern/config"
 )
-
-// Direction says whose protocol log it is.
-type Direction uint8
-
-// The two directions. Each has a file set of its own below
-// [logs].directory.
-const (
-	Receive Direction = iota // Receive connectors: ProtocolLog/SmtpReceive/RECVyyyymmdd-n.log
-	Send                     // Send connectors: ProtocolLog/SmtpSend/SENDyyyymmdd-n.log
-)
-
-// String returns "receive" or "send".
-func (d Direction) String() string {
-	if d == Send {
-		return "send"
-	}
-	return "receive"
-}
-
-// Kind returns the direction's protocol log.
-func (d Direction) Kind() Kind {
-	if d == Send {
-		return SendProtocol
-	}
-	return ReceiveProtocol
-}
-
-// layout is where a direction's files are and what stands at their head.
-func (d Direction) layout() (directory, prefix, logType string) {
-	if d == Send {
-		return filepath.Join("ProtocolLog", "SmtpSend"), "SEND", "SMTP Send Protocol Log"
-	}
-	return filepath.Join("ProtocolLog", "SmtpReceive"), "RECV", "SMTP Receive Protocol Log"
-}
-
-// What holds where ProtocolOptions leave a limit zero (reference 7), in octets.
-const (
-	defaultMaxFileSize      = 10 << 20
-	defaultMaxDirectorySize = 250 << 20
-)
-
-// ProtocolOptions says where a protocol log goes and how much of it is kept.
-type ProtocolOptions struct {
-	// Directory is [logs].directory; the log's own directory is made below it.
-	Directory string
-	Direction Direction
-	// Server is the name before the backslash in the connector-id of a Receive
-	// connector, by custom the host's name in capitals; empty leaves it and the
-	// backslash out.
-	Server string
-	// MaxFileSize and MaxDirectorySize are in octets; zero means 10 MB and 250
-	// MB. The newest file is never deleted.
-	MaxFileSize, MaxDirectorySize int64
-	// MaxAge is how long a file is kept after its day (UTC) has passed; zero
-	// keeps files whatever their age.
-	MaxAge time.Duration
-	// Metrics counts lines written and dropped; may be nil.
-	Metrics *metrics.Registry
-	// OnError hears once of each spell of trouble, when it begins; OnRecover
-	// when it is over, with the number of lines that were dropped meanwhile.
-	// Both are called by the goroutine that writes the files and may be nil.
-	OnError   func(error)
-	OnRecover func(dropped int64)
-	// Tee sees every line as it is logged, also one that is then dropped, the
-	// lines of a session in order. It is called in the midst of the session:
-	// it must not block, nor call the Session. It may be nil.
-	Tee func(Line)
-}
 
 // Protocol is the protocol log of one direction (reference 7.1). A nil Protocol
 // gives nil Sessions. All methods may be called concurrently.
@@ -92,34 +21,21 @@ type Protocol struct {
 // OpenProtocol starts a protocol log. It fails only when the options make no
 // sense: trouble with the disk, then as later, is reported to OnError and
 // writing is tried again. Who opens a Protocol closes it.
-func OpenProtocol(o ProtocolOptions) (*Protocol, error) {
-	return openProtocol(o, osFS{})
-}
+func OpenProtocol(o Options) (*Protocol, error) { return openProtocol(o, osFS{}) }
 
-func openProtocol(o ProtocolOptions, fs fileSystem) (*Protocol, error) {
-	if o.Directory == "" {
-		return nil, errors.New("protocol log: no directory; set [logs].directory")
+func openProtocol(o Options, fs fileSystem) (*Protocol, error) {
+	if o.Kind != ReceiveProtocol && o.Kind != SendProtocol {
+		return nil, fmt.Errorf("the %s log is no protocol log", o.Kind)
 	}
-	if o.MaxFileSize < 0 || o.MaxDirectorySize < 0 || o.MaxAge < 0 {
-		return nil, errors.New("protocol log: a limit is negative; leave it out for the default")
+	t, err := targetOf(o.Kind, o.Log)
+	if err != nil {
+		return nil, err
 	}
-	if o.MaxFileSize == 0 {
-		o.MaxFileSize = defaultMaxFileSize
-	}
-	if o.MaxDirectorySize == 0 {
-		o.MaxDirectorySize = defaultMaxDirectorySize
-	}
-	directory, prefix, logType := o.Direction.layout()
-	set := &fileSet{
-		fs: fs, directory: filepath.Join(o.Directory, directory), prefix: prefix,
-		logType: logType, fields: strings.Join(o.Direction.Kind().Layout().Columns, ","),
-		maxFile: o.MaxFileSize, maxDirectory: o.MaxDirectorySize, maxAge: o.MaxAge,
-	}
-	p := &Protocol{tee: o.Tee, writer: newWriter(set, o)}
-	if o.Direction == Receive {
+	p := &Protocol{tee: o.Tee, writer: newWriter(t, o, fs)}
+	if o.Kind == ReceiveProtocol {
 		p.server = o.Server
 	}
-	p.buffers.New = func() any { b := make([]byte, 0, 256); return &b }
+	p.buffers.New = newBuffer
 	return p, nil
 }
 
@@ -133,15 +49,17 @@ func (p *Protocol) Session(connector, session string, local, remote netip.AddrPo
 	if p.server != "" {
 		connector = p.server + `\` + connector
 	}
-	s := &Session{protocol: p, connector: connector, id: session}
-	s.head = append(make([]byte, 0, len(connector)+len(session)+8), ',')
-	s.head = appendField(s.head, connector)
-	s.head = append(s.head, ',')
-	s.head = appendField(s.head, session)
-	s.head = append(s.head, ',')
-	s.ends = make([]byte, 0, len(",255.255.255.255:65535,255.255.255.255:65535"))
-	s.setEndpoints(local, remote)
-	return s
+	return &Session{protocol: p, connector: connector, id: session, local: local, remote: remote}
+}
+
+// Configure puts other settings in force for the lines from now on, those of
+// sessions under way, too. Lines that wait for the disk go where they were meant
+// to go, unless that fails: then they follow.
+func (p *Protocol) Configure(c config.Log) error {
+	if p == nil {
+		return nil
+	}
+	return p.writer.configure(c)
 }
 
 // Close writes what is pending and ends the log. Sessions may go on calling;

@@ -15,6 +15,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"postern/config"
 	"postern/internal/metrics"
 )
 
@@ -27,9 +28,9 @@ var (
 
 // open starts a log below dir; trouble is the test's unless the options listen
 // for it.
-func open(t testing.TB, dir string, o ProtocolOptions, fs fileSystem) *Protocol {
+func open(t testing.TB, dir string, o Options, fs fileSystem) *Protocol {
 	t.Helper()
-	o.Directory = dir
+	o.Log.Enabled, o.Log.Directory = true, filepath.Join(dir, filepath.FromSlash(o.Kind.Layout().Directory))
 	if o.OnError == nil {
 		o.OnError = func(err error) { t.Errorf("trouble: %v", err) }
 	}
@@ -53,7 +54,7 @@ func closeLog(t testing.TB, p *Protocol) {
 // of their names as numbers.
 func files(t testing.TB, dir string) (names, contents []string) {
 	t.Helper()
-	set := &fileSet{fs: osFS{}, directory: filepath.Join(dir, "ProtocolLog", "SmtpReceive"), prefix: "RECV"}
+	set := &fileSet{fs: osFS{}, target: &target{directory: filepath.Join(dir, "ProtocolLog", "SmtpReceive"), layout: ReceiveProtocol.Layout()}}
 	list, err := set.list()
 	if err != nil {
 		t.Fatal(err)
@@ -110,7 +111,7 @@ func expectSequence(t testing.TB, got []Line, n int) {
 func TestFormat(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		p := open(t, dir, ProtocolOptions{Server: "EDGE01"}, osFS{})
+		p := open(t, dir, Options{Server: "EDGE01"}, osFS{})
 		time.Sleep(8*time.Hour + 101*time.Millisecond)
 		s := p.Session("From Internet", "08DD5A0B1C2D3E4F", local, remote)
 		s.Connect()
@@ -169,7 +170,7 @@ func TestFormat(t *testing.T) {
 
 func TestSendLog(t *testing.T) {
 	dir := t.TempDir()
-	p := open(t, dir, ProtocolOptions{Direction: Send, Server: "EDGE01"}, osFS{})
+	p := open(t, dir, Options{Kind: SendProtocol, Server: "EDGE01"}, osFS{})
 	p.Session("Internet", "08DD5A0B1C2D3E4F", local, remote).Connect()
 	closeLog(t, p)
 	name := filepath.Join(dir, "ProtocolLog", "SmtpSend", "SEND"+time.Now().UTC().Format("20060102")+"-1.log")
@@ -184,7 +185,7 @@ func TestSendLog(t *testing.T) {
 
 func TestNothingLoggedMakesNoFile(t *testing.T) {
 	dir := t.TempDir()
-	closeLog(t, open(t, dir, ProtocolOptions{}, osFS{}))
+	closeLog(t, open(t, dir, Options{}, osFS{}))
 	if e, err := os.ReadDir(dir); err != nil || len(e) > 0 {
 		t.Errorf("%v, %v", e, err)
 	}
@@ -208,7 +209,7 @@ func TestNil(t *testing.T) {
 }
 
 func TestOptions(t *testing.T) {
-	for _, o := range []ProtocolOptions{{}, {Directory: "x", MaxFileSize: -1}, {Directory: "x", MaxAge: -1}, {Directory: "x", MaxDirectorySize: -1}} {
+	for _, o := range []Options{{Log: config.Log{Enabled: true}}, {Kind: Agent, Log: config.Log{Directory: "x"}}, {Log: config.Log{Directory: "x", Format: "xml"}}, {Log: config.Log{Directory: "x", MaxFileSize: -1}}, {Log: config.Log{Directory: "x", MaxAge: -1}}, {Log: config.Log{Directory: "x", MaxDirectorySize: -1}}} {
 		if p, err := OpenProtocol(o); err == nil {
 			t.Errorf("%+v: no error", o)
 			closeLog(t, p)
@@ -220,7 +221,7 @@ func TestOptions(t *testing.T) {
 func TestFlush(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		p := open(t, dir, ProtocolOptions{}, osFS{})
+		p := open(t, dir, Options{}, osFS{})
 		s := p.Session("A", "B", local, remote)
 		for n := range 3 {
 			s.Connect()
@@ -239,7 +240,7 @@ func TestManySessions(t *testing.T) {
 	registry := new(metrics.Registry)
 	var mu sync.Mutex
 	var seen []Line
-	p := open(t, dir, ProtocolOptions{Metrics: registry, Tee: func(l Line) { mu.Lock(); seen = append(seen, l); mu.Unlock() }}, osFS{})
+	p := open(t, dir, Options{Metrics: registry, Tee: func(l Line) { mu.Lock(); seen = append(seen, l); mu.Unlock() }}, osFS{})
 	var wg sync.WaitGroup
 	var ids SessionIDs
 	for range 50 {
@@ -278,7 +279,7 @@ func TestManySessions(t *testing.T) {
 		}
 	}
 	for _, s := range registry.Snapshot() {
-		if want := map[string]int64{"protocol_log_lines": 10_000}[s.Name]; s.Value != want {
+		if want := map[string]int64{"log_lines": 10_000}[s.Name]; s.Value != want {
 			t.Errorf("%s is %d, want %d", s.Name, s.Value, want)
 		}
 	}
@@ -288,14 +289,14 @@ func TestManySessions(t *testing.T) {
 func TestUseAfterClose(t *testing.T) {
 	dir := t.TempDir()
 	registry := new(metrics.Registry)
-	p := open(t, dir, ProtocolOptions{Metrics: registry}, osFS{})
+	p := open(t, dir, Options{Metrics: registry}, osFS{})
 	s := p.Session("A", "1", local, remote)
 	s.Connect()
 	closeLog(t, p)
 	s.Disconnect("Local")
 	closeLog(t, p)
 	expectSequence(t, lines(t, dir), 1)
-	if n := registry.Counter("protocol_log_dropped_lines", metrics.Label{Name: "direction", Value: "receive"}).Value(); n != 1 {
+	if n := registry.Counter("log_dropped_lines", metrics.Label{Name: "log", Value: "receive"}).Value(); n != 1 {
 		t.Errorf("%d lines are counted as dropped", n)
 	}
 }

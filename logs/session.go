@@ -24,8 +24,10 @@ type Session struct {
 	mu            sync.Mutex
 	sequence      int
 	local, remote netip.AddrPort
-	head          []byte // ",connector-id,session-id,"
-	ends          []byte // ",local-endpoint,remote-endpoint"
+	// head and ends are what does not change from line to line, on either side
+	// of the sequence number, as it stands in files of this mode.
+	mode       mode
+	head, ends []byte
 }
 
 // Connect notes that the connection stands ("+").
@@ -55,15 +57,8 @@ func (s *Session) SetEndpoints(local, remote netip.AddrPort) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.setEndpoints(local, remote)
-}
-
-func (s *Session) setEndpoints(local, remote netip.AddrPort) {
 	s.local, s.remote = local, remote
-	s.ends = append(s.ends[:0], ',')
-	s.ends = appendEndpoint(s.ends, local)
-	s.ends = append(s.ends, ',')
-	s.ends = appendEndpoint(s.ends, remote)
+	s.mode = modeOff // head and ends are made anew
 }
 
 // maxPooled is the largest buffer that is kept for the next line.
@@ -76,23 +71,91 @@ func (s *Session) log(e Event, data, context string) {
 	p := s.protocol
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	buf := p.buffers.Get().(*[]byte)
-	b := append((*buf)[:0], s.head...)
-	b = strconv.AppendInt(b, int64(s.sequence), 10)
-	b = append(b, s.ends...)
-	b = appendTail(b, e, data, context)
-	at := p.writer.append(b)
-	if cap(b) <= maxPooled {
-		*buf = b
-		p.buffers.Put(buf)
-	}
+	at, logged := s.write(e, data, context)
 	if p.tee != nil {
+		if !logged {
+			at = time.Now()
+		}
 		p.tee(Line{
 			Time: at.UTC().Truncate(time.Millisecond), Connector: s.connector, Session: s.id, Sequence: s.sequence,
 			Local: s.local, Remote: s.remote, Event: e, Data: data, Context: context,
 		})
 	}
 	s.sequence++
+}
+
+// write hands a line to the writer, unless the log is off. The caller holds the
+// lock.
+func (s *Session) write(e Event, data, context string) (at time.Time, logged bool) {
+	w := s.protocol.writer
+	buf := s.protocol.buffers.Get().(*[]byte)
+	b := *buf
+	for mode := w.mode(); mode != modeOff && !logged; mode = w.mode() {
+		s.prepare(mode)
+		b = append(b[:0], s.head...)
+		b = strconv.AppendInt(b, int64(s.sequence), 10)
+		b = append(b, s.ends...)
+		if mode == modeJSON {
+			b = appendTailJSON(b, e, data, context)
+		} else {
+			b = appendTail(b, e, data, context)
+		}
+		at, logged = w.append(mode, b)
+	}
+	if cap(b) <= maxPooled {
+		*buf = b
+		s.protocol.buffers.Put(buf)
+	}
+	return at, logged
+}
+
+// prepare makes head and ends.
+func (s *Session) prepare(m mode) {
+	if s.mode == m {
+		return
+	}
+	s.mode = m
+	if s.head == nil {
+		n := len(s.connector) + len(s.id) + 48
+		both := make([]byte, n+72)
+		s.head, s.ends = both[:0:n], both[n:n]
+	}
+	if m == modeJSON {
+		s.head = appendString(appendKey(s.head[:0], "connector"), s.connector)
+		s.head = appendString(appendKey(s.head, "session"), s.id)
+		s.head = appendKey(s.head, "sequence")
+		s.ends = appendEnd(appendEnd(s.ends[:0], "local", s.local), "remote", s.remote)
+		return
+	}
+	s.head = append(s.head[:0], ',')
+	s.head = appendField(s.head, s.connector)
+	s.head = append(s.head, ',')
+	s.head = appendField(s.head, s.id)
+	s.head = append(s.head, ',')
+	s.ends = append(s.ends[:0], ',')
+	s.ends = appendEndpoint(s.ends, s.local)
+	s.ends = append(s.ends, ',')
+	s.ends = appendEndpoint(s.ends, s.remote)
+}
+
+func appendEnd(b []byte, key string, a netip.AddrPort) []byte {
+	if !a.Addr().IsValid() {
+		return b
+	}
+	return appendJSONEndpoint(appendKey(b, key), a)
+}
+
+// appendTailJSON appends what differs from line to line of a session.
+func appendTailJSON(b []byte, e Event, data, context string) []byte {
+	b = append(b, `,"event":"`...)
+	b = append(b, byte(e), '"')
+	if data != "" {
+		b = appendString(appendKey(b, "data"), cut(data))
+	}
+	if context != "" {
+		b = appendString(appendKey(b, "context"), cut(context))
+	}
+	return append(b, "}\n"...)
 }
 
 // SessionIDs gives out session ids: 16 upper-case hexadecimal digits that grow

@@ -72,7 +72,7 @@ func TestSessionIDsRestart(t *testing.T) {
 }
 
 func BenchmarkSession(b *testing.B) {
-	p := open(b, b.TempDir(), ProtocolOptions{Server: "EDGE01"}, nullFS{})
+	p := open(b, b.TempDir(), Options{Server: "EDGE01"}, nullFS{})
 	s := p.Session("From Internet", "08DD5A0B1C2D3E4F", local, remote)
 	for _, c := range []struct{ name, data string }{
 		{"plain", "RCPT TO:<somebody@example.net>"},
@@ -106,7 +106,7 @@ func BenchmarkSession(b *testing.B) {
 
 // BenchmarkToDisk is bounded by what the disk takes; nothing is dropped.
 func BenchmarkToDisk(b *testing.B) {
-	p := open(b, b.TempDir(), ProtocolOptions{Server: "EDGE01"}, osFS{})
+	p := open(b, b.TempDir(), Options{Server: "EDGE01"}, osFS{})
 	s := p.Session("From Internet", "08DD5A0B1C2D3E4F", local, remote)
 	b.ReportAllocs()
 	for b.Loop() {

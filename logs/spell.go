@@ -18,8 +18,8 @@ type spell struct {
 // failed hears of a write that failed.
 func (s *spell) failed(err error) {
 	s.failing = true
-	s.begin(fmt.Errorf("protocol log: %w; up to %d octets of lines wait in memory, those beyond are dropped, and writing is tried again every %v",
-		err, maxPending, retryDelay))
+	s.begin(fmt.Errorf("%s log: %w; up to %d octets of lines wait in memory, those beyond are dropped, and writing is tried again every %v",
+		s.w.kind, err, maxPending, retryDelay))
 }
 
 // written hears of a chunk that was written. A disk that is merely slow shows in
@@ -28,7 +28,7 @@ func (s *spell) written() {
 	dropped := s.w.dropped.Value()
 	if more := dropped - s.seen; more > 0 {
 		s.seen, s.dropping = dropped, true
-		s.begin(fmt.Errorf("protocol log: %d lines were dropped: more is logged than the disk takes at %s", more, s.w.set.directory))
+		s.begin(fmt.Errorf("%s log: %d lines were dropped: more is logged than the disk takes at %s", s.w.kind, more, s.w.set.directory))
 	}
 }
 

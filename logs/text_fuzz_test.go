@@ -33,7 +33,7 @@ func FuzzLogName(f *testing.F) {
 	for _, s := range []string{"RECV20261122-1.log", "RECV20261122-01.log", "RECV20261322-1.log", "RECV20261122-0.log", "RECV20261122-+1.log", "SEND20261122-1.log", "RECV20261122-1.log.gz", "RECV-1.log"} {
 		f.Add(s)
 	}
-	set := &fileSet{prefix: "RECV"}
+	set := &fileSet{target: &target{layout: ReceiveProtocol.Layout()}}
 	f.Fuzz(func(t *testing.T, name string) {
 		got, ok := set.parseName(name)
 		if !ok {

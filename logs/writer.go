@@ -5,8 +5,10 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"postern/config"
 	"postern/internal/metrics"
 )
 
@@ -26,17 +28,42 @@ const (
 	maxFree = 4
 )
 
-// chunk is some lines of one day.
+// mode says how lines are written, if they are.
+type mode uint32
+
+const (
+	modeOff mode = iota
+	modeCSV
+	modeJSON
+)
+
+// target is where lines go: the settings of a log. It never changes.
+type target struct {
+	kind      Kind
+	layout    Layout
+	mode      mode // CSV or JSON
+	enabled   bool
+	directory string
+
+	maxFile, maxDirectory int64
+	maxAge                time.Duration
+}
+
+// chunk is some lines of one day that go to one target.
 type chunk struct {
-	day int64 // since 1 January 1970 UTC
-	buf []byte
+	target *target
+	day    int64 // since 1 January 1970 UTC
+	buf    []byte
 }
 
 // writer takes lines from sessions and writes them to a file set. Between the
 // two stands a queue of chunks, bounded in octets; lines are stamped when they
-// enter it, so that a file is in the order of time.
+// enter it, so that a file is in the order of time. Other settings hold for the
+// lines that enter the queue from then on.
 type writer struct {
-	set       *fileSet
+	kind      Kind
+	fs        fileSystem
+	set       *fileSet // belongs to run
 	onError   func(error)
 	onRecover func(int64)
 
@@ -44,13 +71,16 @@ type writer struct {
 	dropped *metrics.Counter
 	waiting *metrics.Gauge // octets
 
+	current atomic.Uint32 // the mode of target, or modeOff
+
 	mu      sync.Mutex
+	target  *target
 	queue   []chunk // oldest first; the last is being filled
 	free    [][]byte
 	pending int // octets in the queue and in the hand of run
 	closed  bool
 	stampMS int64
-	stamp   []byte
+	stamp   []byte // the begin of a line, up to its time
 	// lost, lostFrom and lostTo are the lines dropped since the last note of
 	// drops in the log.
 	lost             int64
@@ -58,25 +88,26 @@ type writer struct {
 
 	unpruned bool // old files could not be deleted; belongs to run
 
-	wake chan struct{} // the queue is no longer empty
+	wake chan struct{} // the queue is no longer empty, or the target another
 	full chan struct{} // there is a whole chunk
 	stop chan struct{}
 	done chan struct{}
 	err  error // of the last flush; set before done is closed
 }
 
-func newWriter(set *fileSet, o ProtocolOptions) *writer {
-	direction := metrics.Label{Name: "direction", Value: o.Direction.String()}
+func newWriter(t *target, o Options, fs fileSystem) *writer {
+	log := metrics.Label{Name: "log", Value: o.Kind.String()}
 	w := &writer{
-		set: set, onError: o.OnError, onRecover: o.OnRecover,
-		lines:   o.Metrics.Counter("protocol_log_lines", direction),
-		dropped: o.Metrics.Counter("protocol_log_dropped_lines", direction),
-		waiting: o.Metrics.Gauge("protocol_log_pending_octets", direction),
+		kind: o.Kind, fs: fs, target: t, set: &fileSet{fs: fs, target: t}, onError: o.OnError, onRecover: o.OnRecover,
+		lines:   o.Metrics.Counter("log_lines", log),
+		dropped: o.Metrics.Counter("log_dropped_lines", log),
+		waiting: o.Metrics.Gauge("log_pending_octets", log),
 		wake:    make(chan struct{}, 1),
 		full:    make(chan struct{}, 1),
 		stop:    make(chan struct{}),
 		done:    make(chan struct{}),
 	}
+	w.announce(t)
 	if w.onError == nil {
 		w.onError = func(error) {}
 	}
@@ -87,21 +118,61 @@ func newWriter(set *fileSet, o ProtocolOptions) *writer {
 	return w
 }
 
-// append queues a line that lacks only its time, and returns the time it got.
-// It never waits for the disk.
-func (w *writer) append(line []byte) time.Time {
+// mode is how lines are to be given to append now.
+func (w *writer) mode() mode { return mode(w.current.Load()) }
+
+func (w *writer) announce(t *target) {
+	m := modeOff
+	if t.enabled {
+		m = t.mode
+	}
+	w.current.Store(uint32(m))
+}
+
+// configure gives the lines from now on another target.
+func (w *writer) configure(c config.Log) error {
+	t, err := targetOf(w.kind, c)
+	if err != nil {
+		return err
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.closed {
+		return errClosed
+	}
+	if t.equal(w.target) {
+		return nil
+	}
+	w.target, w.stamp = t, nil
+	w.announce(t)
+	signal(w.wake)
+	return nil
+}
+
+func (t *target) equal(o *target) bool {
+	return t.mode == o.mode && t.enabled == o.enabled && t.directory == o.directory &&
+		t.maxFile == o.maxFile && t.maxDirectory == o.maxDirectory && t.maxAge == o.maxAge
+}
+
+// append queues a line that lacks only what comes before it, up to its time, and
+// returns the time it got. It never waits for the disk. It reports false when
+// the line is not in the mode that holds meanwhile.
+func (w *writer) append(m mode, line []byte) (time.Time, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if m != w.mode() {
+		return time.Time{}, false
+	}
 	now := time.Now()
 	if w.closed || w.pending+len(timeFormat)+len(line) > maxPending {
 		w.lose(now)
-		return now
+		return now, true
 	}
 	if w.lost > 0 {
 		w.noteLost(now)
 	}
 	w.add(now, w.stampOf(now), line)
-	return now
+	return now, true
 }
 
 // lose counts a line that found no room.
@@ -116,17 +187,25 @@ func (w *writer) lose(now time.Time) {
 
 // noteLost puts a comment where the lines are missing.
 func (w *writer) noteLost(now time.Time) {
-	b := fmt.Appendf(nil, "#Dropped: %d lines from %s to %s\n", w.lost,
-		w.lostFrom.UTC().Format(timeFormat), w.lostTo.UTC().Format(timeFormat))
+	from, to := w.lostFrom.UTC().Format(timeFormat), w.lostTo.UTC().Format(timeFormat)
+	if w.target.mode == modeJSON {
+		w.add(now, w.stampOf(now), fmt.Appendf(nil, ",\"dropped\":%d,\"from\":\"%s\",\"to\":\"%s\"}\n", w.lost, from, to))
+	} else {
+		w.add(now, nil, fmt.Appendf(nil, "#Dropped: %d lines from %s to %s\n", w.lost, from, to))
+	}
 	w.lost = 0
-	w.add(now, nil, b)
 }
 
-// stampOf returns the time as it stands in a line. Lines come in bursts within
-// one millisecond, so it is kept for the next.
+// stampOf returns the begin of a line, up to its time. Lines come in bursts
+// within one millisecond, so it is kept for the next.
 func (w *writer) stampOf(now time.Time) []byte {
 	if ms := now.UnixMilli(); ms != w.stampMS || w.stamp == nil {
-		w.stampMS, w.stamp = ms, appendTime(w.stamp[:0], now)
+		w.stampMS = ms
+		if w.target.mode == modeJSON {
+			w.stamp = appendHead(w.stamp[:0], w.kind, now)
+		} else {
+			w.stamp = appendTime(w.stamp[:0], now)
+		}
 	}
 	return w.stamp
 }
@@ -134,14 +213,14 @@ func (w *writer) stampOf(now time.Time) []byte {
 func (w *writer) add(now time.Time, stamp, line []byte) {
 	day := dayOf(now)
 	last := len(w.queue) - 1
-	if last < 0 || w.queue[last].day != day || len(w.queue[last].buf)+len(stamp)+len(line) > chunkSize {
+	if last < 0 || w.queue[last].day != day || w.queue[last].target != w.target || len(w.queue[last].buf)+len(stamp)+len(line) > chunkSize {
 		switch {
 		case last < 0:
 			signal(w.wake)
 		default:
 			signal(w.full)
 		}
-		w.queue = append(w.queue, chunk{day: day, buf: w.newBuffer()})
+		w.queue = append(w.queue, chunk{target: w.target, day: day, buf: w.newBuffer()})
 		last++
 	}
 	c := &w.queue[last]
@@ -205,7 +284,7 @@ func (w *writer) settle(n int, buf []byte) {
 // fails after it was stopped.
 func (w *writer) run() {
 	defer close(w.done)
-	defer w.set.close()
+	defer func() { w.set.close() }()
 	base := w.dropped.Value()
 	spell := &spell{w: w, base: base, seen: base}
 	prune := time.NewTicker(pruneInterval)
@@ -226,11 +305,12 @@ func (w *writer) run() {
 				break
 			}
 			if rest, err := w.write(c, spell); err != nil {
-				w.err = fmt.Errorf("protocol log: %d lines are lost: %w", w.abandon(rest), err)
+				w.err = fmt.Errorf("%s log: %d lines are lost: %w", w.kind, w.abandon(rest), err)
 				return
 			}
 		}
 		spell.drained()
+		w.follow()
 		if w.stopped() && w.idle() {
 			return
 		}
@@ -267,6 +347,7 @@ func (w *writer) idle() bool {
 // failure is final; it returns what is not written.
 func (w *writer) write(c chunk, spell *spell) ([]byte, error) {
 	rest := c.buf
+	w.direct(c.target)
 	for {
 		n, opened, err := w.set.write(c.day, rest)
 		w.lines.Add(int64(bytes.Count(rest[:n], newline)))
@@ -284,7 +365,43 @@ func (w *writer) write(c chunk, spell *spell) ([]byte, error) {
 		if w.stopped() {
 			return rest, err
 		}
+		if t := w.latest(); t != c.target && t.directory != w.set.directory {
+			// Where these lines were meant to go is no longer wanted, perhaps for
+			// this very trouble: they follow, in the format that they have.
+			other := *t
+			other.mode = c.target.mode
+			w.direct(&other)
+			continue
+		}
 		w.pause(retryDelay, nil)
+	}
+}
+
+// direct makes the file set that of a target.
+func (w *writer) direct(t *target) {
+	if w.set.target == t {
+		return
+	}
+	w.set.close()
+	w.set = &fileSet{fs: w.fs, target: t}
+}
+
+// latest is the target of the settings in force.
+func (w *writer) latest() *target {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.target
+}
+
+// follow leaves the files of settings that hold no more, once all that was meant
+// for them is written.
+func (w *writer) follow() {
+	w.mu.Lock()
+	t, idle := w.target, len(w.queue) == 0
+	w.mu.Unlock()
+	if idle && w.set.target != t {
+		w.direct(t)
+		w.prune()
 	}
 }
 
@@ -304,7 +421,7 @@ func (w *writer) abandon(rest []byte) int64 {
 func (w *writer) prune() {
 	err := w.set.prune(time.Now())
 	if err != nil && !w.unpruned {
-		w.onError(fmt.Errorf("protocol log: delete old files: %w", err))
+		w.onError(fmt.Errorf("%s log: delete old files: %w", w.kind, err))
 	}
 	w.unpruned = err != nil
 }
@@ -320,6 +437,6 @@ func (w *writer) close(ctx context.Context) error {
 	case <-w.done:
 		return w.err
 	case <-ctx.Done():
-		return fmt.Errorf("protocol log: lines are still being written: %w", ctx.Err())
+		return fmt.Errorf("%s log: lines are still being written: %w", w.kind, ctx.Err())
 	}
 }

@@ -19,8 +19,8 @@ func protocolLog(t *testing.T, b *bench) func() string {
 	t.Helper()
 	var mu sync.Mutex
 	var got strings.Builder
-	p, err := logs.OpenProtocol(logs.ProtocolOptions{
-		Directory: t.TempDir(), Direction: logs.Receive, Server: "EDGE01",
+	p, err := logs.OpenProtocol(logs.Options{
+		Log: config.Log{Enabled: true, Directory: t.TempDir()}, Server: "EDGE01",
 		Tee: func(l logs.Line) {
 			mu.Lock()
 			defer mu.Unlock()

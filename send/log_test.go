@@ -23,7 +23,7 @@ func TestProtocolLog(t *testing.T) {
 	}
 	var mu sync.Mutex
 	var lines []logs.Line
-	log, err := logs.OpenProtocol(logs.ProtocolOptions{Directory: t.TempDir(), Direction: logs.Send, Tee: func(l logs.Line) {
+	log, err := logs.OpenProtocol(logs.Options{Kind: logs.SendProtocol, Log: config.Log{Enabled: true, Directory: t.TempDir()}, Tee: func(l logs.Line) {
 		mu.Lock()
 		defer mu.Unlock()
 		lines = append(lines, l)
@@ -79,7 +79,7 @@ func TestProtocolLog(t *testing.T) {
 
 // TestNoProtocolLog: protocol_logging = "none" logs nothing.
 func TestNoProtocolLog(t *testing.T) {
-	log, err := logs.OpenProtocol(logs.ProtocolOptions{Directory: t.TempDir(), Direction: logs.Send, Tee: func(l logs.Line) {
+	log, err := logs.OpenProtocol(logs.Options{Kind: logs.SendProtocol, Log: config.Log{Enabled: true, Directory: t.TempDir()}, Tee: func(l logs.Line) {
 		t.Errorf("logged %+v", l)
 	}})
 	if err != nil {

@@ -270,7 +270,7 @@ func TestWeights(t *testing.T) {
 func TestSourceInLog(t *testing.T) {
 	var mu sync.Mutex
 	var lines []string
-	log, err := logs.OpenProtocol(logs.ProtocolOptions{Directory: t.TempDir(), Direction: logs.Send, Tee: func(l logs.Line) {
+	log, err := logs.OpenProtocol(logs.Options{Kind: logs.SendProtocol, Log: config.Log{Enabled: true, Directory: t.TempDir()}, Tee: func(l logs.Line) {
 		mu.Lock()
 		defer mu.Unlock()
 		lines = append(lines, fmt.Sprintf("%s %s %c %s", l.Local, l.Remote, l.Event, l.Context))

@@ -187,7 +187,7 @@ func (b *bench) logged() func() string {
 	b.t.Helper()
 	var mu sync.Mutex
 	var out strings.Builder
-	log, err := logs.OpenProtocol(logs.ProtocolOptions{Directory: b.t.TempDir(), Direction: logs.Send, Tee: func(l logs.Line) {
+	log, err := logs.OpenProtocol(logs.Options{Kind: logs.SendProtocol, Log: config.Log{Enabled: true, Directory: b.t.TempDir()}, Tee: func(l logs.Line) {
 		mu.Lock()
 		defer mu.Unlock()
 		fmt.Fprintln(&out, strings.Join(strings.Fields(fmt.Sprintf("%c %s %s", l.Event, l.Data, l.Context)), " "))

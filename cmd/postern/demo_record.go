@@ -22,7 +22,7 @@ type recorder struct {
 
 func newRecorder() *recorder { return &recorder{changed: make(chan struct{})} }
 
-func (r *recorder) line(_ logs.Direction, l logs.Line) {
+func (r *recorder) line(_ logs.Kind, l logs.Line) {
 	r.add(func() { r.lines = append(r.lines, l) })
 }
 

@@ -98,7 +98,7 @@ func (w *watched) happen(t *testing.T) {
 	w.up.await(t, 1)
 	until(t, "two deferrals, and lines that are written", func() bool {
 		m := w.scrape(t)
-		return m.value(`postern_protocol_log_lines_total{direction="receive"}`) > 0 &&
+		return m.value(`postern_log_lines_total{log="receive"}`) > 0 &&
 			m.value(`postern_queue_recipients_total{outcome="deferred"}`) >= 2 && m.value(`postern_queue_recipients_total{outcome="delivered"}`) >= 1
 	})
 }
@@ -246,7 +246,7 @@ func TestMetrics(t *testing.T) {
 	for series, most := range map[string]float64{
 		`postern_receive_bytes_total{connector="In"}`: size, `postern_send_bytes_total{connector="Up"}`: size, `process_resident_memory_bytes`: 1 << 34,
 		`process_open_fds`: 1 << 20, `go_goroutines`: 10000, `process_cpu_seconds_total`: 1000, `postern_spool_sync_seconds_count`: 1000,
-		`postern_receive_tarpit_seconds_total{connector="Strangers"}`: 60, `postern_receive_tarpits_total{connector="Strangers"}`: 60, `postern_protocol_log_lines_total{direction="receive"}`: 1e6,
+		`postern_receive_tarpit_seconds_total{connector="Strangers"}`: 60, `postern_receive_tarpits_total{connector="Strangers"}`: 60, `postern_log_lines_total{log="receive"}`: 1e6,
 	} {
 		if got := m.value(series); got <= 0 || got > most {
 			t.Errorf("%s is %v", series, got)

@@ -20,12 +20,12 @@ func metricHelp(name string) (text string, shown bool) {
 		return "Logons that were put off because too many passwords were being checked.", true
 	case metrics.Rejected:
 		return "Requests for a counter that contradicted an earlier one: a fault of the program.", true
-	case "protocol_log_lines":
-		return "Lines written to the protocol logs.", true
-	case "protocol_log_dropped_lines":
-		return "Lines of the protocol logs that found no room.", true
-	case "protocol_log_pending_octets":
-		return "What waits to be written to the protocol logs.", true
+	case "log_lines":
+		return "Lines written to the logs.", true
+	case "log_dropped_lines":
+		return "Lines of the logs that found no room.", true
+	case "log_pending_octets":
+		return "What waits to be written to the logs.", true
 	case "receive_connections":
 		return "Connections that a Receive connector was chosen for.", true
 	case "receive_connections_refused":

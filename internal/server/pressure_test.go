@@ -92,7 +92,7 @@ func newPressed(t *testing.T) *pressed {
 		Load: func() (*config.Config, []config.Finding, error) {
 			return config.Parse("test.toml", []byte(p.configured))
 		},
-		Line: func(_ logs.Direction, l logs.Line) {
+		Line: func(_ logs.Kind, l logs.Line) {
 			p.mu.Lock()
 			defer p.mu.Unlock()
 			p.lines.WriteString(l.Data + " | " + l.Context + "\n")

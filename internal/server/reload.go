@@ -86,6 +86,9 @@ func (s *Server) reload() ([]config.Change, []config.Finding, *config.Config, er
 	if err != nil {
 		return nil, findings, next, err
 	}
+	if err := s.journals.configure(next); err != nil {
+		return nil, findings, next, err
+	}
 	changes := s.changes(next)
 	s.names.configure(next.DNS)
 	s.table.Store(table)

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,7 +39,7 @@ type Options struct {
 	Logger *slog.Logger
 	// Line sees every line of the protocol logs as it is logged. It must not
 	// block.
-	Line func(direction logs.Direction, line logs.Line)
+	Line func(kind logs.Kind, line logs.Line)
 	// OnEvent hears what becomes of messages; see queue.Options.
 	OnEvent func(queue.Event)
 	// Version and Revision are the program's, for those who watch it.
@@ -61,8 +60,7 @@ type Server struct {
 	certs    *ptls.Presenter
 	material *ptls.Material // the files of certificates and authorities
 	store    *spool.Store
-	received *logs.Protocol
-	sent     *logs.Protocol
+	journals journals
 	sessions logs.SessionIDs // names the sessions of both directions
 	names    names
 	sender   *send.Sender
@@ -113,7 +111,7 @@ func Build(o Options) (s *Server, err error) {
 	}
 	s.buildPressure()
 	s.receive = receive.New(receive.Options{
-		Queue: s.queue, Pressure: s.pressure, Log: s.received, SessionIDs: &s.sessions, Metrics: s.metrics, Logger: s.logger,
+		Queue: s.queue, Pressure: s.pressure, Log: s.journals.received, SessionIDs: &s.sessions, Metrics: s.metrics, Logger: s.logger,
 		TLS: s.certs.ServerConfig,
 	})
 	if s.intake, err = s.receiveSnapshot(s.config, s.table.Load()); err != nil {
@@ -140,33 +138,6 @@ func (s *Server) openCertificates() error {
 	s.material = ptls.NewMaterial(ptls.MaterialOptions{Directory: ptls.StoreDirectory(s.config), Logger: s.logger})
 	var err error
 	s.certs, err = ptls.OpenPresenter(ptls.PresenterOptions{Config: s.config, Material: s.material, Logger: s.logger})
-	return err
-}
-
-func (s *Server) openLogs() error {
-	host, _, _ := strings.Cut(s.config.Server.FQDN, ".")
-	open := func(d logs.Direction) (*logs.Protocol, error) {
-		o := logs.ProtocolOptions{
-			Directory: s.config.Logs.Directory, Direction: d, Server: strings.ToUpper(host),
-			MaxFileSize: s.config.Logs.MaxFileSize, MaxDirectorySize: s.config.Logs.MaxDirectorySize, MaxAge: s.config.Logs.MaxAge,
-			Metrics: s.metrics,
-			OnError: func(err error) {
-				s.logger.Error("a log can't be written; mail goes on without it", eventid.LogFailed.Attr(), "log_name", d.String(), "error", err)
-			},
-			OnRecover: func(dropped int64) {
-				s.logger.Warn("a log is written again", eventid.LogRecovered.Attr(), "log_name", d.String(), "lines_lost", dropped)
-			},
-		}
-		if s.options.Line != nil {
-			o.Tee = func(l logs.Line) { s.options.Line(d, l) }
-		}
-		return logs.OpenProtocol(o)
-	}
-	var err error
-	if s.received, err = open(logs.Receive); err != nil {
-		return err
-	}
-	s.sent, err = open(logs.Send)
 	return err
 }
 
@@ -241,8 +212,7 @@ func (s *Server) close(ctx context.Context) error {
 	// worth a moment more.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), logTimeout)
 	defer cancel()
-	add("receive protocol log", s.received.Close(ctx))
-	add("send protocol log", s.sent.Close(ctx))
+	add("logs", s.journals.close(ctx))
 	if s.store != nil {
 		add("spool", s.store.Close())
 	}

@@ -179,7 +179,7 @@ func TestThrough(t *testing.T) {
 		finished := make(chan message.ID, 1)
 		s := start(t, Options{
 			Config: parse(t, fmt.Sprintf(edge, t.TempDir(), port, `protocol_logging = "verbose"`, hub.port)),
-			Line:   func(d logs.Direction, l logs.Line) { lines <- d.String() + " " + l.Data },
+			Line:   func(d logs.Kind, l logs.Line) { lines <- d.String() + " " + l.Data },
 			OnEvent: func(e queue.Event) {
 				if e.Kind == queue.Finished {
 					finished <- e.ID
@@ -275,16 +275,18 @@ func TestReload(t *testing.T) {
 // is named at every reload until its value is the one that is in force.
 func TestReloadRemembersWhatNeedsARestart(t *testing.T) {
 	hub, port := newSink(t, "127.0.0.1:0"), freePort(t)
-	original := fmt.Sprintf(edge, t.TempDir(), port, "", hub.port)
+	dir := t.TempDir()
+	original := fmt.Sprintf(edge, dir, port, "", hub.port)
 	file := original
 	s := start(t, Options{
 		Config: parse(t, file),
 		Load:   func() (*config.Config, []config.Finding, error) { return config.Parse("test.toml", []byte(file)) },
 	})
 	defer stop(t, s)
+	later := fmt.Sprintf(`{control.socket %q "other.sock" true}`, filepath.Join(dir, "control.sock"))
 	for _, step := range []struct{ add, want string }{
-		{"[logs]\nmax_age = \"1d\"\n", `[{logs.max_age "30d" "1d" true}]`},
-		{"[logs]\nmax_age = \"1d\"\n[routing]\nrestrictions = \"enforce\"\n", `[{routing.restrictions "filter" "enforce" false} {logs.max_age "30d" "1d" true}]`},
+		{"[control]\nsocket = \"other.sock\"\n", "[" + later + "]"},
+		{"[control]\nsocket = \"other.sock\"\n[routing]\nrestrictions = \"enforce\"\n", `[{routing.restrictions "filter" "enforce" false} ` + later + "]"},
 		{"[routing]\nrestrictions = \"enforce\"\n", "[]"},
 	} {
 		file = original + step.add
