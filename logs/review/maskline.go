@@ -157,7 +157,7 @@ func (m *Masker) parameter(s string) string {
 		return m.malformed(s)
 	case isOneOf(key, "SIZE", "BODY", "RET", "NOTIFY", "MT-PRIORITY", "HOLDFOR", "HOLDUNTIL", "BY") && isParameterValue(value):
 		return s
-	case value == "" || strings.EqualFold(key, "AUTH") && value == "<>": // RFC 4954 5
+	case value == "" || isMask(value) || strings.EqualFold(key, "AUTH") && value == "<>": // RFC 4954 5
 		return s
 	case isOneOf(key, "ORCPT", "AUTH"): // RFC 3461 4.2, RFC 4954 5
 		kind, address, typed := strings.Cut(value, ";")

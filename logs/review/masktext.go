@@ -70,7 +70,7 @@ func (m *Masker) addressesIn(s string) string {
 // "rcpt=kim@contoso.example" or "'kim@contoso.example'", where what stands in
 // front is part of the local part for all that is known.
 func (m *Masker) inWord(local, domain string) string {
-	tail := strings.TrimRight(domain, ".!?'`*}")
+	tail := hostOf(domain)
 	if local == "" {
 		return "@" + m.domain(tail) + domain[len(tail):]
 	}
@@ -80,6 +80,18 @@ func (m *Masker) inWord(local, domain string) string {
 		m.local(local[i+1:], tail)
 	}
 	return m.local(local, tail) + "@" + m.domain(tail) + domain[len(tail):]
+}
+
+// hostOf returns the domain at the start of s, without the stop of a sentence.
+func hostOf(s string) string {
+	if strings.HasPrefix(s, "[") {
+		return s
+	}
+	end := 0
+	for end < len(s) && (isWordByte(s[end]) || strings.IndexByte("-._", s[end]) >= 0) {
+		end++
+	}
+	return strings.TrimRight(s[:end], ".")
 }
 
 // closingMark returns the place of the quote that ends the quoted string at i,

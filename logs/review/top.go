@@ -44,7 +44,8 @@ func newTop[V any](room int) *top[V] {
 	return &top[V]{room: max(room, 1), entries: make(map[string]*counted[V])}
 }
 
-// add adds weight to a key and returns its value, to be added to as well.
+// add adds weight to a key and returns its value, to be added to as well. A
+// weight of none keeps no key out and gets none in where there is no room left.
 func (t *top[V]) add(key string, weight uint64) *V {
 	key = cutKey(key)
 	t.total += weight
@@ -61,6 +62,9 @@ func (t *top[V]) add(key string, weight uint64) *V {
 		e = &counted[V]{key: strings.Clone(key), count: weight}
 		t.entries[e.key] = e
 		return &e.value
+	case weight == 0:
+		t.lost++
+		return new(V)
 	case t.order == nil:
 		t.order = make(lightest[V], 0, t.room)
 		for _, e := range t.entries {

@@ -1,0 +1,417 @@
+package review
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"postern/logs"
+)
+
+// newTrace makes a story of the lines of one message, newest first.
+func newTrace(lines []*logs.Tracking) *Trace {
+	t := &Trace{Recipients: []RecipientTrace{}, Steps: []Step{}, SessionIDs: []string{}}
+	for i := len(lines) - 1; i >= 0; i-- {
+		l := lines[i]
+		t.take(l)
+		if l.Event == logs.TrackDSN && l.Reference != "" && l.Reference != l.InternalID { // the line of the notification itself
+			t.ReportOf = l.Reference
+			continue
+		}
+		t.Steps = append(t.Steps, stepOf(l))
+	}
+	t.finish()
+	return t
+}
+
+// take takes over what a line says of the message as a whole.
+func (t *Trace) take(l *logs.Tracking) {
+	set := func(to *string, v string) {
+		if *to == "" {
+			*to = v
+		}
+	}
+	set(&t.ID, l.InternalID)
+	set(&t.MessageID, l.MessageID)
+	set(&t.Subject, l.Subject)
+	set(&t.Sender, strings.TrimSuffix(strings.TrimPrefix(l.ReturnPath, "<"), ">"))
+	set(&t.Directionality, l.Directionality)
+	if t.Octets == 0 {
+		t.Octets = l.Octets
+	}
+	if l.Event == logs.TrackReceive && t.Arrival == nil {
+		t.Arrival = &Arrival{
+			At: l.Time, Source: l.Source, Connector: withoutServer(l.Connector), Session: sessionOf(l),
+			Client: l.ClientIP, HELO: l.ClientHostname, Server: l.ServerIP, User: l.Custom.Get("user"),
+			TLS: l.Custom.Get("tls"), TLSKnown: l.Custom.Get("tls") != "",
+		}
+		if len(l.Statuses) > 0 {
+			t.Arrival.Reply = l.Statuses[0]
+		}
+	}
+}
+
+func withoutServer(connector string) string {
+	return connector[strings.LastIndexByte(connector, '\\')+1:]
+}
+
+// sessionOf returns the id of the session that a line of message tracking is
+// about: it is in custom-data, or begins source-context.
+func sessionOf(l *logs.Tracking) string {
+	if id := l.Custom.Get("session"); id != "" {
+		return id
+	}
+	id, _, _ := strings.Cut(l.SourceContext, ";")
+	if isSessionID(id) {
+		return id
+	}
+	return ""
+}
+
+// isSessionID tells whether text is a session's id, ours or Exchange's.
+func isSessionID(s string) bool {
+	if len(s) != 16 {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; (c < '0' || c > '9') && (c < 'A' || c > 'F') {
+			return false
+		}
+	}
+	return true
+}
+
+// stepOf makes a step of a line.
+func stepOf(l *logs.Tracking) Step {
+	get := l.Custom.Get
+	s := Step{
+		At: l.Time, Event: l.Event, Source: l.Source, Connector: withoutServer(l.Connector), Recipients: l.Recipients, Replies: l.Statuses,
+		Session: sessionOf(l), Reason: get("reason"), Generation: get("generation"), SourceIP: get("source"),
+		TLS: get("tls"), Peer: get("peer"), Trust: get("trust"), Policy: get("policy"), By: get("by"), Related: l.Related,
+	}
+	s.Tries, _ = strconv.Atoi(get("tries"))
+	s.Due, _ = time.Parse(time.RFC3339Nano, get("due"))
+	if d, ok := latencyOf(l); ok {
+		s.Latency = d.Seconds()
+	}
+	if _, rest, found := strings.Cut(l.SourceContext, ";"); !isSessionID(strings.TrimSuffix(l.SourceContext, ";"+rest)) {
+		s.Context = l.SourceContext
+	} else if found {
+		s.Context = rest
+	}
+	switch s.Kind = kindOf(l); s.Kind {
+	case StepReceived:
+		s.Host, s.Address = l.ClientHostname, l.ClientIP
+	case StepDelivered, StepDeferred, StepFailed:
+		s.Host, s.Address = l.ServerHostname, l.ServerIP
+	case StepNotified:
+		s.Notification = l.Reference
+	}
+	return s
+}
+
+func kindOf(l *logs.Tracking) StepKind {
+	switch l.Event {
+	case logs.TrackReceive:
+		return StepReceived
+	case logs.TrackSend, "DELIVER": // the latter on a mailbox server
+		return StepDelivered
+	case logs.TrackDefer:
+		return StepDeferred
+	case logs.TrackFail:
+		switch endOf(l) {
+		case EndExpired:
+			return StepExpired
+		case EndRemoved:
+			return StepRemoved
+		}
+		return StepFailed
+	case logs.TrackDSN:
+		return StepNotified
+	case logs.TrackSuppressed:
+		return StepSuppressed
+	case logs.TrackRedirect:
+		if l.Source == logs.SourceAdmin {
+			return StepRedirected
+		}
+		return StepFallback
+	case logs.TrackResubmit:
+		return StepResubmit
+	case logs.TrackPoison:
+		return StepPoison
+	case logs.TrackSuspend:
+		return StepSuspended
+	case logs.TrackResume:
+		return StepResumed
+	}
+	return StepOther
+}
+
+// addNotified adds the step of a notification that a line of its own tells of.
+func (t *Trace) addNotified(l *logs.Tracking) {
+	s := stepOf(l)
+	s.Kind, s.Notification = StepNotified, l.InternalID
+	t.Steps = append(t.Steps, s)
+}
+
+// finish puts the steps in order and works out what follows from them.
+func (t *Trace) finish() {
+	slices.SortStableFunc(t.Steps, func(a, b Step) int { return a.At.Compare(b.At) })
+	at := make(map[string]int)
+	t.Recipients = t.Recipients[:0]
+	for i := range t.Steps {
+		s := &t.Steps[i]
+		s.After = 0
+		if i > 0 {
+			s.After = max(s.At.Sub(t.Steps[i-1].At), 0).Seconds()
+		}
+		if s.Session != "" && !slices.Contains(t.SessionIDs, s.Session) {
+			t.SessionIDs = append(t.SessionIDs, s.Session)
+		}
+		for n, address := range s.Recipients {
+			key := lower(address)
+			if _, ok := at[key]; !ok {
+				if s.Kind == StepNotified {
+					continue // that is the sender
+				}
+				at[key] = len(t.Recipients)
+				t.Recipients = append(t.Recipients, RecipientTrace{Address: address, End: EndPending})
+			}
+			s.tell(&t.Recipients[at[key]], n)
+		}
+	}
+	t.Pending = false
+	for i := range t.Recipients {
+		r := &t.Recipients[i]
+		t.Pending = t.Pending || !r.End.Final()
+		if r.End.Final() && t.Arrival != nil {
+			r.Seconds = max(r.At.Sub(t.Arrival.At), 0).Seconds()
+		}
+	}
+}
+
+// tell says what a step means for its nth recipient.
+func (s *Step) tell(r *RecipientTrace, n int) {
+	ends := map[StepKind]End{
+		StepDelivered: EndDelivered, StepDeferred: EndDeferred, StepFailed: EndFailed, StepExpired: EndExpired, StepRemoved: EndRemoved,
+	}
+	end, ok := ends[s.Kind]
+	if !ok {
+		return
+	}
+	r.End, r.At, r.Due, r.Host = end, s.At, time.Time{}, hostText(s.Host, s.Address)
+	r.Reply = ""
+	switch {
+	case n < len(s.Replies):
+		r.Reply = s.Replies[n]
+	case len(s.Replies) == 1: // said once for all
+		r.Reply = s.Replies[0]
+	}
+	if s.Kind == StepDeferred {
+		r.Due = s.Due
+	}
+	if s.Kind == StepDelivered || s.Kind == StepDeferred || s.Kind == StepFailed {
+		r.Tries = max(s.Tries, r.Tries+1)
+	}
+}
+
+// hostText writes a host with its address.
+func hostText(host, address string) string {
+	switch {
+	case host == "" || host == address:
+		return address
+	case address == "":
+		return host
+	}
+	return host + " [" + address + "]"
+}
+
+// addSessions adds the sessions of the message, oldest first, and what only
+// they know.
+func (t *Trace) addSessions(all []*Session) {
+	added := false
+	for _, s := range all {
+		named := slices.Contains(t.SessionIDs, s.ID)
+		if !named && (t.ID == "" || !slices.Contains(s.QueueIDs(), t.ID)) {
+			continue
+		}
+		t.Sessions = append(t.Sessions, s)
+		if !named {
+			t.SessionIDs = append(t.SessionIDs, s.ID)
+		}
+		switch {
+		case s.Direction == logs.Receive:
+			t.addArrival(s)
+		case !named:
+			t.Steps = append(t.Steps, attemptOf(s, t.ID))
+			added = true
+		default:
+			t.addFacts(s)
+		}
+	}
+	if added {
+		t.finish()
+	}
+}
+
+// addArrival adds what the session of its arrival knows.
+func (t *Trace) addArrival(s *Session) {
+	a := t.Arrival
+	if a == nil || a.Session != "" && a.Session != s.ID {
+		return
+	}
+	a.Session, a.TLSKnown = s.ID, true
+	a.Began = s.Start
+	if a.TLS == "" {
+		a.TLS = s.TLS
+	}
+	if a.HELO == "" {
+		a.HELO = s.HELO
+	}
+	if a.User == "" {
+		a.User = s.User
+	}
+	if a.Client == "" && s.Remote.IsValid() {
+		a.Client = s.Remote.Addr().String()
+	}
+	for i := range s.Messages {
+		if m := &s.Messages[i]; m.QueueID == t.ID && m.Reply != "" {
+			a.Reply = m.Reply
+		}
+	}
+}
+
+// addFacts adds what a session knows to the steps that it made.
+func (t *Trace) addFacts(s *Session) {
+	for i := range t.Steps {
+		step := &t.Steps[i]
+		if step.Session != s.ID {
+			continue
+		}
+		if step.TLS == "" {
+			step.TLS = s.TLS
+		}
+		if step.SourceIP == "" && s.Local.IsValid() {
+			step.SourceIP = s.Local.Addr().String()
+		}
+		if step.Address == "" && s.Remote.IsValid() {
+			step.Address = s.Remote.Addr().String()
+		}
+	}
+}
+
+// attemptOf makes a step of a session towards a next hop that message tracking
+// does not name: one of several hosts that were tried.
+func attemptOf(s *Session, id string) Step {
+	step := Step{At: s.Start, Kind: StepAttempt, Connector: s.ConnectorName(), Session: s.ID, TLS: s.TLS}
+	if s.Remote.IsValid() {
+		step.Address = s.Remote.Addr().String()
+	}
+	if s.Local.IsValid() {
+		step.SourceIP = s.Local.Addr().String()
+	}
+	for i := range s.Messages {
+		m := &s.Messages[i]
+		if m.QueueID != id {
+			continue
+		}
+		step.At = m.Time
+		for _, r := range m.To {
+			reply := m.Reply
+			if replyClass(r.Reply) != "" || reply == "" {
+				reply = r.Reply
+			}
+			step.Recipients, step.Replies = append(step.Recipients, r.Address), append(step.Replies, reply)
+		}
+		if len(m.To) == 0 && m.Reply != "" {
+			step.Replies = []string{m.Reply}
+		}
+	}
+	if len(step.Replies) == 0 && s.Reply != "" {
+		step.Replies = []string{s.Reply}
+	}
+	return step
+}
+
+// traceOfSessions makes the story of a message that message tracking has not,
+// from the sessions that name it, oldest first.
+func traceOfSessions(id string, all []*Session) *Trace {
+	t := &Trace{ID: id, Untracked: true, Recipients: []RecipientTrace{}, Steps: []Step{}, SessionIDs: []string{}}
+	for _, s := range all {
+		for i := range s.Messages {
+			m := &s.Messages[i]
+			if m.QueueID != id {
+				continue
+			}
+			if t.MessageID == "" {
+				t.MessageID = m.MessageID
+			}
+			if !slices.Contains(t.SessionIDs, s.ID) {
+				t.SessionIDs, t.Sessions = append(t.SessionIDs, s.ID), append(t.Sessions, s)
+			}
+			if s.Direction == logs.Receive {
+				t.arrivedIn(s, m)
+			} else {
+				t.sentIn(s, m)
+			}
+		}
+	}
+	t.finish()
+	return t
+}
+
+// arrivedIn adds the transaction in which the message came.
+func (t *Trace) arrivedIn(s *Session, m *Transaction) {
+	t.Sender, t.Octets = m.From, m.Octets
+	step := Step{At: m.End, Kind: StepReceived, Connector: s.ConnectorName(), Session: s.ID, Host: s.HELO, TLS: s.TLS, Replies: []string{m.Reply}}
+	t.Arrival = &Arrival{
+		At: m.End, Connector: s.ConnectorName(), Session: s.ID, Began: s.Start, HELO: s.HELO, User: s.User, TLS: s.TLS, TLSKnown: true, Reply: m.Reply,
+	}
+	if s.Remote.IsValid() {
+		t.Arrival.Client = s.Remote.Addr().String()
+		step.Address = t.Arrival.Client
+	}
+	for _, r := range m.To {
+		if replyClass(r.Reply) == "" {
+			step.Recipients = append(step.Recipients, r.Address)
+		}
+	}
+	t.Steps = append(t.Steps, step)
+}
+
+// sentIn adds a transaction with a next hop: one step for each end that its
+// recipients met in it.
+func (t *Trace) sentIn(s *Session, m *Transaction) {
+	if t.Sender == "" {
+		t.Sender = m.From
+	}
+	whole := attemptOf(&Session{ID: s.ID, Connector: s.Connector, TLS: s.TLS, Start: s.Start, Remote: s.Remote, Local: s.Local, Messages: []Transaction{*m}}, m.QueueID)
+	whole.At = m.End
+	steps := map[StepKind]*Step{}
+	for i, address := range whole.Recipients {
+		kind := StepFailed
+		switch reply := whole.Replies[i]; {
+		case reply == "" || replyClass(reply) == "4xx":
+			kind = StepDeferred
+		case reply[0] == '2':
+			kind = StepDelivered
+		}
+		step := steps[kind]
+		if step == nil {
+			one := whole
+			one.Kind, one.Recipients, one.Replies = kind, nil, nil
+			step = &one
+			steps[kind] = step
+		}
+		step.Recipients, step.Replies = append(step.Recipients, address), append(step.Replies, whole.Replies[i])
+	}
+	for _, kind := range []StepKind{StepDelivered, StepDeferred, StepFailed} {
+		if step := steps[kind]; step != nil {
+			t.Steps = append(t.Steps, *step)
+		}
+	}
+	if len(steps) == 0 {
+		t.Steps = append(t.Steps, whole)
+	}
+}
