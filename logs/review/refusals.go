@@ -44,6 +44,7 @@ func refusalsIn(v *Session) []refusal {
 		if l.Event != answers || replyClass(l.Data) == "" {
 			if l.Event == answers {
 				limit = ""
+				reply.Reset()
 			}
 			continue
 		}

@@ -154,13 +154,17 @@ func (f *finder) build() (*Traces, error) {
 
 // references adds the notifications about the messages, and their own stories.
 func (f *finder) references(list []*Trace) error {
-	ids := make([]string, 0, len(list))
+	// Exchange refers to a message by its Message-ID.
+	var ids, names []string
 	for _, t := range list {
-		if t.ID != "" {
-			ids = append(ids, t.ID)
+		for _, name := range []string{t.ID, t.MessageID} {
+			if name != "" && !slices.Contains(names, name) {
+				names = append(names, name)
+			}
 		}
+		ids = append(ids, t.ID)
 	}
-	about, err := f.linesOf(ids, func(t *logs.Tracking) bool { return slices.Contains(ids, t.Reference) })
+	about, err := f.linesOf(names, func(t *logs.Tracking) bool { return t.Event == logs.TrackDSN && slices.Contains(names, t.Reference) })
 	if err != nil {
 		return err
 	}
@@ -184,7 +188,9 @@ func (f *finder) references(list []*Trace) error {
 	for _, t := range list {
 		for _, id := range made {
 			lines := byID[id]
-			at := slices.IndexFunc(lines, func(l *logs.Tracking) bool { return l.Reference == t.ID })
+			at := slices.IndexFunc(lines, func(l *logs.Tracking) bool {
+				return l.Event == logs.TrackDSN && l.Reference != "" && (l.Reference == t.ID || l.Reference == t.MessageID)
+			})
 			if at < 0 {
 				continue
 			}
