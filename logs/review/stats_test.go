@@ -204,9 +204,10 @@ func TestTrackingStatisticsAgainstCount(t *testing.T) {
 				senders[strings.ToLower(l.ReturnPath)]++
 				connectors["receive"+name]++
 			case "SEND":
-				seconds := float64(rapid.IntRange(0, 100000).Draw(t, "latency")) / 1000
+				ms := rapid.IntRange(0, 100000).Draw(t, "latency")
+				seconds := float64(ms) / 1000
 				if rapid.Bool().Draw(t, "exchange") {
-					l.MessageInfo = l.Time.Add(-time.Duration(seconds*1000) * time.Millisecond).Format("2006-01-02T15:04:05.000Z")
+					l.MessageInfo = l.Time.Add(-time.Duration(ms) * time.Millisecond).Format("2006-01-02T15:04:05.000Z")
 				} else {
 					l.Custom = logs.Pairs{{Key: "latency", Value: fmt.Sprintf("%.3f", seconds)}, {Key: "tls", Value: "TLS1.3"}}
 					want.Secure++

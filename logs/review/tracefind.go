@@ -3,6 +3,7 @@ package review
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -56,17 +57,22 @@ func FindTraces(ctx context.Context, src Source, name string, o TraceOptions, p 
 	} else if id := strings.ToUpper(name); id != name && !strings.Contains(name, "@") { // queue ids are in capitals
 		f.names = append(f.names, id)
 	}
-	if err := f.tracking(); err != nil {
-		return nil, err
+	untracked := f.tracking()
+	if untracked != nil && !errors.Is(untracked, ErrNoLogs) {
+		return nil, untracked
 	}
 	found, err := f.build()
 	if err != nil {
 		return nil, err
 	}
 	if len(found.Messages) == 0 {
-		return f.untracked()
+		return f.untracked(untracked)
 	}
-	return found, f.addSessions(found.Messages)
+	// Without protocol logs there are no sessions to tell of.
+	if err := f.addSessions(found.Messages); err != nil && !errors.Is(err, ErrNoLogs) {
+		return nil, err
+	}
+	return found, nil
 }
 
 // finder is one search.
@@ -298,12 +304,16 @@ func (f *finder) sessions(q *Query) ([]*Session, error) {
 	return list, nil
 }
 
-// untracked tells the stories by the protocol logs alone.
-func (f *finder) untracked() (*Traces, error) {
+// untracked tells the stories by the protocol logs alone. Where there are none,
+// either, that there was no message tracking is the error, if there was one.
+func (f *finder) untracked(noTracking error) (*Traces, error) {
 	q := &Query{Names: f.names, Since: f.options.Since, Until: f.options.Until, Lines: f.options.Lines}
 	found, err := f.sessions(q)
-	if err != nil {
-		return nil, err
+	switch {
+	case errors.Is(err, ErrNoLogs) && noTracking == nil: // it has been asked, and has nothing
+		return &Traces{Messages: []*Trace{}}, nil
+	case err != nil:
+		return nil, errors.Join(noTracking, err)
 	}
 	ids := []string{}
 	for _, s := range found { // newest first
