@@ -15,6 +15,7 @@ import (
 	"postern/config"
 	"postern/internal/eventid"
 	"postern/internal/message"
+	"postern/internal/metrics"
 )
 
 // PresenterOptions say what a Presenter works with.
@@ -23,6 +24,7 @@ type PresenterOptions struct {
 	// Material reads the files; nil: one of its own, for the directory of the
 	// configuration.
 	Material *Material
+	Metrics  *metrics.Registry
 	Logger   *slog.Logger
 }
 
@@ -34,6 +36,7 @@ type PresenterOptions struct {
 type Presenter struct {
 	material *Material
 	own      *Store
+	metrics  *metrics.Registry
 	logger   *slog.Logger
 	current  atomic.Pointer[presented]
 
@@ -42,6 +45,11 @@ type Presenter struct {
 	// of: sessions that began with that may still shake hands.
 	cfg, before *config.Config
 	told        map[string]string // what the event log knows of each connector
+	stages      map[string]string // and of each certificate, by thumbprint
+	gauges      map[gauge]int64
+
+	cancel context.CancelFunc
+	done   chan struct{}
 }
 
 // presented is what handshakes go by.
@@ -61,7 +69,7 @@ func OpenPresenter(o PresenterOptions) (*Presenter, error) {
 	if o.Material == nil {
 		o.Material = NewMaterial(MaterialOptions{Directory: StoreDirectory(o.Config), Logger: o.Logger})
 	}
-	p := &Presenter{material: o.Material, logger: o.Logger, told: make(map[string]string)}
+	p := &Presenter{material: o.Material, metrics: o.Metrics, logger: o.Logger, told: make(map[string]string)}
 	var err error
 	if p.own, err = OpenStore(StoreOptions{Directory: o.Material.o.Directory, Names: OwnNames(o.Config), Logger: o.Logger}); err != nil {
 		return nil, err
@@ -170,8 +178,9 @@ func (p *Presenter) standIn(c *Choice) {
 	if c.By != ByNothing {
 		return
 	}
-	if e := c.Entry; e == nil || e.Usable(time.Now()) != nil || e.Leaf().VerifyHostname(c.Name) != nil {
-		c.Entry = p.own.entry()
+	own := p.own.entry()
+	if e := c.Entry; e == nil || e.Usable(time.Now()) != nil || e.Leaf().VerifyHostname(c.Name) != nil || own.Leaf().NotAfter.After(e.Leaf().NotAfter) {
+		c.Entry = own
 	}
 }
 
@@ -227,13 +236,16 @@ func (c *Choice) forClient(hello *tls.ClientHelloInfo) *tls.Certificate {
 }
 
 // tell writes to the event log what clients of each connector see, when that
-// changes. The caller holds the lock.
+// changes, and what expires; and sets the gauges. The caller holds the lock.
 func (p *Presenter) tell(c *Chooser, now time.Time) {
 	told := make(map[string]string)
 	for _, u := range c.receiveUses(p.cfg, now) {
 		p.standIn(&u.Choice)
 		e := u.Choice.Entry
-		text := e.Thumbprint() + " " + string(u.Choice.By)
+		text := string(u.Choice.By)
+		if u.Choice.By != ByNothing { // that is replaced quietly
+			text += " " + e.Thumbprint()
+		}
 		if u.Choice.Problem != nil {
 			text += " " + u.Choice.Problem.Error()
 		}
@@ -251,6 +263,9 @@ func (p *Presenter) tell(c *Chooser, now time.Time) {
 		p.logger.Log(context.Background(), p.gravity(u.Connector), "no certificate is for the name of a connector", append([]any{eventid.CertificateMissing.Attr()}, attrs...)...)
 	}
 	p.told = told
+	shown := p.shown(c, now)
+	p.warn(shown, now)
+	p.measure(shown)
 }
 
 // gravity is how grave it is that a connector has no certificate for its name:

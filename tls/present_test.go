@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io/fs"
 	"log/slog"
@@ -115,7 +116,8 @@ func TestPresenter(t *testing.T) {
 		step("first start", "", `level=WARN msg="no certificate is for the name of a connector" event_id=12014 connector="From Internet" fqdn=edge.contoso.example thumbprint=`)
 		step("nothing new", "", "")
 
-		one := ca.issue(t, nil, nil, "edge.contoso.example")
+		lasting := func(c *x509.Certificate) { c.NotAfter = time.Now().Add(1000 * time.Hour) }
+		one := ca.issue(t, nil, lasting, "edge.contoso.example")
 		path := writePEM(t, dir, "edge.pem", one)
 		step("issued", Thumbprint(one.Leaf), `level=INFO msg="a connector presents a certificate" event_id=26007 connector="From Internet" fqdn=edge.contoso.example thumbprint=`+Thumbprint(one.Leaf))
 		if err := os.WriteFile(path, []byte("half a fi"), 0o600); err != nil {
@@ -124,7 +126,7 @@ func TestPresenter(t *testing.T) {
 		step("broken", Thumbprint(one.Leaf), `level=ERROR msg="a file in the certificate directory can't be used" event_id=26004 error="`+path+`: there is no certificate in it, in PEM"`)
 		time.Sleep(time.Hour)
 		step("still broken", Thumbprint(one.Leaf), "")
-		two := ca.issue(t, nil, nil, "edge.contoso.example")
+		two := ca.issue(t, nil, lasting, "edge.contoso.example")
 		writePEM(t, dir, "edge.pem", two.Leaf)
 		step("the new one without its key", Thumbprint(one.Leaf), `level=ERROR msg="a file in the certificate directory can't be used" event_id=26004 error="`+path+` has no private key beside it; what was read before stays in force until a restart"`)
 		writePEM(t, dir, "edge.key", two.PrivateKey)

@@ -29,10 +29,11 @@ import (
 const selfSignedFile = "self-signed.pem"
 
 // selfSignedLife is how long a self-signed certificate is valid, and
-// selfSignedRenew how long before its end a new one is made.
+// selfSignedRenew how long before its end a new one is made: before the first
+// warning of its end.
 const (
 	selfSignedLife  = 365 * 24 * time.Hour
-	selfSignedRenew = 30 * 24 * time.Hour
+	selfSignedRenew = 31 * 24 * time.Hour
 )
 
 // StoreDirectory is where a gateway keeps its certificates.
@@ -153,7 +154,7 @@ func (s *Store) save() {
 // covers reports whether a certificate is for all of the names for a while yet.
 func covers(leaf *x509.Certificate, names []string) bool {
 	now := time.Now()
-	if now.Before(leaf.NotBefore) || now.Add(selfSignedRenew).After(leaf.NotAfter) {
+	if now.Before(leaf.NotBefore) || !now.Add(selfSignedRenew).Before(leaf.NotAfter) {
 		return false
 	}
 	return !slices.ContainsFunc(names, func(n string) bool { return !slices.Contains(leaf.DNSNames, n) })

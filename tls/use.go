@@ -1,6 +1,7 @@
 package ptls
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -71,7 +72,15 @@ func (c *Chooser) shown(s *config.SendConnector, now time.Time) (Choice, bool) {
 		}
 	default:
 		out.By, out.Name, out.Reason = ByFQDN, s.FQDN, "an authority issued it for the connector's FQDN, "+s.FQDN
-		out.Entry = c.listing.FindClient(s.FQDN, now)
+		if out.Entry = c.listing.FindClient(s.FQDN, now); out.Entry != nil {
+			break
+		}
+		expired := func(e *Entry) bool {
+			return e.Key != nil && now.After(e.Leaf().NotAfter) && !e.SelfSigned() && ForClients(e.Leaf())
+		}
+		if out.Entry = c.listing.find(s.FQDN, now, expired); out.Entry != nil {
+			out.Problem, out.Remedy = fmt.Errorf("%w, and is not shown any more", out.Entry.Usable(now)), "renew it: postern cert renew "+out.Entry.Thumbprint()[:16]
+		}
 	}
 	return out, out.Entry != nil
 }

@@ -271,6 +271,9 @@ Spool
 Back pressure
   off           back_pressure.enabled is false: nothing is refused before the
                 spool is full
+
+Certificates
+  none          no connector offers TLS or shows a certificate
 `)
 }
 

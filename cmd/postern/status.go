@@ -19,7 +19,7 @@ func (a *app) status() *cobra.Command {
 		Short: "Say how the running gateway is doing",
 		Long: `Status asks the running gateway for its version and uptime, where it listens and
 where it can't, what its queues hold, how its spool is doing, and how short its
-resources are. A bar shows each resource against its thresholds: the first mark
+resources are, and which certificates peers are shown for how long. A bar shows each resource against its thresholds: the first mark
 is where the level becomes medium, the second where it becomes high.`,
 		Example: "  postern status\n  postern status --output json",
 		Args:    a.noArguments(),
@@ -47,7 +47,7 @@ is where the level becomes medium, the second where it becomes high.`,
 func (a *app) printStatus(st *control.Status, now time.Time) {
 	s := styleFor(a.out)
 	for i, section := range []func(*control.Status, style, time.Time){
-		a.statusServer, a.statusListeners, a.statusQueues, a.statusSpool, a.statusPressure,
+		a.statusServer, a.statusListeners, a.statusQueues, a.statusSpool, a.statusPressure, a.statusCertificates,
 	} {
 		if i > 0 {
 			fmt.Fprintln(a.out)

@@ -19,6 +19,7 @@ import (
 	"postern/queue/spool"
 	"postern/receive"
 	"postern/routing"
+	ptls "postern/tls"
 )
 
 // fakeMail is the part of a gateway that is not about its configuration.
@@ -42,6 +43,9 @@ func (g *fakeMail) Metrics() []metrics.Family {
 }
 func (g *fakeMail) Pressure() backpressure.Status {
 	return backpressure.Status{Enabled: true, Level: backpressure.Medium, Resources: []backpressure.ResourceStatus{{Name: backpressure.Disk, Level: backpressure.Medium}}}
+}
+func (g *fakeMail) Certificates() []ptls.Shown {
+	return []ptls.Shown{{FriendlyName: "Mail edge", ReceiveConnectors: []string{"From Internet"}}}
 }
 func (g *fakeMail) SpoolStats() spool.Stats {
 	return spool.Stats{Messages: 2, LastSync: 1500 * time.Microsecond}

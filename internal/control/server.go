@@ -18,6 +18,7 @@ import (
 	"postern/queue/spool"
 	"postern/receive"
 	"postern/routing"
+	ptls "postern/tls"
 )
 
 // Gateway is what can be asked of the running gateway.
@@ -38,6 +39,8 @@ type Gateway interface {
 	Metrics() []metrics.Family
 	// Pressure says how short resources are, and what is refused for that.
 	Pressure() backpressure.Status
+	// Certificates are those that peers are shown, the first to expire first.
+	Certificates() []ptls.Shown
 	// Route chooses the next hop of a recipient as the queue would now.
 	Route(routing.Query) routing.Decision
 	// Import takes a message with the envelope and the content that it is

@@ -9,6 +9,7 @@ import (
 	"postern/backpressure"
 	"postern/queue"
 	"postern/queue/spool"
+	ptls "postern/tls"
 )
 
 // Version is the program's version.
@@ -27,6 +28,8 @@ type Status struct {
 	Spool     SpoolStatus  `json:"spool"`
 	// BackPressure is how short resources are, and what is refused for that.
 	BackPressure backpressure.Status `json:"back_pressure"`
+	// Certificates are those that peers are shown, the first to expire first.
+	Certificates []ptls.Shown `json:"certificates"`
 }
 
 // ServerStatus is the process. Uptime is in seconds.
@@ -128,7 +131,7 @@ func (h statusHandler) status(r *http.Request) (any, error) {
 		Queues:    sumQueues(h.o.Queues.Snapshot(), h.o.Queues.Stats()),
 		Spool:     describeSpool(g.SpoolStats()),
 
-		BackPressure: g.Pressure(),
+		BackPressure: g.Pressure(), Certificates: g.Certificates(),
 	}
 	for _, b := range g.Bindings() {
 		l := Listener{Address: b.Address.String(), Listening: b.Addr != nil}

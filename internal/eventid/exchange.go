@@ -60,7 +60,7 @@ func exchangeEvents() []Event {
 		{
 			ID: CertificateUnusable, Level: slog.LevelError, Area: TLS, Text: "the self-signed certificate can't be stored; a temporary one is presented",
 			Meaning: "The certificate directory can't be written. STARTTLS works, and the next start makes another certificate.",
-			Remedy:  "Make room there, or make it writable for the gateway's user; it is tried again every minute.",
+			Remedy:  "Make room there, or make it writable for the gateway's user; it is tried again every five minutes.",
 		},
 		{
 			ID: PressureHigh, Level: slog.LevelWarn, Area: BackPressure, Text: "resource pressure is still high: all mail is refused", Burst: always,

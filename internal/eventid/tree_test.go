@@ -21,8 +21,7 @@ var passesOn = []string{"backpressure/round.go"}
 var reserved = []string{"time", "level", "msg", "log", AreaKey, Key, "repeated", "repeated_in"}
 
 // comes are events whose calls are not written yet.
-var comes = []ID{CertificateExpired, OwnCertificateExpiring, CertificateExpiring,
-	LogLevelChanged, LogLevelReverted, EventSinkFailed, EventSinkBack, SessionBegun, SessionEnded, DeliveryAttempt, ConnectionOpened, RoutingDecision, DNSLookup}
+var comes = []ID{LogLevelChanged, LogLevelReverted, EventSinkFailed, EventSinkBack, SessionBegun, SessionEnded, DeliveryAttempt, ConnectionOpened, RoutingDecision, DNSLookup}
 
 // TestEveryEventHasItsNumber reads every call of a logger in the tree: one at
 // Warn or Error, or at a level that is not known, names an event; its level and

@@ -212,6 +212,19 @@ func seriesKey(labels []Label) string {
 	return b.String()
 }
 
+// Forget takes a series out that is no more. Whoever still has its counter or
+// gauge counts for nobody.
+func (r *Registry) Forget(name string, labels ...Label) {
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if f := r.families[name]; f != nil {
+		delete(f.series, seriesKey(labels))
+	}
+}
+
 // Sample is one series at one moment.
 type Sample struct {
 	Name   string

@@ -6,6 +6,7 @@ import (
 	"postern/queue"
 	"postern/queue/spool"
 	"postern/routing"
+	ptls "postern/tls"
 )
 
 // What the control socket asks of a gateway, beside Reload, Import and what
@@ -41,6 +42,9 @@ func (s *Server) Started() time.Time { return s.started }
 
 // SpoolStats are the figures of the store.
 func (s *Server) SpoolStats() spool.Stats { return s.store.Stats() }
+
+// Certificates are those that peers are shown, the first to expire first.
+func (s *Server) Certificates() []ptls.Shown { return s.certs.Shown() }
 
 // Route chooses the next hop of a recipient by the configuration in force, and
 // explains itself.

@@ -137,7 +137,7 @@ func (s *Server) openSpool() error {
 func (s *Server) openCertificates() error {
 	s.material = ptls.NewMaterial(ptls.MaterialOptions{Directory: ptls.StoreDirectory(s.config), Logger: s.logger})
 	var err error
-	s.certs, err = ptls.OpenPresenter(ptls.PresenterOptions{Config: s.config, Material: s.material, Logger: s.logger})
+	s.certs, err = ptls.OpenPresenter(ptls.PresenterOptions{Config: s.config, Material: s.material, Metrics: s.metrics, Logger: s.logger})
 	return err
 }
 
@@ -153,6 +153,7 @@ func (s *Server) Start(ctx context.Context) error {
 	s.pressure.Start()
 	s.receive.Configure(s.intake)
 	s.pickup.Start()
+	s.certs.Start()
 	s.lists.start(s.read)
 	s.exporter.Configure(s.config.Metrics.Address)
 	return nil
@@ -189,6 +190,9 @@ func (s *Server) close(ctx context.Context) error {
 	}
 	s.exporter.Close()
 	s.lists.stop()
+	if s.certs != nil {
+		cut("a look at the certificates", s.certs.Stop(ctx))
+	}
 	if s.receive != nil {
 		// A client that takes all the time there is to finish its message must
 		// not take that of the deliveries.
