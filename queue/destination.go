@@ -79,6 +79,7 @@ type destination struct {
 	// ring, prev and next make the rings of ready queues.
 	ring       *ring
 	prev, next *destination
+	stands     uint64 // since when, in the order of all
 }
 
 // trouble is what a queue in Retry tells an administrator.

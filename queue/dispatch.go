@@ -155,14 +155,21 @@ func (q *Queue) tick(now int64) {
 
 // next chooses the delivery queue whose turn it is: those with nothing in
 // flight first, then the others while enough workers are left for the former.
-// Called with mu held.
+// Of the former, those whose next hop answered last stand in line with those of
+// which that is not so, or not known, as long as enough workers are left for
+// what will be done soon. Called with mu held.
 func (q *Queue) next() *destination {
-	switch {
-	case q.phase != running || q.alone || q.unsaved >= maxUnsaved || q.busy >= q.mayRun():
+	if q.phase != running || q.alone || q.unsaved >= maxUnsaved || q.busy >= q.mayRun() {
 		return nil
-	case !q.fresh.empty():
+	}
+	reserve := min(q.schedule.reserve, q.mayRun()/reservedPart)
+	doubt := !q.doubtful.empty() && q.busy < q.mayRun()-reserve/2
+	switch {
+	case !q.fresh.empty() && (!doubt || q.fresh.head.stands < q.doubtful.head.stands):
 		return q.fresh.head
-	case !q.more.empty() && q.busy < q.mayRun()-min(q.schedule.reserve, q.mayRun()/reservedPart):
+	case doubt:
+		return q.doubtful.head
+	case !q.more.empty() && q.busy < q.mayRun()-reserve:
 		return q.more.head
 	}
 	return nil

@@ -33,7 +33,8 @@
 // max_per_domain_outbound_connections. They are started when
 // something is ready and end when nothing is. Queues with nothing in flight come
 // first, in turn, then those that have something; the last tenth of all workers
-// is kept for the former, so that neither a slow nor a huge destination keeps
+// is kept for the former, and half of that for those of them whose next hop
+// answered last, so that neither slow, nor huge, nor dead destinations keep
 // another one waiting. A Send connector with limits of its own has a gate: its
 // queues wait behind that in turn, and as many as it lets through stand where
 // workers look. Clerks, a few at most, do what is not delivery: delay

@@ -129,7 +129,7 @@ func (q *Queue) openGate(g *gate, now int64) {
 		g.waiting.remove(d)
 		d.offered = true
 		g.offered++
-		q.mainRing(d).append(d)
+		q.line(d)
 		q.startWorkers()
 	}
 }
@@ -151,17 +151,29 @@ func (q *Queue) openGates(now int64) (next int64) {
 
 // mainRing is where workers look for a ready queue.
 func (q *Queue) mainRing(d *destination) *ring {
-	if len(d.active) > 0 {
+	switch {
+	case len(d.active) > 0:
 		return &q.more
+	case d.connected:
+		return &q.fresh
 	}
-	return &q.fresh
+	return &q.doubtful
+}
+
+// line puts a queue at the end of the ring where workers look for it. Called
+// with mu held.
+func (q *Queue) line(d *destination) {
+	q.stands++
+	d.stands = q.stands
+	q.mainRing(d).append(d)
 }
 
 // enterRing puts a queue that is ready where it waits for a worker: at once, or
 // behind its connector's gate. Called with mu held.
 func (q *Queue) enterRing(d *destination, now int64) {
+	gated := d.gate != nil && !d.offered
 	to := q.mainRing(d)
-	if d.gate != nil && !d.offered {
+	if gated {
 		to = &d.gate.waiting
 	}
 	if d.ring == to {
@@ -170,10 +182,12 @@ func (q *Queue) enterRing(d *destination, now int64) {
 	if d.ring != nil {
 		d.ring.remove(d)
 	}
-	to.append(d)
-	if d.gate != nil && !d.offered {
-		q.openGate(d.gate, now)
+	if !gated {
+		q.line(d)
+		return
 	}
+	to.append(d)
+	q.openGate(d.gate, now)
 }
 
 // leaveRing takes a queue out of where it stands, and lets others take its

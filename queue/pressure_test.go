@@ -17,6 +17,10 @@ func TestThrottle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, func(w *world) { w.options.Queue = limits(40, 40) })
 		defer w.stop()
+		for i := range 400 { // for hosts that never answered some are kept back
+			w.submit(envelope(fmt.Sprintf("u@d%d.example", i)))
+		}
+		synctest.Wait()
 		w.setDeliver(func(_ context.Context, _ routing.NextHop, d *message.Delivery) message.Report {
 			time.Sleep(time.Second)
 			return accept(d)

@@ -130,7 +130,9 @@ type Queue struct {
 	alone        bool                          // one suspect is tried, and nothing else begun
 	splits       map[message.ID][]*destination // by recipient
 	flights      map[message.ID]*flight
-	fresh, more  ring // ready queues with nothing, or with something, in flight
+	fresh, more  ring   // ready queues with nothing, or with something, in flight
+	doubtful     ring   // those of fresh whose latest attempt reached no host, or that had none
+	stands       uint64 // how many have stood in rings of workers so far
 	clock        clock
 	gates        map[string]*gate // of Send connectors with limits
 	shut         map[*gate]int64  // those that open by themselves, and when

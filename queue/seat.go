@@ -161,7 +161,7 @@ func (q *Queue) sit(p *seat) {
 func (q *Queue) resume() {
 	for q.returning.Len() > 0 && q.busy < q.mayRun() {
 		if q.returns >= maxReturns {
-			if d := q.next(); d != nil && d.ring == &q.fresh {
+			if d := q.next(); d != nil && d.ring != &q.more {
 				return // and its worker, once it has begun, comes here again
 			}
 		}

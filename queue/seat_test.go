@@ -49,6 +49,41 @@ func TestWaitingStarvesNobody(t *testing.T) {
 	})
 }
 
+// TestDeadHostsStarveNobody: more next hops than deliveries may run let
+// connections run into nothing, at first and whenever they are tried again. A
+// next hop that answered last has its mail at once.
+func TestDeadHostsStarveNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(w *world) { w.options.Queue = limits(100, 5) })
+		defer w.stop()
+		w.setDeliver(func(ctx context.Context, hop routing.NextHop, d *message.Delivery) message.Report {
+			if hop.Domain == "healthy.example" || hop.Domain == "sender.example" {
+				return accept(d)
+			}
+			time.Sleep(30 * time.Second)
+			return unreachable(d)
+		})
+		w.submit(envelope("u@healthy.example"))
+		synctest.Wait()
+		for i := range 300 {
+			w.submit(envelope(fmt.Sprintf("u@d%d.example", i)))
+		}
+		for range 1800 {
+			w.submit(envelope("u@healthy.example"))
+			synctest.Wait()
+			if n := w.store.live(); n > 300 {
+				t.Fatalf("%v: %d messages wait beside those for the dead hosts", time.Since(w.began), n-300)
+			}
+			time.Sleep(time.Second)
+		}
+		if n := w.peak[""]; n < 95 {
+			t.Errorf("only %d of 100 ran at a time", n)
+		}
+		time.Sleep(50 * time.Hour)
+		w.settled()
+	})
+}
+
 // TestTooManyWait: there is a bound to those who have left their places, and
 // who can't leave goes on as it was.
 func TestTooManyWait(t *testing.T) {

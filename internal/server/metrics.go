@@ -112,6 +112,7 @@ func (s *Server) gatherQueues(e *metrics.Exposition) {
 	gauge("postern_queue_oldest_message_age_seconds", "How long the oldest queued message has been here; 0 when there is none.", age)
 	gauge("postern_queue_messages", "Messages that are queued, each counted once.", float64(st.Messages))
 	gauge("postern_queue_in_flight", "Messages that are being delivered just now.", float64(st.InFlight))
+	gauge("postern_queue_waiting", "Messages in flight that wait for an answer of the DNS, or for a connection to a host that has all it may have.", float64(st.Waiting))
 	gauge("postern_queue_deferred", "Messages that wait because a try failed.", float64(st.Deferred))
 	gauge("postern_queue_unreachable", "Messages that no Send connector takes.", float64(st.Unreachable))
 	gauge("postern_queue_poison", "Messages that are parked because the gateway panicked over them.", float64(poisoned))
