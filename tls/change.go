@@ -30,7 +30,7 @@ type Directory struct {
 }
 
 // OpenDirectory locks a certificate directory, which is made with mode 0700 if
-// it is missing, and clears away what a change that was cut short has left.
+// it is missing (its parents too, unless root asks), and clears away what a change that was cut short has left.
 // Files that root makes belong to the owner of the directory. The error wraps
 // ErrLocked when another process is changing it.
 func OpenDirectory(path string) (*Directory, error) { return openDirectory(path, osDisk{}) }
@@ -65,7 +65,7 @@ func unwritable(path string, err error) error {
 func (d *Directory) make(path string) error {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := d.make(filepath.Dir(path)); err != nil {
+		if err := d.makeAbove(path); err != nil {
 			return err
 		}
 		if err := d.disk.Mkdir(path); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -81,6 +81,16 @@ func (d *Directory) make(path string) error {
 	}
 	d.owner = ownerOf(info)
 	return nil
+}
+
+// makeAbove makes what a directory lies in. Root does not: nobody knows whom the
+// gateway's own directory is to belong to.
+func (d *Directory) makeAbove(path string) error {
+	above := filepath.Dir(path)
+	if _, err := os.Stat(above); errors.Is(err, fs.ErrNotExist) && os.Geteuid() == 0 {
+		return fmt.Errorf("%s is not there; start the gateway once, or make it with the owner and mode that it needs: install -d -m 0700 -o USER %s", above, above)
+	}
+	return d.make(above)
 }
 
 // clear removes what a change that was cut short has left. What it had put in

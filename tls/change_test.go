@@ -270,6 +270,14 @@ func TestOpenDirectory(t *testing.T) {
 		t.Error("a directory below a file")
 	}
 	store := filepath.Join(dir, "a", "b")
+	if os.Geteuid() == 0 {
+		if _, err := OpenDirectory(store); err == nil || !strings.Contains(err.Error(), "start the gateway once, or make it") {
+			t.Error(err)
+		}
+		if err := os.Mkdir(filepath.Dir(store), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
 	d, err := OpenDirectory(store)
 	if err != nil {
 		t.Fatal(err)

@@ -87,16 +87,26 @@ func ReadChooser(cfg *config.Config) (*Chooser, []error) {
 	if err != nil {
 		errs = append(errs, fmt.Errorf("the assignments of certificates can't be read: %w", err))
 	}
-	files, fails := make(map[string]*Entry), make(map[string]error)
+	files, fails := namedFiles(cfg)
+	return newChooser(directory, listing, assignments, files, fails), errs
+}
+
+// namedFiles reads the files that Receive connectors name by their paths, and
+// says why others can't be read.
+func namedFiles(cfg *config.Config) (files map[string]*Entry, fails map[string]error) {
+	files, fails = make(map[string]*Entry), make(map[string]error)
 	for i := range cfg.ReceiveConnectors {
-		if path := cfg.ReceiveConnectors[i].TLSCertificate; isPath(path) {
-			if files[path], err = ReadEntry(path); err != nil {
-				delete(files, path)
-				fails[path] = err
-			}
+		path := cfg.ReceiveConnectors[i].TLSCertificate
+		if !isPath(path) {
+			continue
+		}
+		if e, err := ReadEntry(path); err != nil {
+			fails[path] = err
+		} else {
+			files[path] = e
 		}
 	}
-	return newChooser(directory, listing, assignments, files, fails), errs
+	return files, fails
 }
 
 func newChooser(directory string, l *Listing, a Assignments, files map[string]*Entry, fails map[string]error) *Chooser {

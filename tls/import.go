@@ -141,6 +141,17 @@ func (p *Plan) authorities() []*x509.Certificate {
 	return list
 }
 
+// Renewed is the certificate that one in a file was requested in the place of;
+// nil for none.
+func (p *Plan) Renewed(b *Bundle) *Entry {
+	for _, c := range b.Certs {
+		if w := p.listing.waitingFor(c); w != nil && w.Renews != "" {
+			return p.listing.withKey(w.Renews)
+		}
+	}
+	return nil
+}
+
 // accepted reports whether another chain of the store ends in the same way: then
 // an administrator has been told, or the root was there to see.
 func (p *Plan) accepted(last *x509.Certificate) bool {

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"postern/config"
 )
 
 // Plan is a change of a certificate directory that is being put together. It
@@ -19,7 +21,9 @@ import (
 type Plan struct {
 	dir         *Directory
 	listing     *Listing
+	entries     []*Entry // after the change
 	assignments Assignments
+	before      Assignments
 	change      change
 }
 
@@ -36,7 +40,20 @@ func (d *Directory) Plan() (*Plan, error) {
 	if a == nil {
 		a = make(Assignments)
 	}
-	return &Plan{dir: d, listing: l, assignments: maps.Clone(a), change: change{write: make(map[string][]byte)}}, nil
+	return &Plan{dir: d, listing: l, entries: slices.Clone(l.Entries), assignments: maps.Clone(a), before: a, change: change{write: make(map[string][]byte)}}, nil
+}
+
+// Choosers are the choices of certificates before the change and after it.
+func (p *Plan) Choosers(cfg *config.Config) (before, after *Chooser) {
+	files, fails := namedFiles(cfg)
+	return newChooser(p.dir.path, p.listing, p.before, files, fails),
+		newChooser(p.dir.path, &Listing{Entries: p.entries}, p.assignments, files, fails)
+}
+
+// settle puts an entry in the place of those with the same file.
+func (p *Plan) settle(e *Entry) {
+	p.entries = slices.DeleteFunc(p.entries, func(x *Entry) bool { return x.File == e.File })
+	p.entries = append(p.entries, e)
 }
 
 // Listing is what stands in the directory before the change.
@@ -83,6 +100,7 @@ func (p *Plan) Add(e Entry) (*Entry, error) {
 		return nil, err
 	}
 	p.write(name, text)
+	p.settle(&e)
 	return &e, nil
 }
 
@@ -101,6 +119,7 @@ func (l *Listing) withKey(thumbprint string) *Entry {
 // of its key, unless another certificate needs it.
 func (p *Plan) Remove(e *Entry) {
 	p.remove(e.File)
+	p.entries = slices.DeleteFunc(p.entries, func(x *Entry) bool { return x.File == e.File })
 	if e.KeyFile == "" || e.KeyFile == e.File {
 		return
 	}
@@ -155,6 +174,9 @@ func (p *Plan) SetEnabled(e *Entry, enabled bool) error {
 			p.write(name, out)
 		}
 	}
+	changed := *e
+	changed.Enabled = enabled
+	p.settle(&changed)
 	return nil
 }
 

@@ -1,0 +1,338 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"postern/config"
+	"postern/internal/control"
+	ptls "postern/tls"
+)
+
+// certChange is a change of the certificate store that is being planned, with
+// the store locked.
+type certChange struct {
+	*ptls.Plan
+	app *app
+	cfg *config.Config
+	now time.Time
+	// findings are warnings about what is about to be done.
+	findings []config.Finding
+}
+
+// changeCerts locks the store and lets f plan a change of it.
+func (a *app) changeCerts(f func(*certChange) error) (err error) {
+	cfg, err := a.mustLoad()
+	if err != nil {
+		return err
+	}
+	dir, err := ptls.OpenDirectory(ptls.StoreDirectory(cfg))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, dir.Close()) }()
+	plan, err := dir.Plan()
+	if err != nil {
+		return err
+	}
+	for _, p := range plan.Listing().Problems {
+		fmt.Fprintf(a.err, "passed over: %s\n", clean(p.Error()))
+	}
+	return f(&certChange{Plan: plan, app: a, cfg: cfg, now: time.Now()})
+}
+
+// readCerts reads the store for a command that changes nothing.
+func (a *app) readCerts() (*config.Config, *ptls.Chooser, []error, error) {
+	cfg, err := a.mustLoad()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	path := ptls.StoreDirectory(cfg)
+	if f, err := os.Open(path); err == nil {
+		f.Close()
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, nil, unreadable(path, err)
+	}
+	chooser, problems := ptls.ReadChooser(cfg)
+	return cfg, chooser, problems, nil
+}
+
+func unreadable(path string, err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("the certificate directory %s can't be read: permission denied; call as root or as the user the gateway runs as", path)
+	}
+	return fmt.Errorf("the certificate directory %s can't be read: %w", path, err)
+}
+
+// lookUp finds an entry by its thumbprint for a command that has no use for a
+// request.
+func lookUp(l *ptls.Listing, prefix string) (*ptls.Entry, error) {
+	e, w, err := l.Lookup(prefix)
+	if err != nil {
+		return nil, err
+	}
+	if w != nil {
+		return nil, fmt.Errorf("%s is a request, which waits for its certificate; import that first: postern cert import FILE", w.ID()[:16])
+	}
+	return e, nil
+}
+
+// describe names a certificate in a sentence.
+func describe(e *ptls.Entry) string {
+	by := "issued by " + issuer(e)
+	if e.SelfSigned() {
+		by = "self-signed"
+	}
+	return fmt.Sprintf("%s %q (%s, until %s)", e.Thumbprint()[:16], clean(e.FriendlyName), by, e.Leaf().NotAfter.Local().Format(time.DateOnly))
+}
+
+// issuer names the authority in a few words.
+func issuer(e *ptls.Entry) string {
+	n := e.Leaf().Issuer
+	switch {
+	case n.CommonName != "":
+		return clean(n.CommonName)
+	case len(n.Organization) > 0:
+		return clean(n.Organization[0])
+	}
+	return clean(n.String())
+}
+
+// shift is that a connector shows another certificate.
+type shift struct {
+	Kind      string  `json:"kind"`
+	Connector string  `json:"connector"`
+	From      *string `json:"from"` // thumbprints; null for none of the store
+	To        *string `json:"to"`
+	Reason    string  `json:"reason"`
+
+	from, to *ptls.Entry
+}
+
+// shifts is what the plan changes for connectors.
+func (c *certChange) shifts() []shift {
+	before, after := c.Choosers(c.cfg)
+	type key struct{ kind, name string }
+	was := make(map[key]ptls.Use)
+	var order []key
+	uses := before.Uses(c.cfg, c.now)
+	for _, u := range uses {
+		was[key{u.Kind, u.Connector}] = u
+		order = append(order, key{u.Kind, u.Connector})
+	}
+	is := make(map[key]ptls.Use)
+	for _, u := range after.Uses(c.cfg, c.now) {
+		k := key{u.Kind, u.Connector}
+		is[k] = u
+		if _, known := was[k]; !known {
+			order = append(order, k)
+		}
+	}
+	var list []shift
+	for _, k := range order {
+		from, to := was[k].Choice.Entry, is[k].Choice.Entry
+		if sameEntry(from, to) {
+			continue
+		}
+		s := shift{Kind: k.kind, Connector: k.name, Reason: clean(is[k].Choice.Reason), from: from, to: to}
+		if from != nil {
+			t := from.Thumbprint()
+			s.From = &t
+		}
+		if to != nil {
+			t := to.Thumbprint()
+			s.To = &t
+		}
+		list = append(list, s)
+	}
+	return list
+}
+
+func sameEntry(a, b *ptls.Entry) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.Thumbprint() == b.Thumbprint()
+}
+
+// text says what a shift is.
+func (s *shift) text(verb string) string {
+	name := func(e *ptls.Entry) string {
+		switch {
+		case e == nil:
+			return "the gateway's own self-signed one"
+		case e.Automatic():
+			return "the gateway's own self-signed one, " + e.Thumbprint()[:16]
+		}
+		return describe(e)
+	}
+	if s.Kind == "receive" {
+		return fmt.Sprintf("Receive connector %q %s %s, in the place of %s: %s", s.Connector, verb, name(s.to), name(s.from), s.Reason)
+	}
+	// To hosts that ask for one, a Send connector shows one or none.
+	switch {
+	case s.to == nil:
+		return fmt.Sprintf("Send connector %q %s none any more to hosts that ask for one; until now %s", s.Connector, verb, name(s.from))
+	case s.from == nil:
+		return fmt.Sprintf("Send connector %q %s %s to hosts that ask for one, and none until now: %s", s.Connector, verb, name(s.to), s.Reason)
+	}
+	return fmt.Sprintf("Send connector %q %s %s to hosts that ask for one, in the place of %s: %s", s.Connector, verb, name(s.to), name(s.from), s.Reason)
+}
+
+// agree asks whether a plan is to be carried out that changes what connectors
+// show, and warns of what speaks against it.
+func (c *certChange) agree(yes bool) ([]shift, error) {
+	shifts := c.shifts()
+	c.warn()
+	if yes || len(shifts) == 0 {
+		return shifts, nil
+	}
+	for i := range shifts {
+		fmt.Fprintln(c.app.err, shifts[i].text("will show"))
+	}
+	return shifts, c.app.confirm("Is this what you want?")
+}
+
+// warn prints the warnings.
+func (c *certChange) warn() {
+	for _, f := range c.findings {
+		fmt.Fprintf(c.app.err, "warning: %s; %s\n", clean(f.Message), clean(f.Remedy))
+	}
+}
+
+// certDone is the answer of a command that has changed the store.
+type certDone struct {
+	Certificate *certJSON `json:"certificate,omitempty"`
+	Request     *waitJSON `json:"request,omitempty"`
+	// Changes are the connectors that show another certificate from now on.
+	Changes  []shift       `json:"changes"`
+	Warnings []certWarning `json:"warnings"`
+	// Running says whether a gateway with this configuration runs; null where
+	// that can't be said.
+	Running *bool `json:"running"`
+	// Commands show what is presented.
+	Commands []string `json:"commands"`
+}
+
+type certWarning struct {
+	Message string `json:"message"`
+	Remedy  string `json:"remedy"`
+}
+
+// finish prints what was done, which lines of text say, those that stand in as
+// they are; JSON gets done.
+func (c *certChange) finish(ctx context.Context, done certDone, shifts []shift, lines ...string) error {
+	done.Changes, done.Warnings, done.Commands = append([]shift{}, shifts...), []certWarning{}, c.clients(shifts)
+	for _, f := range c.findings {
+		done.Warnings = append(done.Warnings, certWarning{clean(f.Message), clean(f.Remedy)})
+	}
+	done.Running = c.running(ctx)
+	if c.app.json() {
+		return c.app.printJSON(done)
+	}
+	out := c.app.out
+	for _, l := range lines {
+		if strings.HasPrefix(l, " ") { // a command, to be copied
+			fmt.Fprintln(out, l)
+			continue
+		}
+		c.app.printField("", l)
+	}
+	for i := range shifts {
+		c.app.printField("", shifts[i].text("shows"))
+	}
+	if len(shifts) == 0 {
+		return nil
+	}
+	switch {
+	case done.Running == nil:
+	case *done.Running:
+		c.app.printField("", "The running gateway takes it up by itself within seconds; sessions that are open keep what they began with.")
+	default:
+		c.app.printField("", "No gateway runs with this configuration; the next one that starts takes it up.")
+	}
+	if len(done.Commands) > 0 {
+		fmt.Fprintln(out, "To see it as a client does:")
+		for _, l := range done.Commands {
+			fmt.Fprintln(out, "  "+l)
+		}
+	}
+	return nil
+}
+
+// runningTime bounds the question whether a gateway runs.
+const runningTime = 3 * time.Second
+
+// running asks whether a gateway answers; nil when that can't be said.
+func (c *certChange) running(ctx context.Context) *bool {
+	ctx, cancel := context.WithTimeout(ctx, runningTime)
+	defer cancel()
+	_, err := control.NewClient(c.cfg.Control.Socket).Status(ctx)
+	runs := err == nil
+	if err != nil && !errors.Is(err, control.ErrNoServer) {
+		return nil
+	}
+	return &runs
+}
+
+// clients are the command lines that show what the Receive connectors of some
+// shifts present.
+func (c *certChange) clients(shifts []shift) []string {
+	lines := []string{}
+	for _, s := range shifts {
+		if s.Kind == "receive" {
+			if l := clientLine(receiveConnector(c.cfg, s.Connector)); l != "" {
+				lines = append(lines, l)
+			}
+		}
+	}
+	return lines
+}
+
+// clientLine is a command line of OpenSSL that connects to a Receive connector.
+func clientLine(r *config.ReceiveConnector) string {
+	if r == nil || len(r.Bindings) == 0 {
+		return ""
+	}
+	addr := r.Bindings[0]
+	if addr.Addr().IsUnspecified() {
+		local := netip.MustParseAddr("127.0.0.1")
+		if addr.Addr().Is6() {
+			local = netip.IPv6Loopback()
+		}
+		addr = netip.AddrPortFrom(local, addr.Port())
+	}
+	start := " -starttls smtp"
+	if r.ImplicitTLS {
+		start = ""
+	}
+	return fmt.Sprintf("openssl s_client%s -connect %s -servername %s -showcerts </dev/null", start, addr, r.FQDN)
+}
+
+// receiveConnector finds a Receive connector by name, in any case.
+func receiveConnector(cfg *config.Config, name string) *config.ReceiveConnector {
+	for i := range cfg.ReceiveConnectors {
+		if strings.EqualFold(cfg.ReceiveConnectors[i].Name, name) {
+			return &cfg.ReceiveConnectors[i]
+		}
+	}
+	return nil
+}
+
+// mustReceive is receiveConnector for a name that must be one.
+func mustReceive(cfg *config.Config, name string) (*config.ReceiveConnector, error) {
+	if r := receiveConnector(cfg, name); r != nil {
+		return r, nil
+	}
+	if slices.ContainsFunc(cfg.SendConnectors, func(s config.SendConnector) bool { return strings.EqualFold(s.Name, name) }) {
+		return nil, fmt.Errorf("%q is a Send connector; what it shows stands in its tls_certificate, in the configuration", name)
+	}
+	return nil, fmt.Errorf("no Receive connector %q; \"postern connector list\" names them", name)
+}
