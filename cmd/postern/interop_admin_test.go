@@ -140,7 +140,13 @@ func TestQueueShow(t *testing.T) {
 	if out := e.must(t, "queue", "ages"); !regexp.MustCompile(`TOTAL +4 +4 +0`).MatchString(out) {
 		t.Errorf("queue ages:\n%s", out)
 	}
-	e.wants(t, 0, "Listeners", "status")
+	e.wants(t, 0, "Listeners", "status", "--full")
+	e.wants(t, 0, "edge.contoso.example: look at this", "status") // a message is unreachable
+	e.wants(t, 1, "POSTERN WARNING - edge.contoso.example: 1 message has no Send connector", "status", "--check")
+	until(t, "a message older than a second", func() bool {
+		code, out, _ := e.postern(t, "status", "--check", "--max-age", "1s")
+		return code > 0 && strings.Contains(out, "the oldest message in ")
+	})
 	var status struct {
 		Server    struct{ FQDN, Version string }
 		Listeners []struct{ Listening bool }
@@ -225,6 +231,7 @@ func TestQueueVerbs(t *testing.T) {
 	g.stop(t)
 	e.wants(t, 3, "no running gateway", "queue", "list")
 	e.wants(t, 3, "no running gateway", "status")
+	e.wants(t, 3, "POSTERN UNKNOWN - no running gateway answers", "status", "--check")
 }
 
 // What is exported is what came, octet for octet, and can be imported again,
@@ -266,6 +273,7 @@ func TestQueueExportImport(t *testing.T) {
 	}
 
 	e.must(t, "queue", "remove", "--yes", "--all", "--without-ndr")
+	e.wants(t, 0, "POSTERN OK - edge.contoso.example is well | queued=0;", "status", "--check")
 	letterFile := writeFile(t, filepath.Join(e.dir, "letter.eml"), "Subject: unix\n\nline\n")
 	out := e.must(t, "queue", "import", filepath.Join(plain, m.ID+".eml"), filepath.Join(replay, m.ID+".eml"))
 	if strings.Count(out, "queued as ") != 2 {

@@ -53,7 +53,10 @@ func run(ctx context.Context, args []string, s streams) int {
 	}
 	cmd, err := root.ExecuteContextC(ctx)
 	var usage usageError
+	var code exitCode
 	switch {
+	case errors.As(err, &code):
+		return int(code)
 	case err == nil:
 		return exitDone
 	case errors.Is(err, errReported):

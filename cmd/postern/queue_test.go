@@ -231,6 +231,11 @@ Latest connections
 
 func TestStatusText(t *testing.T) {
 	st := &control.Status{
+		Verdict: control.Verdict{Condition: control.Trouble, Reasons: []control.Reason{
+			{Condition: control.Trouble, About: "spool", Text: "the spool has no room: all mail is refused for now", Remedy: "make room on the volume of queue.directory"},
+			{Condition: control.Look, About: "listeners", Text: "0.0.0.0:25 does not listen: listen tcp 0.0.0.0:25: bind: permission \x1bdenied", Remedy: "see who holds the port"},
+		}},
+		Trend:  control.Trend{Seconds: 64, Submitted: 12, Delivered: 30, Deferrals: 4, Failed: 1, Expired: 1},
 		Server: control.ServerStatus{FQDN: "edge.contoso.example", Version: control.Version{Version: "1.0", Go: "go1.26", Platform: "linux/amd64"}, Started: noon().Add(-50 * time.Hour), Uptime: 50 * 3600},
 		Listeners: []control.Listener{
 			{Address: "0.0.0.0:25", Error: "listen tcp 0.0.0.0:25: bind: permission denied"}, {Address: "[::1]:2525", Listening: true},
@@ -239,8 +244,14 @@ func TestStatusText(t *testing.T) {
 			Oldest: noon().Add(-3 * time.Hour), Unsaved: 1, Submitted: 1000, Delivered: 900},
 		Spool: control.SpoolStatus{Messages: 127, Bytes: 5 << 20, Segments: 4, SegmentSize: 16 << 20, FreeSegments: 2, ReservedSegments: 1, LastSync: 0.0021, MaxSync: 0.25, NoSpace: true, Failures: 2, LastError: "no space left"},
 	}
-	golden(t, func(a *app) { a.printStatus(st, noon()) }, `
-edge.contoso.example
+	golden(t, func(a *app) { a.printStatus(st, noon(), true) }, `
+edge.contoso.example: in trouble
+  ! the spool has no room: all mail is refused for now
+      make room on the volume of queue.directory
+  - 0.0.0.0:25 does not listen: listen tcp 0.0.0.0:25: bind: permission ?denied
+      see who holds the port
+
+Server
   version       postern 1.0 go1.26 linux/amd64
   running for   2d02h, since 2026-11-20 10:00:00 +0000
   config file   the embedded default
@@ -274,6 +285,36 @@ Back pressure
 
 Certificates
   none          no connector offers TLS or shows a certificate
+`)
+	golden(t, func(a *app) { a.printStatus(st, noon(), false) }, `
+edge.contoso.example: in trouble
+  ! the spool has no room: all mail is refused for now
+      make room on the volume of queue.directory
+  - 0.0.0.0:25 does not listen: listen tcp 0.0.0.0:25: bind: permission ?denied
+      see who holds the port
+  running for   2d02h, since 2026-11-20 10:00:00 +0000
+  version       postern 1.0 go1.26 linux/amd64
+  listening     [::1]:2525
+  of late       12 messages in, 30 recipients delivered to, 4 deferred, 2
+                failed, in the last minute
+  queued        125 messages in 127 places, of which 3 in flight, 120 deferred,
+                0 unreachable; the oldest for 3h00m
+  since start   1000 messages in, 900 recipients delivered to, 0 failed, 0
+                expired
+  spool         5.0MB of content; sync last 2.1 ms, longest 250.0 ms
+  back pressure off
+
+Listeners
+  0.0.0.0:25                not listening
+      listen tcp 0.0.0.0:25: bind: permission denied
+  [::1]:2525                listening
+
+Spool
+  messages      127 with 5.0MB of content
+  segments      4 of 16MB: 2 free (1 of them held back), 0 cold
+  sync          last 2.1 ms, longest 250.0 ms
+  intake        refused: there is no room for new messages
+  failures      2 writes failed, the last one: no space left
 `)
 }
 

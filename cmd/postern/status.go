@@ -6,59 +6,196 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"postern/backpressure"
+	"postern/config"
 	"postern/internal/control"
 )
 
 func (a *app) status() *cobra.Command {
-	return &cobra.Command{
+	var full, check bool
+	var age string
+	var most int
+	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "Say how the running gateway is doing",
-		Long: `Status asks the running gateway for its version and uptime, where it listens and
-where it can't, what its queues hold, how its spool is doing, and how short its
-resources are, and which certificates peers are shown for how long. A bar shows each resource against its thresholds: the first mark
-is where the level becomes medium, the second where it becomes high.`,
-		Example: "  postern status\n  postern status --output json",
+		Short: "Say whether the running gateway is well",
+		Long: `Status says first whether the running gateway is well. If not, it says why, the
+gravest first, and what to do about each; "look at this" means that something
+deserves a look, "in trouble" that mail is refused or does not leave. Below is
+what it does: where it listens, what came and went within the last minute, what
+its queues hold, its spool, its resources and certificates. --full prints every section whole;
+there a bar shows each resource against its thresholds: the first mark is where
+the level becomes medium, the second where it becomes high.
+
+--check is for monitoring systems: it prints one line with figures, in the form
+of Nagios plugins, and exits with 0 when all is well, 1 when something deserves a
+look, 2 in trouble, and 3 when the gateway does not answer.`,
+		Example: "  postern status\n  postern status --full\n  postern status --output json\n  postern status --check --max-age 12h --max-queue 5000",
 		Args:    a.noArguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := a.client()
+			t, err := thresholds(age, most)
 			if err != nil {
 				return err
 			}
-			ctx, cancel := context.WithTimeout(cmd.Context(), askTime)
-			defer cancel()
-			s, err := c.Status(ctx)
+			st, err := a.askStatus(cmd.Context(), t)
+			if check {
+				return a.checkStatus(st, err, t)
+			}
 			if err != nil {
 				return asked(err)
 			}
 			if a.json() {
-				return a.printJSON(s)
+				return a.printJSON(st)
 			}
-			a.printStatus(s, time.Now())
+			a.printStatus(st, time.Now(), full)
 			return nil
 		},
 	}
+	flags := cmd.Flags()
+	flags.BoolVar(&full, "full", false, "print every section whole")
+	flags.BoolVar(&check, "check", false, "one line and an exit code, for monitoring systems")
+	flags.StringVar(&age, "max-age", "", "how long the oldest message may wait in any queue (default 4h, in queues of smart hosts alone)")
+	flags.IntVar(&most, "max-queue", 0, "how many messages may be queued (default 10000)")
+	return cmd
 }
 
-// printStatus prints the sections of a status, one behind the other.
-func (a *app) printStatus(st *control.Status, now time.Time) {
-	s := styleFor(a.out)
-	for i, section := range []func(*control.Status, style, time.Time){
-		a.statusServer, a.statusListeners, a.statusQueues, a.statusSpool, a.statusPressure, a.statusCertificates,
-	} {
-		if i > 0 {
-			fmt.Fprintln(a.out)
+// thresholds reads the flags of that name.
+func thresholds(age string, most int) (t control.Thresholds, err error) {
+	if age != "" {
+		if t.MaxAge, err = config.ParseDuration(age); err != nil || t.MaxAge < time.Second {
+			return t, usageError{fmt.Errorf("--max-age %s: want a time of at least a second, such as 4h or 2d", age)}
 		}
-		section(st, s, now)
 	}
+	if most < 0 {
+		return t, usageError{fmt.Errorf("--max-queue %d: want a number of messages", most)}
+	}
+	t.MaxQueue = most
+	return t, nil
+}
+
+func (a *app) askStatus(ctx context.Context, t control.Thresholds) (*control.Status, error) {
+	c, err := a.client()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	return c.Status(ctx, t)
+}
+
+// printStatus prints the verdict and what matters of each section; in full, or
+// where something is the matter with it, the whole section.
+func (a *app) printStatus(st *control.Status, now time.Time, full bool) {
+	s := styleFor(a.out)
+	a.printVerdict(st, s)
+	if !full {
+		a.statusBrief(st, s, now)
+	}
+	about := map[string]bool{}
+	for _, r := range st.Verdict.Reasons {
+		about[r.About] = true
+	}
+	for _, section := range []struct {
+		about string
+		print func(*control.Status, style, time.Time)
+	}{
+		{"server", a.statusServer}, {"listeners", a.statusListeners}, {"queues", a.statusQueues}, {"spool", a.statusSpool}, {"back_pressure", a.statusPressure},
+		{"certificates", a.statusCertificates},
+	} {
+		if full || about[section.about] {
+			fmt.Fprintln(a.out)
+			section.print(st, s, now)
+		}
+	}
+}
+
+// printVerdict answers the question whether it is well.
+func (a *app) printVerdict(st *control.Status, s style) {
+	word := s.green("well")
+	switch st.Verdict.Condition {
+	case control.Look:
+		word = s.yellow("look at this")
+	case control.Trouble:
+		word = s.red("in trouble")
+	}
+	fmt.Fprintln(a.out, s.bold(clean(st.Server.FQDN))+": "+word)
+	for _, r := range st.Verdict.Reasons {
+		mark := "  - "
+		if r.Condition == control.Trouble {
+			mark = "  ! "
+		}
+		a.printField(mark, clean(r.Text))
+		a.printField("      ", clean(r.Remedy))
+	}
+}
+
+// statusBrief is what one looks at when all is well.
+func (a *app) statusBrief(st *control.Status, s style, now time.Time) {
+	var open []string
+	for _, l := range st.Listeners {
+		if l.Listening {
+			open = append(open, l.Address)
+		}
+	}
+	listening := strings.Join(open, ", ")
+	switch {
+	case len(st.Listeners) == 0:
+		listening = "nowhere: no Receive connector is enabled"
+	case len(open) == 0:
+		listening = s.red("nowhere")
+	}
+	a.field("running for", fmt.Sprintf("%s, since %s", span(time.Duration(st.Server.Uptime)*time.Second), localTime(st.Server.Started)))
+	a.field("version", versionInfo(st.Server.Version).line())
+	a.field("listening", listening)
+	if t := &st.Trend; t.Seconds >= 1 {
+		over := "in the last minute"
+		if t.Seconds < 55 || t.Seconds >= 75 {
+			over = "in " + span(time.Duration(t.Seconds*float64(time.Second)))
+		}
+		a.field("of late", fmt.Sprintf("%d messages in, %d recipients delivered to, %d deferred, %d failed, %s", t.Submitted, t.Delivered, t.Deferrals, t.Failed+t.Expired, over))
+	}
+	q := &st.Queues
+	text := fmt.Sprintf("%s, of which %d in flight, %d deferred, %d unreachable", places(q.Distinct, q.Messages, " message", " messages"), q.InFlight, q.Deferred, q.Unreachable)
+	if !q.Oldest.IsZero() {
+		text += "; the oldest for " + since(q.Oldest, now)
+	}
+	a.field("queued", text)
+	a.field("since start", fmt.Sprintf("%d messages in, %d recipients delivered to, %d failed, %d expired", q.Submitted, q.Delivered, q.Failed, q.Expired))
+	a.field("spool", fmt.Sprintf("%s of content; sync last %s, longest %s", roundSize(st.Spool.Bytes), milliseconds(st.Spool.LastSync), milliseconds(st.Spool.MaxSync)))
+	a.field("back pressure", a.pressureBrief(st, s))
+	if len(st.Certificates) > 0 {
+		c := &st.Certificates[0]
+		a.field("certificates", fmt.Sprintf("%d; %s is the first to expire, in %s", len(st.Certificates), clean(c.FriendlyName), paintCertificate(c, s, now, certificateLeft(c.NotAfter.Sub(now)))))
+	}
+}
+
+// pressureBrief names the resource that is nearest to its first threshold.
+func (a *app) pressureBrief(st *control.Status, s style) string {
+	p := &st.BackPressure
+	if !p.Enabled {
+		return "off"
+	}
+	var nearest *backpressure.ResourceStatus
+	for i := range p.Resources {
+		r := &p.Resources[i]
+		if r.State == backpressure.StateWatched && r.Medium > 0 && (nearest == nil || r.Used/r.Medium > nearest.Used/nearest.Medium) {
+			nearest = r
+		}
+	}
+	text := paintLevel(s, p.Level, p.Level.String())
+	if nearest != nil {
+		text += fmt.Sprintf("; nearest to its limit is %s: %s, medium from %s", nearest.Name, nearest.ValueText, nearest.MediumText)
+	}
+	return text
 }
 
 func (a *app) statusServer(st *control.Status, s style, now time.Time) {
 	v := &st.Server
-	fmt.Fprintln(a.out, s.bold(clean(v.FQDN)))
+	fmt.Fprintln(a.out, s.bold("Server"))
 	a.field("version", versionInfo(v.Version).line())
 	a.field("running for", fmt.Sprintf("%s, since %s", span(time.Duration(v.Uptime)*time.Second), localTime(v.Started)))
 	file := v.File
@@ -66,6 +203,9 @@ func (a *app) statusServer(st *control.Status, s style, now time.Time) {
 		file = "the embedded default"
 	}
 	a.field("config file", clean(file))
+	if v.ReloadError != "" {
+		a.field("not reloaded", fmt.Sprintf("%s ago: %s", since(v.ReloadRefused, now), clean(v.ReloadError)))
+	}
 }
 
 func (a *app) statusListeners(st *control.Status, s style, _ time.Time) {

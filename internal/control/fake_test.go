@@ -33,6 +33,8 @@ type fakeMail struct {
 		limit    int64
 	}
 	importErr error
+	dropped   int64
+	refused   error
 }
 
 func (g *fakeMail) FQDN() string                { return "edge.contoso.example" }
@@ -41,6 +43,8 @@ func (g *fakeMail) Bindings() []receive.Binding { return g.bindings }
 func (g *fakeMail) Metrics() []metrics.Family {
 	return []metrics.Family{{Name: "postern_test", Kind: metrics.KindGauge, Help: "A figure.", Series: []metrics.Series{{Value: 1}}}}
 }
+func (g *fakeMail) LinesDropped() int64               { return g.dropped }
+func (g *fakeMail) ReloadRefused() (time.Time, error) { return time.Time{}, g.refused }
 func (g *fakeMail) Pressure() backpressure.Status {
 	return backpressure.Status{Enabled: true, Level: backpressure.Medium, Resources: []backpressure.ResourceStatus{{Name: backpressure.Disk, Level: backpressure.Medium}}}
 }

@@ -389,7 +389,7 @@ func TestStatus(t *testing.T) {
 		{Address: netip.MustParseAddrPort("127.0.0.1:2525"), Addr: &net.TCPAddr{}},
 	}
 	g.queues.queues = append(g.queues.queues, queue.QueueInfo{Name: "Internet/idle.example", Status: queue.Retry})
-	s, err := c.Status(t.Context())
+	s, err := c.Status(t.Context(), Thresholds{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"postern/backpressure"
@@ -37,6 +38,10 @@ type Gateway interface {
 	SpoolStats() spool.Stats
 	// Metrics are all figures, for monitoring systems.
 	Metrics() []metrics.Family
+	// LinesDropped counts the lines that the logs on disk had no room for.
+	LinesDropped() int64
+	// ReloadRefused is why the latest reload was refused, and when.
+	ReloadRefused() (time.Time, error)
 	// Pressure says how short resources are, and what is refused for that.
 	Pressure() backpressure.Status
 	// Certificates are those that peers are shown, the first to expire first.
@@ -68,6 +73,7 @@ type Options struct {
 type Server struct {
 	http   *http.Server
 	logger *slog.Logger
+	trends trends
 }
 
 // NewServer returns a server for a gateway.
@@ -76,9 +82,10 @@ func NewServer(o Options) *Server {
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}
+	s.trends.now = o.count
 	mux := http.NewServeMux()
 	mux.Handle("POST /v1/configuration/reload", reloadHandler{o.Gateway})
-	mux.HandleFunc("GET /v1/status", bounded(statusHandler{o}.status))
+	mux.HandleFunc("GET /v1/status", bounded(statusHandler{o, &s.trends}.status))
 	f := metricsHandler{o.Gateway}
 	mux.HandleFunc("GET /metrics", f.text)
 	mux.HandleFunc("GET /v1/metrics", bounded(f.list))
@@ -109,6 +116,11 @@ func NewServer(o Options) *Server {
 
 // Serve answers until Close. It closes the listener, which removes the socket.
 func (s *Server) Serve(l net.Listener) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	var work sync.WaitGroup
+	work.Go(func() { s.trends.run(ctx) })
+	defer work.Wait()
+	defer cancel()
 	if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}

@@ -3,7 +3,9 @@ package control
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"runtime"
+	"strconv"
 	"time"
 
 	"postern/backpressure"
@@ -22,6 +24,10 @@ type Version struct {
 
 // Status is how a gateway is doing, one section for each of its parts.
 type Status struct {
+	// Verdict says whether all is well, and why not.
+	Verdict Verdict `json:"verdict"`
+	// Trend is what has happened within the last minute.
+	Trend     Trend        `json:"trend"`
 	Server    ServerStatus `json:"server"`
 	Listeners []Listener   `json:"listeners"`
 	Queues    QueueStatus  `json:"queues"`
@@ -42,6 +48,10 @@ type ServerStatus struct {
 	Uptime  int64     `json:"uptime"`
 	// Goroutines is how many of them the process has.
 	Goroutines int `json:"goroutines"`
+	// ReloadError is why the latest reload was refused, ReloadRefused when; empty
+	// when it was not.
+	ReloadError   string    `json:"reload_error,omitempty"`
+	ReloadRefused time.Time `json:"reload_refused,omitzero"`
 }
 
 // Listener is a binding of the Receive connectors.
@@ -110,28 +120,50 @@ type SpoolStatus struct {
 	Damaged   int    `json:"damaged"`
 }
 
-// Status asks how the gateway is doing.
-func (c *Client) Status(ctx context.Context) (*Status, error) {
-	return ask[Status](ctx, c, http.MethodGet, "/v1/status", nil, nil)
+// Status asks how the gateway is doing, judged by thresholds.
+func (c *Client) Status(ctx context.Context, t Thresholds) (*Status, error) {
+	q := url.Values{}
+	if t.MaxAge > 0 {
+		q.Set("max_age", strconv.Itoa(int(t.MaxAge/time.Second)))
+	}
+	if t.MaxQueue > 0 {
+		q.Set("max_queue", strconv.Itoa(t.MaxQueue))
+	}
+	return ask[Status](ctx, c, http.MethodGet, "/v1/status", q, nil)
 }
 
-type statusHandler struct{ o Options }
+type statusHandler struct {
+	o      Options
+	trends *trends
+}
+
+// The bounds of thresholds: a year, in seconds, and more than a queue can hold.
+const (
+	maxThresholdAge   = 366 * 24 * 3600
+	maxThresholdQueue = 1 << 30
+)
 
 func (h statusHandler) status(r *http.Request) (any, error) {
-	if err := newQuery(r).close(); err != nil {
+	q := newQuery(r)
+	t := Thresholds{
+		MaxAge:   time.Duration(q.number("max_age", 1, maxThresholdAge, 0)) * time.Second,
+		MaxQueue: q.number("max_queue", 1, maxThresholdQueue, 0),
+	}
+	if err := q.close(); err != nil {
 		return nil, err
 	}
 	g := h.o.Gateway
+	list := h.o.Queues.Snapshot()
 	s := Status{
 		Server: ServerStatus{
 			FQDN: g.FQDN(), Version: h.o.Version, File: g.File(), Started: g.Started().UTC(), Uptime: int64(time.Since(g.Started()) / time.Second),
 			Goroutines: runtime.NumGoroutine(),
 		},
 		Listeners: []Listener{},
-		Queues:    sumQueues(h.o.Queues.Snapshot(), h.o.Queues.Stats()),
+		Queues:    sumQueues(list, h.o.Queues.Stats()),
 		Spool:     describeSpool(g.SpoolStats()),
 
-		BackPressure: g.Pressure(), Certificates: g.Certificates(),
+		BackPressure: g.Pressure(), Certificates: g.Certificates(), Trend: h.trends.over(trendShown),
 	}
 	for _, b := range g.Bindings() {
 		l := Listener{Address: b.Address.String(), Listening: b.Addr != nil}
@@ -140,6 +172,10 @@ func (h statusHandler) status(r *http.Request) (any, error) {
 		}
 		s.Listeners = append(s.Listeners, l)
 	}
+	if at, err := g.ReloadRefused(); err != nil {
+		s.Server.ReloadError, s.Server.ReloadRefused = err.Error(), at.UTC()
+	}
+	s.Verdict = s.judge(list, h.trends.over(trendKept), t, time.Now())
 	return s, nil
 }
 

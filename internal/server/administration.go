@@ -1,6 +1,7 @@
 package server
 
 import (
+	"strings"
 	"time"
 
 	"postern/queue"
@@ -39,6 +40,17 @@ func (s *Server) ShutdownTimeout() time.Duration {
 
 // Started is when the gateway was built.
 func (s *Server) Started() time.Time { return s.started }
+
+// LinesDropped counts the lines that the logs on disk had no room for.
+func (s *Server) LinesDropped() int64 {
+	n := int64(0)
+	for _, m := range s.metrics.Snapshot() {
+		if strings.HasSuffix(m.Name, "_dropped_lines") {
+			n += m.Value
+		}
+	}
+	return n
+}
 
 // SpoolStats are the figures of the store.
 func (s *Server) SpoolStats() spool.Stats { return s.store.Stats() }

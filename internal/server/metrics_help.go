@@ -12,6 +12,8 @@ func metricHelp(name string) (text string, shown bool) {
 		return "MAIL commands that were refused because a resource is short.", true
 	case "back_pressure_delays":
 		return "MAIL commands that were delayed because a resource is short.", true
+	case "certificate_expiry_seconds":
+		return "When the certificate that a connector shows expires, in seconds since 1970; the first to expire of several.", true
 	case "delivery_latency_seconds":
 		return "Time from acceptance to delivery, of each message and next hop.", true
 	case "logon_password_checks":
