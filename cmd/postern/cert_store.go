@@ -274,7 +274,7 @@ const runningTime = 3 * time.Second
 func (c *certChange) running(ctx context.Context) *bool {
 	ctx, cancel := context.WithTimeout(ctx, runningTime)
 	defer cancel()
-	_, err := control.NewClient(c.cfg.Control.Socket).Status(ctx)
+	_, err := control.NewClient(c.cfg.Control.Socket).Status(ctx, control.Thresholds{})
 	runs := err == nil
 	if err != nil && !errors.Is(err, control.ErrNoServer) {
 		return nil
