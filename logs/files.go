@@ -273,10 +273,7 @@ const (
 	formatVersion = "#Version: 15.0.0.0\n"
 )
 
-func (s *fileSet) header(now time.Time) []byte {
-	return []byte(software + formatVersion + "#Log-type: " + s.layout.Type +
-		"\n#Date: " + now.UTC().Format(timeFormat) + "\n#Fields: " + strings.Join(s.layout.Columns, ",") + "\n")
-}
+func (s *fileSet) header(now time.Time) []byte { return s.layout.appendHead(nil, now) }
 
 // writeHeader begins a file; one of JSON has no header.
 func (s *fileSet) writeHeader() error {

@@ -34,8 +34,8 @@ const MinMaskKey = 16
 // own readers read them.
 //
 // Once an address was seen, its local part is hidden also where it stands alone
-// as a word, as in "User kim unknown". Local parts of one or two characters are
-// no words to look for. At most maxKnown of them are remembered; the first ones
+// as a word, as in "User kim unknown". Local parts of one or two characters, and
+// of fewer than six digits, are no words to look for. At most maxKnown of them are remembered; the first ones
 // stay.
 //
 // A Masker is for one goroutine.
@@ -209,7 +209,7 @@ func (m *Masker) endpoint(a netip.AddrPort) netip.AddrPort {
 // digit to its last.
 func (m *Masker) learn(plain, mask string) {
 	plain = strings.TrimFunc(plain, func(r rune) bool { return r < utf8.RuneSelf && !isWordByte(byte(r)) })
-	if len(plain) < 3 || len(m.known) >= maxKnown {
+	if len(plain) < 3 || len(plain) < 6 && isDigits(plain) || len(m.known) >= maxKnown {
 		return
 	}
 	first := wordAt(plain, 0)
