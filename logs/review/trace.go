@@ -24,8 +24,8 @@ const (
 func (e End) Final() bool { return e != EndPending && e != EndDeferred }
 
 // Trace is the story of one message, and the schema of `postern logs trace
-// --output json`. Text of peers stands as it was said: Escape it before it meets
-// a terminal.
+// --output json`. Text of peers is escaped as in the logs, so that it may meet a
+// terminal; that of Sessions is not.
 type Trace struct {
 	// ID is the queue id, or Exchange's internal message id.
 	ID        string `json:"id,omitempty"`
@@ -40,7 +40,9 @@ type Trace struct {
 	ReportOf string `json:"report_of,omitempty"`
 	// Arrival is where the message came from; nil where the log does not have
 	// it.
-	Arrival    *Arrival         `json:"arrival,omitempty"`
+	Arrival *Arrival `json:"arrival,omitempty"`
+	// Routes are the ways that the router chose when it came.
+	Routes     []Route          `json:"routes,omitempty"`
 	Recipients []RecipientTrace `json:"recipients"`
 	// Steps are what happened, in order.
 	Steps []Step `json:"steps"`
@@ -53,7 +55,7 @@ type Trace struct {
 	// SessionIDs are the sessions that it took part in, in order, and Sessions
 	// what the protocol logs have of them, with their lines where asked for.
 	SessionIDs []string   `json:"session_ids"`
-	Sessions   []*Session `json:"-"`
+	Sessions   []*Session `json:"sessions,omitempty"`
 	// Untracked says that message tracking has nothing of it, and all that is
 	// known is from the protocol logs.
 	Untracked bool `json:"untracked,omitempty"`
@@ -72,12 +74,26 @@ type Arrival struct {
 	HELO   string    `json:"helo,omitempty"`
 	User   string    `json:"user,omitempty"`
 	Server string    `json:"server,omitempty"`
-	// TLS is version and cipher; empty in clear or where it is not known,
+	// Protocol is the "with" keyword of the Received field, such as ESMTPS, or
+	// the way it came in no session, such as Import.
+	Protocol string `json:"protocol,omitempty"`
+	// TLS is version and cipher, "TLS" where that is all that is known; empty in clear or where it is not known,
 	// which TLSKnown tells apart.
 	TLS      string `json:"tls,omitempty"`
 	TLSKnown bool   `json:"tls_known"`
 	// Reply is what the client was told.
 	Reply string `json:"reply,omitempty"`
+}
+
+// Route is where a new message was to go, and why.
+type Route struct {
+	// Connector is the Send connector; empty where there was none, for the
+	// Problem.
+	Connector string `json:"connector,omitempty"`
+	Problem   string `json:"problem,omitempty"`
+	Reason    string `json:"reason,omitempty"`
+	// Generation is that of the routing table.
+	Generation string `json:"generation,omitempty"`
 }
 
 // RecipientTrace is what became of one recipient.
@@ -135,7 +151,9 @@ type Step struct {
 	Host    string   `json:"host,omitempty"`
 	Address string   `json:"address,omitempty"`
 	Session string   `json:"session,omitempty"`
-	// Reason is why: of a delivery, why that connector was chosen.
+	// NextHop is the domain or host that it was to go to.
+	NextHop string `json:"next_hop,omitempty"`
+	// Reason is why, for what needs a reason.
 	Reason     string `json:"reason,omitempty"`
 	Generation string `json:"generation,omitempty"`
 	SourceIP   string `json:"source_ip,omitempty"`
@@ -145,10 +163,15 @@ type Step struct {
 	Policy     string `json:"policy,omitempty"`
 	By         string `json:"by,omitempty"`
 	Related    string `json:"related,omitempty"`
-	// Notification is the queue id of the message that was made.
-	Notification string    `json:"notification,omitempty"`
-	Tries        int       `json:"tries,omitempty"`
-	Due          time.Time `json:"due,omitzero"`
+	// Notification is the queue id of the message that was made, and About what
+	// it tells: failure, delay or relayed.
+	Notification string `json:"notification,omitempty"`
+	About        string `json:"about,omitempty"`
+	// Attempts is how many connections were made for it at once, Tries how
+	// often it was tried by then.
+	Attempts int       `json:"attempts,omitempty"`
+	Tries    int       `json:"tries,omitempty"`
+	Due      time.Time `json:"due,omitzero"`
 	// Latency is how long the message was here by then, in seconds.
 	Latency float64 `json:"latency,omitempty"`
 	// Context is what else the line says, as it stands there.

@@ -96,11 +96,13 @@ func expiredMail() *shelf {
 		line(0, "SMTP", "RECEIVE", func(t *logs.Tracking) {
 			t.ClientIP, t.ClientHostname, t.ServerIP, t.Connector = "198.51.100.7", "mx.fabrikam.example", "192.0.2.10", `EDGE\From Internet`
 			t.SourceContext, t.Recipients, t.Statuses = "08DD5A0B1C2D3E4F;2026-11-17T12:00:00.000Z;0", both, []string{"250 2.1.5 Recipient OK", "250 2.1.5 Recipient OK"}
+			t.Custom = logs.Pairs{{Key: "protocol", Value: "ESMTPS"}, {Key: "connector", Value: "To organization"}, {Key: "reason", Value: "the only candidate"},
+				{Key: "problem", Value: "no connector"}, {Key: "reason", Value: "nobody takes it"}, {Key: "generation", Value: "abc"}}
 		}),
 		line(0.5, "SMTP", "SEND", func(t *logs.Tracking) {
 			t.ServerIP, t.ServerHostname, t.Connector, t.Recipients = "10.0.0.11", "hub1.corp.contoso.example", "To organization", both[:1]
 			t.Statuses = []string{"250 2.0.0 Queued"}
-			t.Custom = logs.Pairs{{Key: "session", Value: "08DD5A0B1C2D3E50"}, {Key: "latency", Value: "0.500"}, {Key: "tls", Value: "TLS1.3 TLS_AES_128_GCM_SHA256"}, {Key: "reason", Value: "the only candidate"}, {Key: "tries", Value: "1"}}
+			t.Custom = logs.Pairs{{Key: "session", Value: "08DD5A0B1C2D3E50"}, {Key: "latency", Value: "0.500"}, {Key: "tls", Value: "TLS1.3 TLS_AES_128_GCM_SHA256"}, {Key: "tries", Value: "1"}}
 		}),
 		line(0.5, "SMTP", "DEFER", func(t *logs.Tracking) {
 			t.ServerIP, t.ServerHostname, t.Connector, t.Recipients = "10.0.0.11", "hub1.corp.contoso.example", "To organization", []string{"ann@contoso.example"}
@@ -110,8 +112,12 @@ func expiredMail() *shelf {
 		line(172800, "QUEUE", "FAIL", func(t *logs.Tracking) {
 			t.Recipients, t.Statuses = []string{"ann@contoso.example"}, []string{"550 4.4.7 QUEUE.Expired; message expired"}
 		}),
-		dsn(172800.1, "DSN", "DSN", func(t *logs.Tracking) {
+		dsn(172800.1, "DSN", "RECEIVE", func(t *logs.Tracking) {
 			t.Reference, t.Recipients = "0AKWKNNHG0000", []string{"lee@fabrikam.example"}
+		}),
+		line(172800.1, "DSN", "DSN", func(t *logs.Tracking) {
+			t.Reference, t.Related, t.Recipients = "0AKWKNNHG0001", "lee@fabrikam.example", []string{"ann@contoso.example"}
+			t.Custom = logs.Pairs{{Key: "notification", Value: "failure"}}
 		}),
 		dsn(172801, "SMTP", "SEND", func(t *logs.Tracking) {
 			t.Recipients, t.Statuses, t.ServerIP, t.Connector = []string{"lee@fabrikam.example"}, []string{"250 OK"}, "198.51.100.7", "Internet"
@@ -151,12 +157,13 @@ func TestTraceOfAnExpiredMessage(t *testing.T) {
 +0.0 deferred To organization hub1.corp.contoso.example [10.0.0.11] [ann@contoso.example] [452 4.2.2 Mailbox full] 
 +60.1 attempt To organization  [Ann@Contoso.example] [452 4.2.2 Still full] 
 +172739.4 expired   [ann@contoso.example] [550 4.4.7 QUEUE.Expired; message expired] 
-+0.1 notified   [lee@fabrikam.example] [] 0AKWKNNHG0001
++0.1 notified   [ann@contoso.example] [] 0AKWKNNHG0001
 kim@contoso.example delivered "250 2.0.0 Queued" hub1.corp.contoso.example [10.0.0.11] tries=1 0.5s
 Ann@Contoso.example expired "550 4.4.7 QUEUE.Expired; message expired"  tries=1 172800.0s
 about 0AKWKNNHG0000: 0AKWKNNHG0001 <> 4210 pending=false
-+0.0 delivered Internet 198.51.100.7 [lee@fabrikam.example] [250 OK] 
-lee@fabrikam.example delivered "250 OK" 198.51.100.7 tries=1 0.0s
++0.0 received   [lee@fabrikam.example] [] 
++0.9 delivered Internet 198.51.100.7 [lee@fabrikam.example] [250 OK] 
+lee@fabrikam.example delivered "250 OK" 198.51.100.7 tries=1 0.9s
 `
 	for _, name := range []string{"0AKWKNNHG0000", "0akwknnhg0000", "<m1@fabrikam.example>", "m1@fabrikam.example"} {
 		found, err := FindTraces(t.Context(), expiredMail(), name, TraceOptions{}, nil)
@@ -170,6 +177,9 @@ lee@fabrikam.example delivered "250 OK" 198.51.100.7 tries=1 0.0s
 		if a := got.Arrival; a == nil || a.TLS != "TLS1.3 TLS_AES_256_GCM_SHA384" || a.Began != at(-1) || a.Reply != "250 2.6.0 Queued" {
 			t.Errorf("%s: arrival %+v", name, a)
 		}
+		if want := []Route{{"To organization", "", "the only candidate", "abc"}, {"", "no connector", "nobody takes it", "abc"}}; !slices.Equal(got.Routes, want) {
+			t.Errorf("%s: routes %+v", name, got.Routes)
+		}
 		if len(got.Sessions) != 3 || got.Sessions[0].ID != "08DD5A0B1C2D3E4F" {
 			t.Errorf("%s: %d sessions", name, len(got.Sessions))
 		}
@@ -180,6 +190,33 @@ func TestTraceOfANotification(t *testing.T) {
 	found, err := FindTraces(t.Context(), expiredMail(), "0AKWKNNHG0001", TraceOptions{}, nil)
 	if err != nil || len(found.Messages) != 1 || found.Messages[0].ReportOf != "0AKWKNNHG0000" || found.Messages[0].Sender != "" {
 		t.Fatalf("%+v %v", found, err)
+	}
+}
+
+// Exchange writes one line of DSN, for the notification, with the Message-ID of
+// what it is about.
+func TestTraceOfExchange(t *testing.T) {
+	s := &shelf{tracking: []logs.Tracking{
+		{Time: at(0), Source: "SMTP", Event: "RECEIVE", InternalID: "73014444033", MessageID: "<a1@example.net>", Recipients: []string{"kim@example.org"}, ReturnPath: "bob@example.net",
+			SourceContext: "08DD5A0B1C2D3E4F;2025-03-04T08:00:10.900Z;0", Connector: `EDGE01\From Internet`},
+		{Time: at(1), Source: "SMTP", Event: "FAIL", InternalID: "73014444033", MessageID: "<a1@example.net>", Recipients: []string{"kim@example.org"}, Statuses: []string{"550 5.1.1 User unknown"}},
+		{Time: at(2), Source: "DSN", Event: "DSN", InternalID: "73014444034", MessageID: "<d1@edge01.example.org>", Reference: "<a1@example.net>", Recipients: []string{"bob@example.net"}, ReturnPath: "<>"},
+		{Time: at(3), Source: "SMTP", Event: "SEND", InternalID: "73014444034", MessageID: "<d1@edge01.example.org>", Recipients: []string{"bob@example.net"}, ReturnPath: "<>"},
+	}}
+	const want = `73014444033 <bob@example.net> 0 pending=false
++0.0 received From Internet  [kim@example.org] [] 
++1.0 failed   [kim@example.org] [550 5.1.1 User unknown] 
++1.0 notified   [] [] 73014444034
+kim@example.org failed "550 5.1.1 User unknown"  tries=1 1.0s
+about <a1@example.net>: 73014444034 <> 0 pending=false
++0.0 delivered   [bob@example.net] [] 
+bob@example.net delivered ""  tries=1 0.0s
+`
+	for _, name := range []string{"73014444033", "a1@example.net"} {
+		found, err := FindTraces(t.Context(), s, name, TraceOptions{}, nil)
+		if err != nil || len(found.Messages) != 1 || found.Messages[0].text() != want {
+			t.Fatalf("%s: %v\n got %s\nwant %s", name, err, found.Messages[0].text(), want)
+		}
 	}
 }
 
@@ -201,6 +238,23 @@ Ann@Contoso.example deferred "452 4.2.2 Still full"  tries=2 0.0s
 `
 	if got := found.Messages[0]; got.text() != want || !got.Untracked {
 		t.Errorf("got %s\nwant %s", got.text(), want)
+	}
+}
+
+// What peers said meets no terminal as it was said.
+func TestTraceIsEscaped(t *testing.T) {
+	s := expiredMail()
+	for i := range s.tracking {
+		s.tracking[i].Statuses = []string{"550 \x1b[31mred\r\n"}
+		s.tracking[i].Custom = append(s.tracking[i].Custom, logs.Pair{Key: "reason", Value: "\x07"})
+	}
+	found, err := FindTraces(t.Context(), s, "0AKWKNNHG0000", TraceOptions{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found.Messages[0].Sessions = nil
+	if text := fmt.Sprintf("%+v", found.Messages[0]) + found.Messages[0].text(); strings.ContainsAny(text, "\x1b\r\x07") || !strings.Contains(text, `\x1B[31mred`) {
+		t.Errorf("%q", text)
 	}
 }
 

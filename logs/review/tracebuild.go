@@ -15,14 +15,57 @@ func newTrace(lines []*logs.Tracking) *Trace {
 	for i := len(lines) - 1; i >= 0; i-- {
 		l := lines[i]
 		t.take(l)
-		if l.Event == logs.TrackDSN && l.Reference != "" && l.Reference != l.InternalID { // the line of the notification itself
-			t.ReportOf = l.Reference
-			continue
+		if about, own := reportOf(l); about != "" {
+			t.ReportOf = about
+			if !own { // Exchange has one line for both
+				continue
+			}
 		}
+		t.addRoute(l)
 		t.Steps = append(t.Steps, stepOf(l))
 	}
 	t.finish()
 	return t
+}
+
+// reportOf returns the message that a line's message, a notification, is about,
+// and whether the line is one of its own. We write that a notification was
+// received from ourselves, with the queue id of the message that it is about;
+// Exchange writes DSN for the notification, with that Message-ID.
+func reportOf(l *logs.Tracking) (about string, own bool) {
+	switch {
+	case l.Event == logs.TrackReceive && l.Source == logs.SourceDSN:
+		return l.Reference, true
+	case l.Event == logs.TrackDSN && strings.Contains(l.Reference, "@"):
+		return l.Reference, false
+	}
+	return "", false
+}
+
+// addRoute adds what was decided about the way of a new message.
+func (t *Trace) addRoute(l *logs.Tracking) {
+	if l.Event != logs.TrackReceive {
+		return
+	}
+	for _, p := range l.Custom {
+		n := len(t.Routes) - 1
+		switch p.Key {
+		case "connector":
+			t.Routes = append(t.Routes, Route{Connector: p.Value, Generation: l.Custom.Get("generation")})
+		case "problem":
+			if n < 0 || t.Routes[n].Reason != "" {
+				t.Routes = append(t.Routes, Route{Generation: l.Custom.Get("generation")})
+				n++
+			}
+			t.Routes[n].Problem = p.Value
+		case "reason":
+			if n < 0 || t.Routes[n].Reason != "" {
+				t.Routes = append(t.Routes, Route{Generation: l.Custom.Get("generation")})
+				n++
+			}
+			t.Routes[n].Reason = p.Value
+		}
+	}
 }
 
 // take takes over what a line says of the message as a whole.
@@ -44,12 +87,22 @@ func (t *Trace) take(l *logs.Tracking) {
 		t.Arrival = &Arrival{
 			At: l.Time, Source: l.Source, Connector: withoutServer(l.Connector), Session: sessionOf(l),
 			Client: l.ClientIP, HELO: l.ClientHostname, Server: l.ServerIP, User: l.Custom.Get("user"),
-			TLS: l.Custom.Get("tls"), TLSKnown: l.Custom.Get("tls") != "",
+			TLS: l.Custom.Get("tls"), Protocol: l.Custom.Get("protocol"),
+		}
+		t.Arrival.TLSKnown = t.Arrival.TLS != "" || t.Arrival.Protocol != ""
+		if t.Arrival.TLS == "" && withTLS(t.Arrival.Protocol) {
+			t.Arrival.TLS = "TLS"
 		}
 		if len(l.Statuses) > 0 {
 			t.Arrival.Reply = l.Statuses[0]
 		}
 	}
+}
+
+// withTLS tells whether a "with" keyword says that there was TLS (RFC 3848,
+// RFC 6531 4.3).
+func withTLS(protocol string) bool {
+	return strings.HasSuffix(protocol, "SMTPS") || strings.HasSuffix(protocol, "SMTPSA")
 }
 
 func withoutServer(connector string) string {
@@ -87,9 +140,13 @@ func stepOf(l *logs.Tracking) Step {
 	get := l.Custom.Get
 	s := Step{
 		At: l.Time, Event: l.Event, Source: l.Source, Connector: withoutServer(l.Connector), Recipients: l.Recipients, Replies: l.Statuses,
-		Session: sessionOf(l), Reason: get("reason"), Generation: get("generation"), SourceIP: get("source"),
+		Session: sessionOf(l), Generation: get("generation"), NextHop: get("next_hop"),
 		TLS: get("tls"), Peer: get("peer"), Trust: get("trust"), Policy: get("policy"), By: get("by"), Related: l.Related,
 	}
+	if s.Event != logs.TrackReceive { // where it says why a connector was chosen
+		s.Reason = get("reason")
+	}
+	s.Attempts, _ = strconv.Atoi(get("attempts"))
 	s.Tries, _ = strconv.Atoi(get("tries"))
 	s.Due, _ = time.Parse(time.RFC3339Nano, get("due"))
 	if d, ok := latencyOf(l); ok {
@@ -104,9 +161,11 @@ func stepOf(l *logs.Tracking) Step {
 	case StepReceived:
 		s.Host, s.Address = l.ClientHostname, l.ClientIP
 	case StepDelivered, StepDeferred, StepFailed:
-		s.Host, s.Address = l.ServerHostname, l.ServerIP
+		s.Host, s.Address, s.SourceIP = l.ServerHostname, l.ServerIP, l.ClientIP
 	case StepNotified:
-		s.Notification = l.Reference
+		s.Notification, s.About = l.Reference, get("notification")
+	case StepSuppressed:
+		s.About = get("notification")
 	}
 	return s
 }
@@ -148,11 +207,23 @@ func kindOf(l *logs.Tracking) StepKind {
 	return StepOther
 }
 
-// addNotified adds the step of a notification that a line of its own tells of.
-func (t *Trace) addNotified(l *logs.Tracking) {
-	s := stepOf(l)
-	s.Kind, s.Notification = StepNotified, l.InternalID
-	t.Steps = append(t.Steps, s)
+// addNotification adds the story of a notification, if it is about this
+// message, and the step of its making where only its own lines tell of it.
+func (t *Trace) addNotification(id string, lines []*logs.Tracking) {
+	told := slices.ContainsFunc(t.Steps, func(s Step) bool { return s.Notification == id })
+	at := slices.IndexFunc(lines, func(l *logs.Tracking) bool {
+		of, _ := reportOf(l)
+		return of != "" && (of == t.ID || of == t.MessageID)
+	})
+	if at >= 0 && !told {
+		s := stepOf(lines[at])
+		// Its recipients are those of the notification: the sender.
+		s.Kind, s.Notification, s.Related, s.Recipients, s.Replies = StepNotified, id, strings.Join(lines[at].Recipients, ";"), nil, nil
+		t.Steps = append(t.Steps, s)
+	}
+	if len(lines) > 0 && (told || at >= 0) && len(t.Notifications) < maxNotifications {
+		t.Notifications = append(t.Notifications, newTrace(lines))
+	}
 }
 
 // finish puts the steps in order and works out what follows from them.
@@ -172,9 +243,6 @@ func (t *Trace) finish() {
 		for n, address := range s.Recipients {
 			key := lower(address)
 			if _, ok := at[key]; !ok {
-				if s.Kind == StepNotified {
-					continue // that is the sender
-				}
 				at[key] = len(t.Recipients)
 				t.Recipients = append(t.Recipients, RecipientTrace{Address: address, End: EndPending})
 			}
@@ -263,7 +331,7 @@ func (t *Trace) addArrival(s *Session) {
 	}
 	a.Session, a.TLSKnown = s.ID, true
 	a.Began = s.Start
-	if a.TLS == "" {
+	if s.TLS != "" {
 		a.TLS = s.TLS
 	}
 	if a.HELO == "" {

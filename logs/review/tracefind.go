@@ -66,12 +66,14 @@ func FindTraces(ctx context.Context, src Source, name string, o TraceOptions, p 
 		return nil, err
 	}
 	if len(found.Messages) == 0 {
-		return f.untracked(untracked)
+		if found, err = f.untracked(untracked); err != nil {
+			return nil, err
+		}
+	} else if err := f.addSessions(found.Messages); err != nil && !errors.Is(err, ErrNoLogs) {
+		return nil, err // but that there are no protocol logs, and so no sessions to tell of
 	}
-	// Without protocol logs there are no sessions to tell of.
-	if err := f.addSessions(found.Messages); err != nil && !errors.Is(err, ErrNoLogs) {
-		return nil, err
-	}
+	found.More = f.more
+	escapeTexts(found)
 	return found, nil
 }
 
@@ -170,40 +172,38 @@ func (f *finder) references(list []*Trace) error {
 		}
 		ids = append(ids, t.ID)
 	}
-	about, err := f.linesOf(names, func(t *logs.Tracking) bool { return t.Event == logs.TrackDSN && slices.Contains(names, t.Reference) })
+	about, err := f.linesOf(names, func(t *logs.Tracking) bool {
+		of, _ := reportOf(t)
+		return of != "" && slices.Contains(names, of)
+	})
 	if err != nil {
 		return err
 	}
 	var made []string
-	for _, t := range about {
-		if id := groupOf(t); !slices.Contains(made, id) && !slices.Contains(ids, id) {
+	add := func(id string) {
+		if id != "" && !slices.Contains(made, id) && !slices.Contains(ids, id) && len(made) < maxNotifications*len(list) {
 			made = append(made, id)
 		}
 	}
-	if len(made) > 0 {
-		own, err := f.linesOf(made, func(t *logs.Tracking) bool { return slices.Contains(made, t.InternalID) })
-		if err != nil {
-			return err
+	for _, t := range slices.Backward(about) {
+		add(groupOf(t))
+	}
+	for _, t := range list {
+		for _, s := range t.Steps {
+			add(s.Notification)
 		}
-		about = own
+	}
+	own, err := f.linesOf(made, func(t *logs.Tracking) bool { return slices.Contains(made, t.InternalID) })
+	if err != nil {
+		return err
 	}
 	byID := make(map[string][]*logs.Tracking)
-	for _, t := range about {
+	for _, t := range own {
 		byID[groupOf(t)] = append(byID[groupOf(t)], t)
 	}
 	for _, t := range list {
 		for _, id := range made {
-			lines := byID[id]
-			at := slices.IndexFunc(lines, func(l *logs.Tracking) bool {
-				return l.Event == logs.TrackDSN && l.Reference != "" && (l.Reference == t.ID || l.Reference == t.MessageID)
-			})
-			if at < 0 {
-				continue
-			}
-			t.addNotified(lines[at])
-			if len(t.Notifications) < maxNotifications {
-				t.Notifications = append(t.Notifications, newTrace(lines))
-			}
+			t.addNotification(id, byID[id])
 		}
 		t.finish()
 	}
