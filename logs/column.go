@@ -80,24 +80,23 @@ func appendCSV[R any](b []byte, columns []column[R], r *R) []byte {
 // appendList appends a list as one CSV field, its items joined by semicolons.
 // One that stands in an item is written as \x3B.
 func appendList(b []byte, list []string) []byte {
-	if len(list) == 0 {
-		return b
-	}
-	quote := false
+	var all byte
 	for _, s := range list {
-		quote = quote || strings.ContainsAny(s, `,"`)
+		all |= classOf(s)
 	}
-	if quote {
+	if all&quoted != 0 {
 		b = append(b, '"')
 	}
-	start := len(b)
 	for i, s := range list {
 		if i > 0 {
 			b = append(b, ';')
+		} else if beginsFormula(s) {
+			b = appendHex(b, s[0])
+			s = s[1:]
 		}
-		b = appendItem(b, cut(s), quote, len(b) == start)
+		b = appendItem(b, cut(s), all)
 	}
-	if quote {
+	if all&quoted != 0 {
 		b = append(b, '"')
 	}
 	return b
@@ -106,51 +105,53 @@ func appendList(b []byte, list []string) []byte {
 // appendPairs appends pairs as one CSV field, as Exchange does:
 // "S:key=value;S:key=value". What would end a key or a value is written as \xHH.
 func appendPairs(b []byte, pairs Pairs) []byte {
-	quote := false
-	for _, p := range pairs {
-		quote = quote || strings.ContainsAny(p.Key, `,"`) || strings.ContainsAny(p.Value, `,"`)
+	var all byte
+	for i := range pairs {
+		all |= classOf(pairs[i].Key) | classOf(pairs[i].Value)
 	}
-	if quote {
+	if all&quoted != 0 {
 		b = append(b, '"')
 	}
-	for i, p := range pairs {
+	for i := range pairs {
 		if i > 0 {
 			b = append(b, ';')
 		}
 		b = append(b, "S:"...)
-		for key := p.Key; ; {
-			n := strings.IndexByte(key, '=')
-			if n < 0 {
-				b = appendItem(b, key, quote, false)
-				break
-			}
-			b = appendHex(appendItem(b, key[:n], quote, false), '=')
-			key = key[n+1:]
-		}
+		b = appendPairKey(b, cut(pairs[i].Key), all)
 		b = append(b, '=')
-		b = appendItem(b, cut(p.Value), quote, false)
+		b = appendItem(b, cut(pairs[i].Value), all)
 	}
-	if quote {
+	if all&quoted != 0 {
 		b = append(b, '"')
 	}
 	return b
 }
 
-// appendItem appends an item of a list or of pairs. First says that it begins
-// the field, where a spreadsheet might see a formula.
-func appendItem(b []byte, s string, quoted, first bool) []byte {
-	if first && s != "" && strings.IndexByte("=+-@", s[0]) >= 0 {
-		b = appendHex(b, s[0])
-		s = s[1:]
+func appendPairKey(b []byte, key string, class byte) []byte {
+	if class&equals != 0 {
+		for n := strings.IndexByte(key, '='); n >= 0; n = strings.IndexByte(key, '=') {
+			b = appendHex(appendItem(b, key[:n], class), '=')
+			key = key[n+1:]
+		}
 	}
-	if isPlain(s) && strings.IndexByte(s, ';') < 0 && (!quoted || strings.IndexByte(s, '"') < 0) {
-		return append(b, s...)
+	return appendItem(b, key, class)
+}
+
+// appendItem appends an item of a list or of pairs. The class is at least that
+// of its characters.
+func appendItem(b []byte, s string, class byte) []byte {
+	if class&(escaped|divider) == 0 {
+		return appendDoubled(b, s, class)
+	}
+	c := classOf(s)
+	if c&(escaped|divider) == 0 {
+		return appendDoubled(b, s, c)
 	}
 	for _, c := range appendEscaped(make([]byte, 0, len(s)+16), s) {
-		switch {
-		case c == ';':
+		switch c {
+		case ';':
 			b = appendHex(b, c)
-		case c == '"' && quoted:
+		case '"':
 			b = append(b, `""`...)
 		default:
 			b = append(b, c)

@@ -25,16 +25,49 @@ func Escape(s string) string {
 	return string(appendEscaped(make([]byte, 0, len(s)+16), s))
 }
 
-// isPlain tells whether s is printable ASCII without a backslash, which is
-// written as it is.
-func isPlain(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if c := s[i]; c < ' ' || c > '~' || c == '\\' {
-			return false
+// What is special about a character, as bits.
+const (
+	quoted  = 1 << iota // a comma or a quote: its CSV field stands in quotes
+	escaped             // it may be written as \xHH
+	divider             // a semicolon, which divides the items of a list
+	equals              // an equals sign, which ends the key of a pair
+	formula             // a spreadsheet begins a formula with it
+	quote               // a quote
+)
+
+var classes = func() (t [256]byte) {
+	for c := range t {
+		switch {
+		case c < ' ', c > '~', c == '\\':
+			t[c] |= escaped
+		case c == ',':
+			t[c] |= quoted
+		case c == '"':
+			t[c] |= quoted | quote
+		case c == ';':
+			t[c] |= divider
+		case c == '=':
+			t[c] |= equals | formula
+		case c == '+', c == '-', c == '@':
+			t[c] |= formula
 		}
 	}
-	return true
+	return t
+}()
+
+// classOf gathers what is special about the characters of a text.
+func classOf(s string) (c byte) {
+	for i := 0; i < len(s); i++ {
+		c |= classes[s[i]]
+	}
+	return c
 }
+
+func beginsFormula(s string) bool { return s != "" && classes[s[0]]&formula != 0 }
+
+// isPlain tells whether s is printable ASCII without a backslash, which is
+// written as it is.
+func isPlain(s string) bool { return classOf(s)&escaped == 0 }
 
 func appendEscaped(b []byte, s string) []byte {
 	for i := 0; i < len(s); {
@@ -102,36 +135,36 @@ func Unescape(s string) string {
 // holds a comma or a quote. A first character with which a spreadsheet would
 // begin a formula is written as \xHH: the field comes from a stranger.
 func appendField(b []byte, s string) []byte {
-	plain, quote := true, false
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case c == ',' || c == '"':
-			quote = true
-		case c < ' ' || c > '~' || c == '\\':
-			plain = false
-		}
+	c := classOf(s)
+	if c&(quoted|escaped) == 0 && !beginsFormula(s) {
+		return append(b, s...)
 	}
-	if quote {
+	if c&quoted != 0 {
 		b = append(b, '"')
 	}
-	if s != "" && strings.IndexByte("=+-@", s[0]) >= 0 {
+	if beginsFormula(s) {
 		b = appendHex(b, s[0])
 		s = s[1:]
 	}
-	if !plain {
+	if c&escaped != 0 {
 		s = string(appendEscaped(make([]byte, 0, len(s)+32), s))
 	}
-	if quote {
+	b = appendDoubled(b, s, c)
+	if c&quoted != 0 {
+		b = append(b, '"')
+	}
+	return b
+}
+
+// appendDoubled appends a text of class c with its quotes doubled.
+func appendDoubled(b []byte, s string, c byte) []byte {
+	if c&quote != 0 {
 		for i := strings.IndexByte(s, '"'); i >= 0; i = strings.IndexByte(s, '"') {
 			b = append(append(b, s[:i]...), `""`...)
 			s = s[i+1:]
 		}
 	}
-	b = append(b, s...)
-	if quote {
-		b = append(b, '"')
-	}
-	return b
+	return append(b, s...)
 }
 
 // cutField takes the first field off a line, without the quotes around it.

@@ -96,7 +96,11 @@ func appendObject(b []byte, key string, pairs Pairs) []byte {
 // first, so that quotes and backslashes are all that is special.
 func appendString(b []byte, s string) []byte {
 	b = append(b, '"')
-	if !isPlain(s) {
+	c := classOf(s)
+	if c&(escaped|quote) == 0 {
+		return append(append(b, s...), '"')
+	}
+	if c&escaped != 0 {
 		s = string(appendEscaped(make([]byte, 0, len(s)+32), s))
 	}
 	for i := strings.IndexAny(s, `"\`); i >= 0; i = strings.IndexAny(s, `"\`) {

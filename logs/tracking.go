@@ -52,7 +52,8 @@ type Tracking struct {
 	TrafficType, LogID, SchemaVersion  string
 }
 
-// The events of message tracking that the gateway writes.
+// The events of message tracking that the gateway writes. SUSPEND and RESUME are
+// its own; the others are Exchange's.
 const (
 	TrackReceive    = "RECEIVE"
 	TrackSend       = "SEND"
@@ -65,18 +66,28 @@ const (
 	TrackPoison     = "POISONMESSAGE"
 	TrackSuspend    = "SUSPEND"
 	TrackResume     = "RESUME"
-	SourceSMTP      = "SMTP"
-	SourceRouting   = "ROUTING"
-	SourceQueue     = "QUEUE"
-	SourceDSN       = "DSN"
-	SourceAdmin     = "ADMIN"
-	SourcePickup    = "PICKUP"
-	SourcePoison    = "POISONMESSAGE"
-	Incoming        = "Incoming"
-	Originating     = "Originating"
-	Undefined       = "Undefined"
-	trafficType     = "Email"
-	schemaVersion   = "15.0.0.0"
+)
+
+// The sources of message tracking: who brought an event.
+const (
+	SourceSMTP    = "SMTP"
+	SourceRouting = "ROUTING"
+	SourceQueue   = "QUEUE"
+	SourceDSN     = "DSN"
+	SourceAdmin   = "ADMIN"
+	SourcePickup  = "PICKUP"
+	SourcePoison  = "POISONMESSAGE"
+)
+
+// The values of Directionality, and what TrafficType and SchemaVersion of every
+// line are.
+const (
+	Incoming    = "Incoming"
+	Originating = "Originating"
+	Undefined   = "Undefined"
+
+	TrafficEmail = "Email"
+	TrackSchema  = "15.0.0.0"
 )
 
 var trackingColumns = []column[Tracking]{

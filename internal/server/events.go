@@ -13,15 +13,14 @@ import (
 // maxNamed is how many recipients an event names; the rest are counted.
 const maxNamed = 3
 
-// onEvent writes to the event log what an administrator must not have to look
-// for: mail that is late, refused, or without a way to its recipient. What is
-// delivered stands in the protocol log.
+// onEvent writes message tracking, and to the event log what an administrator
+// must not have to look for: mail that is late, refused, or without a way to its
+// recipient.
 func (s *Server) onEvent(e queue.Event) {
+	s.track(e)
 	switch e.Kind {
 	case queue.Delivered:
 		s.outflow.count(&e)
-	case queue.Submitted:
-		s.reportUnreachable(e)
 	case queue.Deferred:
 		s.report(slog.LevelWarn, "message deferred", eventid.MessageDeferred, e, "tries", e.Outcome.Tries, "next_try", e.Outcome.Due)
 	case queue.Failed:
@@ -77,15 +76,21 @@ func recipients(e queue.Event) string {
 	return strings.Join(names, " ")
 }
 
-// reportUnreachable says for whom a new message has no Send connector: it
-// waits until the configuration changes.
-func (s *Server) reportUnreachable(e queue.Event) {
+// track writes message tracking. Of a new message it looks where it goes, and
+// says for whom there is no Send connector: it waits until the configuration
+// changes.
+func (s *Server) track(e queue.Event) {
 	table := s.table.Load()
-	for i, r := range e.Envelope.Recipients {
-		d := table.Route(routing.QueryFor(e.Envelope, nil, i))
-		if d.Problem == routing.ProblemNoConnector {
-			s.logger.Warn("message waits in the Unreachable queue", eventid.MessageUnreachable.Attr(), "id", e.ID.String(),
-				"from", e.Envelope.From.String(), "to", r.Address.String(), "reply", d.Reply.String(), "reason", d.Reason)
+	var routes routesOf
+	if e.Kind == queue.Submitted {
+		for i, r := range e.Envelope.Recipients {
+			d := table.Route(routing.QueryFor(e.Envelope, nil, i))
+			routes.add(d)
+			if d.Problem == routing.ProblemNoConnector {
+				s.logger.Warn("message waits in the Unreachable queue", eventid.MessageUnreachable.Attr(), "id", e.ID.String(),
+					"from", e.Envelope.From.String(), "to", r.Address.String(), "reply", d.Reply.String(), "reason", d.Reason)
+			}
 		}
 	}
+	s.tracker.event(e, &routes, table.Generation())
 }

@@ -30,6 +30,8 @@ func (s *Server) openLogs() error {
 	j.connectivity, errs[2] = logs.OpenConnectivity(s.logOptions(logs.Connectivity))
 	j.tracking, errs[3] = logs.OpenTracking(s.logOptions(logs.MessageTracking))
 	j.agent, errs[4] = logs.OpenAgent(s.logOptions(logs.Agent))
+	s.tracker = newTracker(j.tracking, serverName(s.config))
+	s.tracker.configure(s.config)
 	return errors.Join(errs[:]...)
 }
 

@@ -89,6 +89,7 @@ func (s *Server) reload() ([]config.Change, []config.Finding, *config.Config, er
 	if err := s.journals.configure(next); err != nil {
 		return nil, findings, next, err
 	}
+	s.tracker.configure(next)
 	changes := s.changes(next)
 	s.names.configure(next.DNS)
 	s.table.Store(table)

@@ -61,6 +61,7 @@ type Server struct {
 	material *ptls.Material // the files of certificates and authorities
 	store    *spool.Store
 	journals journals
+	tracker  *tracker
 	sessions logs.SessionIDs // names the sessions of both directions
 	names    names
 	sender   *send.Sender
