@@ -2,6 +2,7 @@ package ptls
 
 import (
 	"bytes"
+	"cmp"
 	"crypto"
 	"crypto/tls"
 	"crypto/x509"
@@ -128,7 +129,8 @@ func better(a, b *Entry, name string, now time.Time) bool {
 			return x
 		}
 	}
-	return a.Leaf().NotBefore.After(b.Leaf().NotBefore)
+	// Some authorities write the beginning of the day.
+	return cmp.Or(a.Leaf().NotBefore.Compare(b.Leaf().NotBefore), a.Leaf().NotAfter.Compare(b.Leaf().NotAfter)) > 0
 }
 
 // parseThumbprint reads 64 hexadecimal digits, also with colons between.

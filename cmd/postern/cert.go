@@ -7,9 +7,9 @@ func (a *app) cert() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cert",
 		Short: "Keys and certificates",
-		Long: `Cert holds what an administrator does with certificates. In four steps: see under
-which name a connector answers and ask an authority for a certificate for it
-(request), send the request and wait, put what comes back into the store
+		Long: `Cert holds what an administrator does with certificates. In four steps: see
+under which name a connector answers and ask an authority for a certificate for
+it (request), send the request and wait, put what comes back into the store
 (import), and let connectors show it (enable). The gateway takes every change of
 the store by itself, within seconds and without dropping a session.
 

@@ -39,10 +39,11 @@ func (a *app) certEnable() *cobra.Command {
 		Long: `Enable lets Receive connectors show a certificate of the store: with --connector
 the one that is named, whatever its FQDN; with --smtp each whose FQDN, or whose
 client's SNI, is among the certificate's names, where nothing else is said. It
-tells what it takes the place of, and asks. "postern cert disable" takes it back.
+tells what it takes the place of, and asks. "postern cert disable" takes it
+back.
 
-What a connector has as tls_certificate in the configuration comes before it: for
-such a connector the command refuses.`,
+What a connector has as tls_certificate in the configuration comes before it:
+for such a connector the command refuses.`,
 		Example: `  postern cert enable 0BF4E1A2 --connector "From Internet"
   postern cert enable 0BF4E1A2 --smtp --yes`,
 		Args: arguments("THUMBPRINT"),
@@ -152,8 +153,8 @@ func (a *app) certDisable() *cobra.Command {
 		Use:   "disable THUMBPRINT {--connector NAME | --smtp}",
 		Short: "Take back what enable did",
 		Long: `Disable takes a certificate away from a connector that it was assigned to
-(--connector), or keeps connectors from choosing it by its names (--smtp). It tells
-what they show instead, and asks. The certificate stays in the store.`,
+(--connector), or keeps connectors from choosing it by its names (--smtp). It
+tells what they show instead, and asks. The certificate stays in the store.`,
 		Example: `  postern cert disable 0BF4E1A2 --connector "From Internet"`,
 		Args:    arguments("THUMBPRINT"),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -34,10 +34,11 @@ func (a *app) certExport() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "export THUMBPRINT --format pem|p12 --out FILE",
 		Short: "Write a certificate with its chain and key to a file",
-		Long: `Export writes a certificate with its chain and its key to a new file that only its
-owner can read: as PKCS #12 (p12), encrypted with a password that it asks for twice
-or reads from --password-file, or as PEM, whose key is not encrypted; with --no-key
-without the key, as PEM. A key that was marked as not exportable stays where it is.
+		Long: `Export writes a certificate with its chain and its key to a new file that only
+its owner can read: as PKCS #12 (p12), encrypted with a password that it asks
+for twice or reads from --password-file, or as PEM, whose key is not encrypted;
+with --no-key without the key, as PEM. A key that was marked as not exportable
+stays where it is.
 
 --out - writes PEM to standard output; a key goes there only where that is no
 terminal.`,
@@ -140,10 +141,10 @@ func (a *app) certRemove() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "remove THUMBPRINT",
 		Short: "Remove a certificate with its key, or a request that waits",
-		Long: `Remove deletes a certificate and its private key from the store, or a request and
-the key that waits for its answer. It asks; there is no way back but a backup. A
-certificate that a connector shows stays, and the answer says which: enable another
-one first, or disable this one.`,
+		Long: `Remove deletes a certificate and its private key from the store, or a request
+and the key that waits for its answer. It asks; there is no way back but a
+backup. A certificate that a connector shows stays, and the answer says which:
+enable another one first, or disable this one.`,
 		Example: "  postern cert remove 0BF4E1A2",
 		Args:    arguments("THUMBPRINT"),
 		RunE: func(_ *cobra.Command, args []string) error {

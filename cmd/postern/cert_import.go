@@ -32,16 +32,16 @@ func (a *app) certImport() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import FILE",
 		Short: "Put a certificate into the store: what an authority returned, or a PKCS #12",
-		Long: `Import reads a certificate and what comes with it: PEM in any order, DER, PKCS #7
-(.p7b, in PEM or DER), PKCS #12 (.pfx, .p12) with its key. It joins the certificate
-with the key that waits for it, completes the chain from the file and from what
-the store has (nothing is fetched), and says what is missing. Certificates that
-can't be presented are refused: without a key, with a key that is too short, and
-those of authorities. To import a file again changes nothing.
+		Long: `Import reads a certificate and what comes with it: PEM in any order, DER, PKCS
+#7 (.p7b, in PEM or DER), PKCS #12 (.pfx, .p12) with its key. It joins the
+certificate with the key that waits for it, completes the chain from the file
+and from what the store has (nothing is fetched), and says what is missing.
+Certificates that can't be presented are refused: without a key, with a key that
+is too short, and those of authorities. To import a file again changes nothing.
 
-A certificate is not shown before it is enabled: with --smtp connectors may choose
-it by its names, with --connector one is told to show it; "postern cert enable"
-does the same later. The answer to a renewal takes the place of the old
+A certificate is not shown before it is enabled: with --smtp connectors may
+choose it by its names, with --connector one is told to show it; "postern cert
+enable" does the same later. The answer to a renewal takes the place of the old
 certificate at once, unless --install-only is given.`,
 		Example: `  postern cert import edge.p7b
   postern cert import edge.pfx --password-file edge.pass --friendly-name "Mail edge"

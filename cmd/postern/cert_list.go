@@ -172,8 +172,8 @@ func (a *app) certList() *cobra.Command {
 issued it, and which connectors show it and why; then the requests that wait for
 their certificates, and the Receive connectors that no certificate is for.
 
-STATUS says whether a certificate is in use, enabled (connectors may choose it by
-its names), not enabled (imported, and not yet enabled), standing by (the
+STATUS says whether a certificate is in use, enabled (connectors may choose it
+by its names), not enabled (imported, and not yet enabled), standing by (the
 gateway's own, for connectors that no other is for), self-signed, expired, or
 without its key. --domain leaves those that are for a name.`,
 		Example: "  postern cert list\n  postern cert list --domain edge.contoso.example --output json",

@@ -56,8 +56,8 @@ With --connector the request is for the name that the connector greets with and
 answers EHLO with, which is the one that mail exchangers' records and clients'
 settings should have, and which it asks you to confirm; then for server.fqdn,
 which Send connectors go by, and for the names of --domain. Accepted domains are
-the right side of addresses, and no host is called so: only partners who look for
-them in certificates need them (--include-accepted-domains). Names in other
+the right side of addresses, and no host is called so: only partners who look
+for them in certificates need them (--include-accepted-domains). Names in other
 scripts are written as A-labels.`,
 		Example: `  postern cert request --connector "From Internet" --out edge.csr
   postern cert request --connector "From Internet" --domain mail.contoso.example \
@@ -385,14 +385,14 @@ func (a *app) certNew() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "new {--connector NAME | --domain NAME,...}",
 		Short: "Make a certificate that signs itself, at once",
-		Long: `New makes a private key and a certificate that signs itself, for the same names as
-"postern cert request" would ask for. It is enabled, so that connectors may choose
-it by its names, after every certificate that an authority issued; with
+		Long: `New makes a private key and a certificate that signs itself, for the same names
+as "postern cert request" would ask for. It is enabled, so that connectors may
+choose it by its names, after every certificate that an authority issued; with
 --connector it is also assigned to that connector.
 
-Without it the gateway has a self-signed certificate all the same, which it makes
-and renews by itself; this one is for those who want other names, another key or
-another term, such as for hosts that pin it.`,
+Without it the gateway has a self-signed certificate all the same, which it
+makes and renews by itself; this one is for those who want other names, another
+key or another term, such as for hosts that pin it.`,
 		Example: "  postern cert new --connector \"From partners\" --friendly-name \"Pinned by partners\" --key ecdsa256 --days 730",
 		Args:    a.noArguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {

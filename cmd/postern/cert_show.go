@@ -15,11 +15,12 @@ func (a *app) certShow() *cobra.Command {
 		Use:   "show THUMBPRINT",
 		Short: "Show all there is to know of a certificate, or print a request",
 		Long: `Show prints everything about one certificate: names, dates, key, thumbprints,
-chain, the files it stands in, and the connectors that show it. THUMBPRINT is that
-of SHA-256, of which 8 digits do, or a whole one of SHA-1, as Windows shows it.
+chain, the files it stands in, and the connectors that show it. THUMBPRINT is
+that of SHA-256, of which 8 digits do, or a whole one of SHA-1, as Windows shows
+it.
 
-Of a request that waits for its certificate it prints the request itself, too, to
-be sent once more.`,
+Of a request that waits for its certificate it prints the request itself, too,
+to be sent once more.`,
 		Example: "  postern cert show 0BF4E1A2\n  postern cert show 0BF4E1A2 --output json",
 		Args:    arguments("THUMBPRINT"),
 		RunE: func(_ *cobra.Command, args []string) error {

@@ -4,10 +4,13 @@ package main_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -288,4 +291,62 @@ func TestCertificateRound(t *testing.T) {
 		}
 	}
 	g.stop(t)
+}
+
+// TestCertificateOwners: what root writes belongs to the gateway's user, who has
+// to read it; another user is told whom to be.
+func TestCertificateOwners(t *testing.T) {
+	t.Parallel()
+	needRoot(t)
+	const gateway, stranger = 12345, 12346
+	e := newEdge(t)
+	e.route("out", "*", "127.0.0.1:9", "")
+	e.write(t)
+	program := filepath.Join(tempDir(t), "postern")
+	if code, _, stderr := runCommand(t, "", need(t, "install"), "-m", "0755", binary(t), program); code != 0 {
+		t.Fatal(stderr)
+	}
+	as := func(uid uint32, args ...string) (code int, out string) {
+		t.Helper()
+		cmd := exec.Command(program, append(args, "--config", e.path())...)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+		text, err := cmd.CombinedOutput()
+		if err != nil && cmd.ProcessState == nil {
+			t.Fatal(err)
+		}
+		return cmd.ProcessState.ExitCode(), string(text)
+	}
+	if code, _, stderr := e.postern(t, "cert", "new", "--domain", "a.example"); code != 1 || !strings.Contains(stderr, "start the gateway once, or make it with the owner and mode that it needs") {
+		t.Errorf("without data_dir: exit code %d\n%s", code, stderr)
+	}
+	if err := errors.Join(os.Mkdir(e.dataDir, 0o700), os.Chown(e.dataDir, gateway, gateway)); err != nil {
+		t.Fatal(err)
+	}
+	made := e.cert(t, "new", "--connector", "In", "--yes")
+	e.must(t, "cert", "request", "--domain", "b.example", "--yes")
+	if code, out := as(gateway, "cert", "enable", made.Certificate.Thumbprint, "--connector", "In", "--yes"); code != 0 {
+		t.Errorf("the gateway's user: exit code %d\n%s", code, out)
+	}
+	seen := 0
+	for path, what := range picture(t, e.dataDir) {
+		seen++
+		if !strings.Contains(what, fmt.Sprintf(" %d:%d", gateway, gateway)) || !strings.HasPrefix(what, "-rw------- ") && !strings.HasPrefix(what, "drwx------ ") {
+			t.Errorf("%s: %s", path, what)
+		}
+	}
+	if seen != 6 { // two directories, the lock, the assignments, a certificate, a request
+		t.Errorf("%d files", seen)
+	}
+	before := picture(t, e.dataDir)
+	for _, args := range [][]string{{"list"}, {"show", made.Certificate.Thumbprint}, {"new", "--domain", "c.example"}, {"request", "--domain", "c.example"},
+		{"enable", made.Certificate.Thumbprint, "--smtp"}, {"remove", made.Certificate.Thumbprint, "--yes"}, {"renew", made.Certificate.Thumbprint},
+		{"export", made.Certificate.Thumbprint, "--format", "pem", "--out", filepath.Join(e.dir, "x")}} {
+		code, out := as(stranger, append([]string{"cert"}, args...)...)
+		if code != 1 || !strings.Contains(out, "permission denied") || !strings.Contains(out, "call as root or as the user the gateway runs as") {
+			t.Errorf("a stranger, cert %s: exit code %d\n%s", args[0], code, out)
+		}
+	}
+	if d := unlike(before, picture(t, e.dataDir)); d != "" {
+		t.Errorf("a stranger changed\n%s", d)
+	}
 }
