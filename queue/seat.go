@@ -51,6 +51,13 @@ func (q *Queue) newSeat(f *flight, d *destination, recipients []int) *seat {
 	return p
 }
 
+// Waiting implements message.Backlog.
+func (p *seat) Waiting() int {
+	p.q.mu.Lock()
+	defer p.q.mu.Unlock()
+	return len(p.d.items)
+}
+
 // Leave implements message.Place.
 func (p *seat) Leave() bool {
 	q := p.q

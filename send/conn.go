@@ -33,6 +33,13 @@ type conn struct {
 
 	counted *connections // whose open connections it is one of; nil: nobody's
 	log     *logs.Session
+	link    *link // to the connectivity log
+	// delivered and octets are what the host took, why is what ended the
+	// connection early.
+	delivered int
+	octets    int64
+	why       string
+
 	session string
 	local   netip.AddrPort
 	tls     string        // what was negotiated; empty for clear text
@@ -319,6 +326,7 @@ func (c *conn) close(by string) {
 	}
 	_ = c.raw.Close()
 	c.log.Disconnect(by)
+	c.link.ended(c.delivered, c.octets, c.why)
 }
 
 // remoteMTA is the host in an outcome.

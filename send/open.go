@@ -24,6 +24,7 @@ func (r *run) open(ctx context.Context, k key, clear bool) (*conn, *failure) {
 		}
 		c.log = r.s.o.Log.Session(r.connector.Name, c.session, local, k.endpoint.addr)
 	}
+	c.link = r.link(c.session)
 	c.log.Info("", "attempting to connect")
 	patience := r.s.timeouts.Connect
 	if r.hurry {
@@ -51,9 +52,13 @@ func (r *run) open(ctx context.Context, k key, clear bool) (*conn, *failure) {
 	}
 	c.log.SetEndpoints(c.local, k.endpoint.addr)
 	c.log.Connect()
+	c.link.established(k.endpoint)
 	r.span.watch(c.raw)
 	defer r.span.leave(c.raw)
 	f := c.establish(ctx, clear)
+	if f != nil {
+		c.why = whyEnded(f)
+	}
 	if f != nil && !f.canceled {
 		r.s.counts.failed(r.connector.Name, f.phase)
 	}

@@ -43,6 +43,10 @@ type run struct {
 	late map[netip.AddrPort]*failure
 	// unbound is why the last connection's source address could not be used.
 	unbound *failure
+	// fresh and unfound are the addresses and the failed look-ups that the
+	// connectivity log was not told of yet.
+	fresh   []found
+	unfound []message.Reply
 	// took says that some host took the connection, served that one said yes to
 	// MAIL, congested that one did not stand another delivery.
 	took, served, congested bool
@@ -80,10 +84,11 @@ func (s *Sender) deliver(sp *span, hop routing.NextHop, d *message.Delivery) mes
 	r := &run{span: sp, generation: generation, d: d, pending: slices.Clone(d.Recipients),
 		finder: finder{s: s, snap: snap, place: d.Place, connector: connector, own: snap.exits[hop.Connector], hop: hop}}
 	r.masquerade()
-	r.noted = func(f *failure) { r.note(f, "") }
+	r.noted = r.hears
 	groups, v := r.hostGroups(ctx)
 	if v != nil {
 		r.settle(r.pending, v.status, v.reply, "")
+		r.unlinked(v.status, v.reply)
 		return message.Report{Outcomes: r.outcomes, Unreachable: v.status == message.Deferred && ctx.Err() == nil}
 	}
 	r.walk(ctx, groups)
@@ -129,6 +134,9 @@ func (r *run) finish(ctx context.Context) (unreachable bool) {
 		unreachable = true
 	}
 	r.pending = nil
+	if o := r.outcomes[len(r.outcomes)-1]; len(r.attempts) == len(r.skipped) && ctx.Err() == nil {
+		r.unlinked(o.Status, o.Reply)
+	}
 	return unreachable
 }
 
@@ -317,6 +325,12 @@ func (r *run) connect(ctx context.Context, started time.Time, k key, inClear boo
 		r.s.pool.free(k.endpoint.addr)
 	}
 	r.attempted(started, k.endpoint, c, f.reply)
+	var dead time.Time
+	defer func() {
+		if c.raw == nil {
+			c.link.failed(k.endpoint, f, dead)
+		}
+	}()
 	// What REQUIRETLS asks for is a matter of the message (RFC 8689 4.2.1).
 	asked := r.d.Envelope.RequireTLS && (f.phase == phaseSTARTTLS || f.phase == phaseHandshake)
 	r.congested = r.congested || f.congestion() && !asked
@@ -339,7 +353,8 @@ func (r *run) connect(ctx context.Context, started time.Time, k key, inClear boo
 		r.left(k.endpoint.addr, f)
 		return nil, f
 	case f.unreachable:
-		r.s.dead.mark(k.endpoint.addr, time.Now().Add(r.s.timeouts.Dead))
+		dead = time.Now().Add(r.s.timeouts.Dead)
+		r.s.dead.mark(k.endpoint.addr, dead)
 	default:
 		r.took = true
 	}
@@ -376,6 +391,7 @@ func (r *run) use(ctx context.Context, c *conn) (message.Reply, *failure) {
 
 // drop closes a connection that is of no more use.
 func (r *run) drop(c *conn, f *failure) {
+	c.why = whyEnded(f)
 	c.close(closedBy(f))
 	r.s.pool.free(c.key.endpoint.addr)
 }

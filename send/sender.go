@@ -48,6 +48,8 @@ type Options struct {
 	// names the sessions; the gateway has one for all.
 	Log        *logs.Protocol
 	SessionIDs *logs.SessionIDs
+	// Connectivity is told how hosts were found and reached; nil for nobody.
+	Connectivity *logs.Log[logs.ConnectivityLine]
 	// Dial opens connections; nil means TCP over the network.
 	Dial DialFunc
 	// LocalAddrs returns the addresses of this host, by which the Sender knows

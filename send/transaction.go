@@ -65,6 +65,10 @@ func (c *conn) deliver(ctx context.Context, r *run) (message.Reply, *failure) {
 		}
 		c.until = time.Time{}
 		last = t.last
+		if f == nil && last.Code/100 == 2 {
+			c.delivered++
+			c.octets += r.size()
+		}
 		if f != nil {
 			if f.phase >= phaseContent {
 				// The content was under way: whoever was to follow waits for

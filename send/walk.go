@@ -20,6 +20,7 @@ func (r *run) walk(ctx context.Context, groups [][]host) {
 	for _, g := range groups {
 		list, last := r.endpoints(ctx, g)
 		list = r.usable(list)
+		r.fresh = list
 		for i, e := range list {
 			if r.s.dead.has(e.addr) {
 				dead = append(dead, e)

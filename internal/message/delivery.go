@@ -45,6 +45,10 @@ type Place interface {
 	Return(ctx context.Context)
 }
 
+// Backlog is what a Place may be besides: it tells how many messages wait for
+// the same next hop.
+type Backlog interface{ Waiting() int }
+
 // Report is what a delivery came to.
 type Report struct {
 	// Outcomes name every recipient of the delivery exactly once.

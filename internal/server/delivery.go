@@ -46,7 +46,7 @@ func (n *names) Host(ctx context.Context, host string, want resolver.Families) (
 func (s *Server) buildDelivery() error {
 	s.names.configure(s.config.DNS)
 	s.sender = send.New(send.Options{
-		Config: s.config, Resolver: &s.names, Log: s.journals.sent, SessionIDs: &s.sessions, Logger: s.logger, Metrics: s.metrics,
+		Config: s.config, Resolver: &s.names, Log: s.journals.sent, Connectivity: s.journals.connectivity, SessionIDs: &s.sessions, Logger: s.logger, Metrics: s.metrics,
 		Material: s.material,
 	})
 	table, _ := routing.New(s.config)

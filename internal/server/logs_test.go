@@ -86,6 +86,10 @@ func TestTrackingThrough(t *testing.T) {
 			}
 		}
 	}
+	if got := logText(t, filepath.Join(dir, "logs", "Connectivity")); !strings.Contains(got, ":"+fmt.Sprint(hub.port)+",+,SmartHostConnectorDelivery Hub;QueueLength=TQ=1;\n") ||
+		!strings.Contains(got, "Established connection to 127.0.0.1\n") || !strings.Contains(got, ",-,Messages: 1 Bytes: ") {
+		t.Errorf("the connectivity log:\n%s", got)
+	}
 	if got, want := strings.Join(events, ", "), "SMTP RECEIVE, SMTP SEND, SMTP RECEIVE, SMTP FAIL, DSN SUPPRESSED"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
