@@ -86,7 +86,7 @@ func (p *Presenter) shown(c *Chooser, now time.Time) []Shown {
 		all = append(all, s)
 		return s
 	}
-	for _, u := range c.Uses(p.cfg, now) {
+	for _, u := range append(c.Uses(p.cfg, now), c.lapsed(p.cfg, now)...) {
 		if u.Kind == "receive" {
 			p.standIn(&u.Choice)
 		}

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -272,7 +271,7 @@ func (p *Presenter) tell(c *Chooser, now time.Time) {
 // little where it is reached from this host alone.
 func (p *Presenter) gravity(connector string) slog.Level {
 	i := slices.IndexFunc(p.cfg.ReceiveConnectors, func(r config.ReceiveConnector) bool { return r.Name == connector })
-	if i >= 0 && !slices.ContainsFunc(p.cfg.ReceiveConnectors[i].Bindings, func(b netip.AddrPort) bool { return !b.Addr().Unmap().IsLoopback() }) {
+	if i >= 0 && localOnly(&p.cfg.ReceiveConnectors[i]) {
 		return slog.LevelInfo
 	}
 	return slog.LevelWarn

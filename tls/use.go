@@ -72,15 +72,26 @@ func (c *Chooser) shown(s *config.SendConnector, now time.Time) (Choice, bool) {
 		}
 	default:
 		out.By, out.Name, out.Reason = ByFQDN, s.FQDN, "an authority issued it for the connector's FQDN, "+s.FQDN
-		if out.Entry = c.listing.FindClient(s.FQDN, now); out.Entry != nil {
-			break
-		}
-		expired := func(e *Entry) bool {
-			return e.Key != nil && now.After(e.Leaf().NotAfter) && !e.SelfSigned() && ForClients(e.Leaf())
-		}
-		if out.Entry = c.listing.find(s.FQDN, now, expired); out.Entry != nil {
-			out.Problem, out.Remedy = fmt.Errorf("%w, and is not shown any more", out.Entry.Usable(now)), "renew it: postern cert renew "+out.Entry.Thumbprint()[:16]
-		}
+		out.Entry = c.listing.FindClient(s.FQDN, now)
 	}
 	return out, out.Entry != nil
+}
+
+// lapsed lists the Send connectors that showed a certificate by their FQDN
+// until it expired.
+func (c *Chooser) lapsed(cfg *config.Config, now time.Time) []Use {
+	var uses []Use
+	for i := range cfg.SendConnectors {
+		s := &cfg.SendConnectors[i]
+		if !s.Enabled || s.TLSCertificate != "" || c.listing.FindClient(s.FQDN, now) != nil {
+			continue
+		}
+		if e := c.listing.find(s.FQDN, now, func(e *Entry) bool {
+			return e.Key != nil && now.After(e.Leaf().NotAfter) && !e.SelfSigned() && ForClients(e.Leaf())
+		}); e != nil {
+			uses = append(uses, Use{Kind: "send", Connector: s.Name, FQDN: s.FQDN, Choice: Choice{By: ByFQDN, Name: s.FQDN, Entry: e,
+				Problem: fmt.Errorf("%w, and is not shown any more", e.Usable(now)), Remedy: "renew it: postern cert renew " + e.Thumbprint()[:16]}})
+		}
+	}
+	return uses
 }

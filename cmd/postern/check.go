@@ -39,8 +39,9 @@ func (a *app) check() *cobra.Command {
 		Long: `Check reads the file and says what is wrong with it: errors, which keep the
 gateway from starting, warnings, which do not, and notes: advice on what may
 well be meant as it is, which nobody but check gives. It needs the file alone:
-no running gateway, no DNS, no data directory. Of the certificates and keys that
-Send connectors name it warns when they can't be used on this host.
+no running gateway, no DNS, no data directory. Where there is a certificate
+store, or a connector names a file, it looks at the certificates too, and warns
+of what peers would turn away, and of connectors whose FQDN no certificate is for.
 
 It shows the thresholds of back pressure as they are on this host, whose volumes
 and memory they depend on; one that does not fit is an error here, though the
@@ -57,6 +58,7 @@ The exit code is 0 when the file is valid, 1 when it has errors, and with
 			}
 			if cfg != nil {
 				findings = append(findings, ptls.CheckFiles(cfg)...)
+				findings = append(findings, ptls.CheckReceive(cfg)...)
 				findings = append(findings, backpressure.Lint(cfg)...)
 			}
 			n := count(findings)

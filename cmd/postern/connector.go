@@ -162,8 +162,11 @@ type shown struct {
 	Name string `json:"name"`
 	Kind string `json:"kind"`
 	// Rights are those of a session that has proved nothing.
-	Rights   []string         `json:"rights,omitempty"`
-	Settings []config.Setting `json:"settings"`
+	Rights []string `json:"rights,omitempty"`
+	// Certificate is what clients of a Receive connector see who ask for no
+	// name; null where there is none, or no certificate store to look at.
+	Certificate *seenCertificate `json:"certificate,omitempty"`
+	Settings    []config.Setting `json:"settings"`
 }
 
 func (a *app) connectorShow() *cobra.Command {
@@ -173,7 +176,8 @@ func (a *app) connectorShow() *cobra.Command {
 		Short: "Show every setting of a connector, and which are defaults",
 		Long: `Show prints every key of a connector with the value in force, whether the file
 sets it or it is the default, and what it means; for a Receive connector also the
-rights of a session that has not authenticated.
+rights of a session that has not authenticated, and which certificate clients
+see and why.
 
 A Receive and a Send connector may have the same name; --kind tells them apart.`,
 		Example: "  postern connector show \"From Internet\" --output json",
@@ -207,7 +211,7 @@ func find(cfg *config.Config, name, kind string) (*shown, error) {
 	if kind != kindSend {
 		for i := range cfg.ReceiveConnectors {
 			if c := &cfg.ReceiveConnectors[i]; strings.EqualFold(c.Name, name) {
-				found = append(found, &shown{Name: c.Name, Kind: kindReceive, Rights: receive.RightsOf(c, 0).Names(),
+				found = append(found, &shown{Name: c.Name, Kind: kindReceive, Rights: receive.RightsOf(c, 0).Names(), Certificate: seenBy(cfg, c, ""),
 					Settings: cfg.Explain(fmt.Sprintf("receive_connector[%d]", i))})
 			}
 		}
@@ -240,6 +244,7 @@ func (a *app) printShown(sh *shown) {
 	fmt.Fprintf(a.out, "%s connector %s\n", strings.ToUpper(sh.Kind[:1])+sh.Kind[1:], s.bold(sh.Name))
 	if sh.Kind == kindReceive {
 		fmt.Fprintf(a.out, "Rights of a session that has not authenticated: %s\n", orNone(sh.Rights))
+		a.printSeen("Certificate that clients see: ", sh.Certificate)
 	}
 	fmt.Fprintln(a.out)
 	t := &table{header: []string{"KEY", "VALUE", "FROM", "MEANING"}}

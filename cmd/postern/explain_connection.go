@@ -24,10 +24,13 @@ type connectionAnswer struct {
 	Reply      string                `json:"reply,omitempty"`
 	Candidates []connectionCandidate `json:"candidates"`
 	TLS        string                `json:"tls,omitempty"`
-	Auth       []authOffer           `json:"auth"`
-	Stranger   *standing             `json:"stranger"`
-	Proven     []standing            `json:"authenticated"`
-	Limits     []limitSetting        `json:"limits"`
+	// Certificate is what the client sees within TLS; null where there is none,
+	// or no certificate store to look at.
+	Certificate *seenCertificate `json:"certificate"`
+	Auth        []authOffer      `json:"auth"`
+	Stranger    *standing        `json:"stranger"`
+	Proven      []standing       `json:"authenticated"`
+	Limits      []limitSetting   `json:"limits"`
 }
 
 type connectionCandidate struct {
@@ -79,20 +82,23 @@ var explainedLimits = []string{
 }
 
 func (a *app) explainConnection() *cobra.Command {
-	var proxy string
+	var proxy, serverName string
 	cmd := &cobra.Command{
 		Use:   "connection LOCAL REMOTE",
 		Short: "Explain which Receive connector takes a connection, and what the client may do there",
 		Long: `Explain connection says which Receive connector would take a connection from
 REMOTE to LOCAL, why each of the others would not, and what the client may do
 there: to whom it may send and as whom, before it has authenticated and after,
-which mechanisms of AUTH there are, and within which limits.
+which certificate it sees within TLS and why, which mechanisms of AUTH there are,
+and within which limits. --server-name is the name that the client asks for in
+its handshake (SNI).
 
 LOCAL is an address and port, REMOTE an address, with or without a port. With
 --proxy the connection comes from that proxy, and REMOTE is the client that its
 PROXY header names.
 
-It needs the file alone: no running gateway, no DNS.`,
+It needs the file alone: no running gateway, no DNS. Certificates are looked up
+where there is a certificate store.`,
 		Example: `  postern explain connection 192.0.2.10:25 198.51.100.7
   postern explain connection '[2001:db8::25]:587' 2001:db8:7::1 --output json
   postern explain connection 10.0.0.10:25 198.51.100.7 --proxy 10.0.0.5`,
@@ -120,6 +126,9 @@ It needs the file alone: no running gateway, no DNS.`,
 				return err
 			}
 			answer := explainConnection(cfg, local, remote, through)
+			if i := slices.IndexFunc(cfg.ReceiveConnectors, func(c config.ReceiveConnector) bool { return answer.Connector != nil && c.Name == *answer.Connector }); i >= 0 {
+				answer.Certificate = seenBy(cfg, &cfg.ReceiveConnectors[i], serverName)
+			}
 			if a.json() {
 				return a.printJSON(answer)
 			}
@@ -127,6 +136,7 @@ It needs the file alone: no running gateway, no DNS.`,
 			return nil
 		},
 	}
+	cmd.Flags().StringVar(&serverName, "server-name", "", "the name that the client asks for in its handshake (SNI)")
 	cmd.Flags().StringVar(&proxy, "proxy", "", "the proxy that the connection comes through")
 	return cmd
 }
@@ -252,6 +262,7 @@ func (a *app) printConnection(r connectionAnswer) {
 	} else {
 		fmt.Fprintf(a.out, "%s %s\n", s.green("Receive connector:"), s.bold(*r.Connector))
 		a.printField("TLS:               ", r.TLS)
+		a.printSeen("Certificate:       ", r.Certificate)
 		a.printField("AUTH:              ", authText(r.Auth))
 		fmt.Fprintln(a.out)
 		a.printStanding("A client that has not authenticated", *r.Stranger)

@@ -100,7 +100,7 @@ func (s *Server) reload() ([]config.Change, []config.Finding, *config.Config, er
 	s.pickup.Configure(pickupSettings(next, table))
 	s.exporter.Configure(next.Metrics.Address)
 	s.config = next
-	return changes, slices.Concat(findings, send.CheckKeys(next), send.CheckSources(next), ptls.CheckFiles(next)), next, nil
+	return changes, slices.Concat(findings, send.CheckKeys(next), send.CheckSources(next), ptls.CheckFiles(next), ptls.CheckReceive(next)), next, nil
 }
 
 // changes tells what changes with a configuration: against the one before it,
