@@ -227,7 +227,7 @@ func (d *decoder) checkMechanisms(c *ReceiveConnector, row string) {
 	if c.SessionTickets && has("scram") && d.read(row, "session_tickets") {
 		d.fail(joinPath(row, "session_tickets"), `session_tickets does not go together with "scram" in auth_mechanism: SCRAM-SHA-256-PLUS binds to the certificate, which resumed sessions don't show`, "take one of them out")
 	}
-	for k, set := range map[string]bool{"client_ca_file": c.ClientCAFile != "", "tls_receive_domain_secure_list": len(c.TLSReceiveDomainSecureList) > 0} {
+	for k, set := range map[string]bool{"client_ca_file": c.ClientCAFile != "", "tls_receive_domain_secure_list": len(c.TLSReceiveDomainSecureList) > 0, "tls_domain_capabilities": len(c.TLSDomainCapabilities) > 0} {
 		if set && !has("client_certificate") {
 			d.fail(joinPath(row, k), k+` has no effect without "client_certificate" in auth_mechanism`, `write auth_mechanism = ["tls", "client_certificate"], or take `+k+` out`)
 		}

@@ -137,8 +137,11 @@ type ReceiveConnector struct {
 	TLSReceiveDomainSecureList []string
 	// DomainSecureEnabled: senders in those domains need such a certificate.
 	DomainSecureEnabled bool
-	RequireTLS          bool
-	ImplicitTLS         bool
+	// TLSDomainCapabilities are rights for clients whose certificate is for a
+	// domain, in lower case, or "*.contoso.example".
+	TLSDomainCapabilities map[string][]string
+	RequireTLS            bool
+	ImplicitTLS           bool
 	// TLSCertificate is what clients see: a thumbprint, a name or a path;
 	// empty: by FQDN.
 	TLSCertificate string

@@ -358,6 +358,20 @@ func TestFindings(t *testing.T) {
 			`edge.toml:7:1: session_tickets has no effect where nobody can start TLS; write "tls" into auth_mechanism, or take session_tickets out`}},
 		{"resumed sessions that can't bind", receiveHead + "auth_mechanism = [\"tls\", \"scram\"]\nsession_tickets = true", []string{
 			`edge.toml:5:1: session_tickets does not go together with "scram" in auth_mechanism: SCRAM-SHA-256-PLUS binds to the certificate, which resumed sessions don't show; take one of them out`}},
+		{"rights by domain", receiveHead + "auth_mechanism = [\"tls\", \"client_certificate\"]\ntls_domain_capabilities = { \"Mail.fabrikam.example\" = [\"submit\"], \"*.b.example\" = [\"bypass_anti_spam\", \"submit\"] }", nil},
+		{"rights by domain for nobody", receiveHead + "tls_domain_capabilities = { \"a.example\" = [\"submit\"] }", []string{
+			`edge.toml:4:1: tls_domain_capabilities has no effect without "client_certificate" in auth_mechanism; write auth_mechanism = ["tls", "client_certificate"], or take tls_domain_capabilities out`}},
+		{"rights of no domain", receiveHead + "auth_mechanism = [\"tls\", \"client_certificate\"]\ntls_domain_capabilities = { \"NO-TLS\" = [\"submit\"], \"a b\" = [\"submit\"], \"\" = [\"submit\"] }", []string{
+			`edge.toml:5:29: tls_domain_capabilities: "NO-TLS": clients without TLS have no certificate that would name a domain; write rights for every client into grant, of a connector whose remote_ip_ranges name the hosts that are meant`,
+			`edge.toml:5:52: tls_domain_capabilities: "a b" is not a domain name: ' ' can't stand in a name; write a domain name, such as "edge.contoso.example", or "*.contoso.example" for any name below`,
+			`edge.toml:5:72: tls_domain_capabilities: "" is not a domain name; write the name in quotes: "mail.fabrikam.example" = ["bypass_anti_spam"]`}},
+		{"a domain without quotes", receiveHead + "auth_mechanism = [\"tls\", \"client_certificate\"]\ntls_domain_capabilities = { a.example = [\"submit\"] }", []string{
+			`edge.toml:5:29: tls_domain_capabilities: "a" is a table here; write the whole name in quotes: "mail.fabrikam.example" = ["bypass_anti_spam"]`}},
+		{"no rights", receiveHead + "auth_mechanism = [\"tls\", \"client_certificate\"]\ntls_domain_capabilities = { \"a.example\" = [\"relay\"], \"b.example\" = [], \"B.example\" = [\"submit\"] }", []string{
+			`edge.toml:5:44: tls_domain_capabilities: "relay" is not known here; write "submit", "accept_any_recipient", "accept_any_sender", "accept_authoritative_domain_sender", "accept_authentication_flag", "bypass_anti_spam", "bypass_message_size_limit", "accept_headers_routing" or "accept_headers_organization"`,
+			`edge.toml:5:54: tls_domain_capabilities: "b.example" stands here twice; write all its rights in one list`}},
+		{"a list of domains", receiveHead + "auth_mechanism = [\"tls\", \"client_certificate\"]\ntls_domain_capabilities = [\"a.example\"]", []string{
+			`edge.toml:5:1: tls_domain_capabilities: what is written here is a list; write a table of domains with lists of rights: { "mail.fabrikam.example" = ["bypass_anti_spam"] }`}},
 		{"authorities nobody is held against", receiveHead + "client_ca_file = \"ca.pem\"", []string{
 			`edge.toml:4:1: client_ca_file has no effect without "client_certificate" in auth_mechanism; write auth_mechanism = ["tls", "client_certificate"], or take client_ca_file out`}},
 		{"password for a hash", receiveHead + "[[user]]\nname = \"u\"\npassword_hash = \"hunter2\"", []string{

@@ -125,6 +125,11 @@ func receiveSecurity() []key {
 			Field: in(func(c *ReceiveConnector) any { return &c.DomainSecureEnabled }),
 		},
 		{
+			Name: "tls_domain_capabilities", Type: domainRights(), Default: map[string]any{},
+			Doc:   "Rights, as in `grant`, for clients whose certificate comes from a trusted authority and is for a domain, with `client_certificate`: `{ \"mail.fabrikam.example\" = [\"bypass_anti_spam\"] }`. `*.fabrikam.example` stands for any name below. They come on top of those of the permission groups; `deny` wins.",
+			Field: in(func(c *ReceiveConnector) any { return &c.TLSDomainCapabilities }),
+		},
+		{
 			Name: "require_tls", Type: boolean(), Default: false,
 			Doc:   "Whether mail is taken only within TLS.",
 			Field: in(func(c *ReceiveConnector) any { return &c.RequireTLS }),

@@ -1,6 +1,7 @@
 package receive
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -21,6 +22,9 @@ type Explanation struct {
 	// connector asks for, in the order of the groups: users, and partners by
 	// certificate. Servers are known by their address alone.
 	Proven []Standing
+	// Certified are sessions whose certificate is for a domain of
+	// tls_domain_capabilities, in the order of the domains.
+	Certified []Standing
 	// Auth are the mechanisms that the connector allows.
 	Auth []AuthOffer
 }
@@ -28,7 +32,9 @@ type Explanation struct {
 // Standing is what a session may do.
 type Standing struct {
 	// Group is the permission group that was proven, "" for a stranger.
-	Group  string
+	Group string
+	// Domain is what the certificate is for, "" where that counts for nothing.
+	Domain string
 	Rights Rights
 	// Groups are the permission groups whose rights it has.
 	Groups []string
@@ -85,6 +91,11 @@ func Explain(cfg *config.Config, local, remote netip.AddrPort) Explanation {
 			e.Proven = append(e.Proven, standing(cfg, c, g, provenGroups[g]))
 		}
 	}
+	for _, d := range slices.Sorted(maps.Keys(c.TLSDomainCapabilities)) {
+		s := standingWith(cfg, c, "", 0, rightSet(c.TLSDomainCapabilities[d]))
+		s.Domain = d
+		e.Certified = append(e.Certified, s)
+	}
 	return e
 }
 
@@ -92,7 +103,11 @@ func Explain(cfg *config.Config, local, remote netip.AddrPort) Explanation {
 var provenGroups = map[string]Principals{"users": Users, "partners": Partners, "servers": Servers}
 
 func standing(cfg *config.Config, c *config.ReceiveConnector, group string, proven Principals) Standing {
-	r := RightsOf(c, proven)
+	return standingWith(cfg, c, group, proven, 0)
+}
+
+func standingWith(cfg *config.Config, c *config.ReceiveConnector, group string, proven Principals, more Rights) Standing {
+	r := rightsWith(c, proven, more)
 	s := Standing{Group: group, Rights: r, Relays: r.Has(Submit | AcceptAnyRecipient), AnySender: r.Has(Submit | AcceptAnySender)}
 	who := PrincipalsOf(c, proven)
 	for _, g := range c.PermissionGroups {

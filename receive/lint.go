@@ -28,6 +28,7 @@ func Lint(cfg *config.Config) []config.Finding {
 		out = append(out, lintClocks(c, path)...)
 		out = append(out, lintHidden(cfg.ReceiveConnectors, i, path)...)
 		out = append(out, lintPorts(c, path)...)
+		out = append(out, lintCapabilities(c, path)...)
 		proxied := slices.ContainsFunc(cfg.ReceiveConnectors, func(o config.ReceiveConnector) bool {
 			return o.Enabled && len(o.ProxyProtocolFrom) > 0 && shareBinding(c, &o)
 		})
@@ -40,6 +41,7 @@ func Lint(cfg *config.Config) []config.Finding {
 			continue
 		}
 		out = append(out, lintRelay(c, path, public)...)
+		out = append(out, lintCertifiedRelay(c, path, public)...)
 		out = append(out, lintSenders(c, path, public, cfg.AcceptedDomains)...)
 		out = append(out, lintGrants(c, path, public)...)
 		out = append(out, lintSubmissionPort(c, path, public)...)

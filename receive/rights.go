@@ -128,7 +128,11 @@ func PrincipalsOf(c *config.ReceiveConnector, proven Principals) Principals {
 // permission groups that it belongs to, then what the connector grants to every
 // session, less what it denies. Names that are not known count for nothing; the
 // configuration's reader refuses them.
-func RightsOf(c *config.ReceiveConnector, proven Principals) Rights {
+func RightsOf(c *config.ReceiveConnector, proven Principals) Rights { return rightsWith(c, proven, 0) }
+
+// rightsWith is RightsOf for a session that has more rights for the domain of its
+// certificate (tls_domain_capabilities).
+func rightsWith(c *config.ReceiveConnector, proven Principals, more Rights) Rights {
 	who := PrincipalsOf(c, proven)
 	var r Rights
 	for _, group := range c.PermissionGroups {
@@ -145,7 +149,7 @@ func RightsOf(c *config.ReceiveConnector, proven Principals) Rights {
 			r |= externalRights
 		}
 	}
-	return (r | rightSet(c.Grant)) &^ rightSet(c.Deny)
+	return (r | more | rightSet(c.Grant)) &^ rightSet(c.Deny)
 }
 
 func rightSet(names []string) Rights {

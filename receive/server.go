@@ -88,6 +88,10 @@ type Snapshot struct {
 	// when it is nobody's, and an error when it is not to be trusted. Nil knows
 	// no partners.
 	Partner func(peer Peer, domains []string) (Identity, error)
+	// Named tells which of the domains the certificate of a client is for, and
+	// returns an error when it is for some and not to be trusted. Nil knows
+	// none.
+	Named func(peer Peer, domains []string) ([]string, error)
 }
 
 // Options are what a Server is made of. Queue is needed; the rest has working

@@ -42,6 +42,7 @@ type session struct {
 
 	proven        Principals
 	rights        Rights
+	capabilities  Rights  // what its certificate's domain has
 	permitted     bool    // rights were set
 	user          string  // who authenticated; empty: nobody
 	senders       Senders // the client's own; nil: none
@@ -150,7 +151,7 @@ func (s *session) refuse(r *wire.Reply) {
 func (s *session) permit(proven Principals) {
 	before, first := s.rights, !s.permitted
 	s.proven, s.permitted = proven, true
-	s.rights = RightsOf(s.connector.ReceiveConnector, proven)
+	s.rights = rightsWith(s.connector.ReceiveConnector, proven, s.capabilities)
 	if s.log != nil && (first || s.rights != before) {
 		s.log.Info(s.rights.String(), "Set Session Permissions")
 	}

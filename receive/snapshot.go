@@ -19,6 +19,7 @@ type snapshot struct {
 	routes     Routes
 	auth       Authenticator // nil: there are no mechanisms
 	partner    func(Peer, []string) (Identity, error)
+	named      func(Peer, []string) ([]string, error)
 	addresses  []netip.Addr // the specific addresses that we are bound to, and the external ones
 	external   []netip.Addr // at which we are reached from outside
 	names      []string     // what the connectors call themselves, as keys
@@ -68,6 +69,7 @@ func (s *Server) compile(next Snapshot) *snapshot {
 		addresses:  slices.Clone(next.External),
 		auth:       next.Auth,
 		partner:    next.Partner,
+		named:      next.Named,
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

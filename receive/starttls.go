@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"maps"
+	"slices"
 	"strings"
 
 	"postern/config"
@@ -47,9 +49,35 @@ func (s *session) startTLS(string) {
 	s.recognise()
 }
 
-// recognise gives a partner that its certificate proves (mutual TLS) its
-// rights.
+// recognise gives a client the rights that its certificate brings it.
 func (s *session) recognise() {
+	s.recognisePartner()
+	s.recogniseDomain()
+}
+
+// recogniseDomain gives a client the rights of the domains that its certificate
+// is for.
+func (s *session) recogniseDomain() {
+	capabilities := s.connector.TLSDomainCapabilities
+	if s.snapshot.named == nil || len(capabilities) == 0 {
+		return
+	}
+	domains, err := s.snapshot.named(s.peer(), slices.Sorted(maps.Keys(capabilities)))
+	switch {
+	case err != nil:
+		s.log.Info(err.Error(), "client certificate")
+	case len(domains) > 0:
+		s.log.Info(strings.Join(domains, " "), "domain recognised by the certificate")
+		for _, d := range domains {
+			s.capabilities |= rightSet(capabilities[d])
+		}
+		s.permit(s.proven)
+	}
+}
+
+// recognisePartner gives a partner that its certificate proves (mutual TLS) its
+// rights.
+func (s *session) recognisePartner() {
 	if s.snapshot.partner == nil || len(s.connector.TLSReceiveDomainSecureList) == 0 {
 		return
 	}

@@ -270,6 +270,11 @@ func matchDomain(leaf *x509.Certificate, domain string) bool {
 	})
 }
 
+// IsFor reports whether a certificate is for a domain or an address:
+// "*.contoso.example" stands for any name below. It says nothing of whether the
+// certificate is to be trusted.
+func IsFor(c *x509.Certificate, domain string) bool { return matchDomain(c, domain) }
+
 // Names lists the names that a certificate is for: its DNS names and
 // addresses, or else its subject.
 func Names(c *x509.Certificate) []string {

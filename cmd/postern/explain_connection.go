@@ -30,7 +30,9 @@ type connectionAnswer struct {
 	Auth        []authOffer      `json:"auth"`
 	Stranger    *standing        `json:"stranger"`
 	Proven      []standing       `json:"authenticated"`
-	Limits      []limitSetting   `json:"limits"`
+	// Certified are clients by the domain that their certificate is for.
+	Certified []standing     `json:"certified"`
+	Limits    []limitSetting `json:"limits"`
 }
 
 type connectionCandidate struct {
@@ -50,6 +52,7 @@ type authOffer struct {
 
 type standing struct {
 	Group      string   `json:"group,omitempty"`
+	Domain     string   `json:"certificate_domain,omitempty"`
 	Groups     []string `json:"permission_groups"`
 	Rights     []string `json:"rights"`
 	Submits    bool     `json:"may_submit"`
@@ -157,7 +160,7 @@ func explainConnection(cfg *config.Config, local, remote, proxy netip.AddrPort) 
 	e := receive.Explain(cfg, local, remote)
 	out := connectionAnswer{
 		Local: local.String(), Remote: remote.Addr().String(), Reply: e.Reply,
-		Notes: []string{}, Candidates: []connectionCandidate{}, Auth: []authOffer{}, Proven: []standing{}, Limits: []limitSetting{},
+		Notes: []string{}, Candidates: []connectionCandidate{}, Auth: []authOffer{}, Proven: []standing{}, Certified: []standing{}, Limits: []limitSetting{},
 	}
 	switch {
 	case proxy.IsValid():
@@ -187,6 +190,9 @@ func explainConnection(cfg *config.Config, local, remote, proxy netip.AddrPort) 
 	for _, s := range e.Proven {
 		out.Proven = append(out.Proven, standingOf(s))
 	}
+	for _, s := range e.Certified {
+		out.Certified = append(out.Certified, standingOf(s))
+	}
 	out.Limits = limitsOf(cfg, e.Connector)
 	return out
 }
@@ -209,7 +215,7 @@ func candidateRow(c *receive.Candidate) connectionCandidate {
 
 func standingOf(s receive.Standing) standing {
 	return standing{
-		Group: s.Group, Groups: nonNil(s.Groups), Rights: nonNil(s.Rights.Names()), Submits: s.Rights.Has(receive.Submit),
+		Group: s.Group, Domain: s.Domain, Groups: nonNil(s.Groups), Rights: nonNil(s.Rights.Names()), Submits: s.Rights.Has(receive.Submit),
 		Relays: s.Relays, Recipients: nonNil(s.Recipients), AnySender: s.AnySender, SendsAs: nonNil(s.SendsAs), NotTo: nonNil(s.NotTo), NotAs: nonNil(s.NotAs),
 	}
 }
@@ -268,6 +274,9 @@ func (a *app) printConnection(r connectionAnswer) {
 		a.printStanding("A client that has not authenticated", *r.Stranger)
 		for _, p := range r.Proven {
 			a.printStanding("A client that has authenticated as one of "+p.Group, p)
+		}
+		for _, p := range r.Certified {
+			a.printStanding("A client whose certificate is trusted and for "+p.Domain, p)
 		}
 	}
 	t := &table{header: []string{"CONNECTOR", "BINDING", "RANGE", "ELIMINATED BY", "DETAIL"}}

@@ -30,7 +30,7 @@ func (s *Server) receiveSnapshot(cfg *config.Config, table *routing.Table) (rece
 	}
 	s.accounts = accounts
 	auth := authenticator{accounts, clientRoots(cfg.ReceiveConnectors, s.logger)}
-	return receive.Snapshot{Connectors: cfg.ReceiveConnectors, External: cfg.Server.ExternalIPAddress, Domains: table, Routes: routesNow{s}, Auth: auth, Partner: auth.partner}, nil
+	return receive.Snapshot{Connectors: cfg.ReceiveConnectors, External: cfg.Server.ExternalIPAddress, Domains: table, Routes: routesNow{s}, Auth: auth, Partner: auth.partner, Named: auth.named}, nil
 }
 
 // maxRoots bounds client_ca_file, in octets: ten times what a system trusts.
@@ -112,4 +112,9 @@ func (a authenticator) partner(p receive.Peer, domains []string) (receive.Identi
 		return receive.Identity{}, err
 	}
 	return receive.Identity{Name: found.Name, Principals: receive.Partners, Senders: found}, nil
+}
+
+// named is receive.Snapshot.Named.
+func (a authenticator) named(p receive.Peer, domains []string) ([]string, error) {
+	return logon.DomainsOf(a.peer(p), domains)
 }

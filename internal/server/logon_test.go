@@ -87,7 +87,9 @@ func newClientCertificate(t *testing.T, parent *tls.Certificate, template x509.C
 		t.Fatal(err)
 	}
 	template.SerialNumber = big.NewInt(time.Now().UnixNano())
-	template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	if template.NotAfter.IsZero() {
+		template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	}
 	issuer, signer := &template, any(key)
 	if parent != nil {
 		issuer, signer = parent.Leaf, parent.PrivateKey

@@ -111,6 +111,30 @@ func verifyClient(cs *tls.ConnectionState, roots *x509.CertPool) error {
 	return err
 }
 
+// DomainsOf returns those of the domains that the client's certificate is for,
+// itself or under a wildcard; "*.contoso.example" among the domains stands for
+// any name below. It returns an error instead when the certificate is for one and
+// is not trusted.
+func DomainsOf(peer Peer, domains []string) ([]string, error) {
+	if peer.TLS == nil || len(peer.TLS.PeerCertificates) == 0 {
+		return nil, nil
+	}
+	leaf := peer.TLS.PeerCertificates[0]
+	var found []string
+	for _, d := range domains {
+		if ptls.IsFor(leaf, d) {
+			found = append(found, d)
+		}
+	}
+	if len(found) == 0 {
+		return nil, nil
+	}
+	if err := verifyClient(peer.TLS, peer.Roots); err != nil {
+		return nil, fmt.Errorf("the certificate for %s is not trusted: %w", found[0], err)
+	}
+	return found, nil
+}
+
 // Partner is a domain that a client certificate proves (mutual TLS).
 type Partner struct {
 	// Name is the certificate's name that proves it.
