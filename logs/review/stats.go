@@ -33,7 +33,7 @@ type Statistics struct {
 
 	senders, saidSenders *top[senderSums]
 	domains, saidDomains *top[domainSums]
-	refusals             *top[refusalSums]
+	refusals             [2]*top[refusalSums]
 	tls                  *top[tlsSums]
 	// peers are ranked three times: by sessions, by refusals and by failed
 	// logons.
@@ -65,7 +65,7 @@ func NewStatistics(zone *time.Location) *Statistics {
 		},
 		senders: newTop[senderSums](roomKeys), saidSenders: newTop[senderSums](roomKeys),
 		domains: newTop[domainSums](roomKeys), saidDomains: newTop[domainSums](roomKeys),
-		refusals: newTop[refusalSums](roomReason), tls: newTop[tlsSums](roomTLS),
+		refusals: [2]*top[refusalSums]{newTop[refusalSums](roomReason), newTop[refusalSums](roomReason)}, tls: newTop[tlsSums](roomTLS),
 		peers: newTop[peerSums](roomKeys), peersRefused: newTop[peerSums](roomKeys), peersLogons: newTop[peerSums](roomKeys),
 	}
 }
@@ -177,7 +177,7 @@ func (s *Statistics) AddSession(v *Session) {
 		if r.logon {
 			logons++
 		}
-		e := s.refusals.add(directionName(v.Direction)+keySep+r.class+keySep+r.limit+keySep+r.reason, 1)
+		e := s.refusals[sideOf(v.Direction)].add(r.class+keySep+r.limit+keySep+r.reason, 1)
 		if !r.at.Before(e.last) {
 			e.last, e.session = r.at, strings.Clone(v.ID)
 		}

@@ -57,7 +57,8 @@ func TestSessionStatisticsAgainstCount(t *testing.T) {
 		peers, refused, logons := map[string]uint64{}, map[string]uint64{}, map[string]uint64{}
 		connectors, hours, tls := map[string]uint64{}, map[string]uint64{}, map[string]uint64{}
 		senders, octets, domains := map[string]uint64{}, map[string]uint64{}, map[string]uint64{}
-		refusals := map[string]uint64{}
+		var refusals [2]map[string]uint64
+		refusals[0], refusals[1] = map[string]uint64{}, map[string]uint64{}
 		for n := range rapid.IntRange(0, 30).Draw(t, "sessions") {
 			v := drawSession(t, n)
 			s.AddSession(v)
@@ -122,7 +123,7 @@ func TestSessionStatisticsAgainstCount(t *testing.T) {
 				if class == "4xx" {
 					side.Temporary++
 				}
-				refusals[direction+class+limit+reason]++
+				refusals[sideOf(v.Direction)][class+limit+reason]++
 				limit = ""
 				if v.Direction == logs.Receive {
 					refused[v.Remote.Addr().String()]++
@@ -146,7 +147,9 @@ func TestSessionStatisticsAgainstCount(t *testing.T) {
 		equal(t, "octets", sum.Senders, octets, func(c SenderCount) (string, uint64) { return c.Address, c.Octets })
 		equal(t, "domains", sum.Domains, domains, func(c DomainCount) (string, uint64) { return c.Domain, c.Recipients })
 		equal(t, "TLS", sum.TLS, tls, func(c TLSCount) (string, uint64) { return c.Direction + c.TLS, c.Sessions })
-		equal(t, "refusals", sum.Refusals, refusals, func(c RefusalCount) (string, uint64) { return c.Direction + c.Class + c.Limit + c.Reason, c.Count })
+		reason := func(c RefusalCount) (string, uint64) { return c.Class + c.Limit + c.Reason, c.Count }
+		equal(t, "refusals", sum.Refusals, refusals[0], reason)
+		equal(t, "refusals by next hops", sum.RefusalsSent, refusals[1], reason)
 		equal(t, "connectors", sum.Groups[ByConnector], connectors, func(g Group) (string, uint64) { return g.Direction + g.Name, g.Sessions })
 		equal(t, "hours", sum.Groups[ByHour], hours, func(g Group) (string, uint64) { return g.Name[11:13], g.Sessions })
 	})

@@ -24,10 +24,13 @@ type Summary struct {
 	// it senders and domains are those that the sessions name.
 	Mail *MailSummary `json:"mail,omitempty"`
 
-	Senders  Ranking[SenderCount]  `json:"senders"`
-	Domains  Ranking[DomainCount]  `json:"domains"`
-	Refusals Ranking[RefusalCount] `json:"refusals"`
-	TLS      Ranking[TLSCount]     `json:"tls"`
+	Senders Ranking[SenderCount] `json:"senders"`
+	Domains Ranking[DomainCount] `json:"domains"`
+	// Refusals are what was refused to clients here, RefusalsSent what next
+	// hops refused us.
+	Refusals     Ranking[RefusalCount] `json:"refusals"`
+	RefusalsSent Ranking[RefusalCount] `json:"refusals_by_next_hops"`
+	TLS          Ranking[TLSCount]     `json:"tls"`
 	// Peers are clients by their sessions, by the refusals that they got and by
 	// the logons that failed.
 	Peers        Ranking[PeerCount] `json:"peers"`
@@ -126,13 +129,11 @@ type DomainCount struct {
 // RefusalCount is a reason for refusals: replies that say the same but for
 // addresses, ids and numbers.
 type RefusalCount struct {
-	// Direction is "receive" for what we refused and "send" for what next hops
-	// did.
-	Direction string `json:"direction"`
-	Class     string `json:"class"`
-	Limit     string `json:"limit,omitempty"`
-	Reason    string `json:"reason"`
-	Count     uint64 `json:"count"`
+	// Class is "4xx" or "5xx", Limit the limit that it named to us.
+	Class  string `json:"class"`
+	Limit  string `json:"limit,omitempty"`
+	Reason string `json:"reason"`
+	Count  uint64 `json:"count"`
 	// Last is when it happened last, in the session Session.
 	Last    time.Time `json:"last,omitzero"`
 	Session string    `json:"session,omitempty"`
@@ -201,10 +202,11 @@ func (s *Statistics) Summary(n int) *Summary {
 	sum.Domains = rank(domains, n, func(e *counted[domainSums]) DomainCount {
 		return DomainCount{e.key, e.count, e.value.delivered, e.value.deferred, e.value.failed, e.over}
 	})
-	sum.Refusals = rank(s.refusals, n, func(e *counted[refusalSums]) RefusalCount {
-		k := strings.SplitN(e.key, keySep, 4)
-		return RefusalCount{k[0], k[1], k[2], k[3], e.count, e.value.last.UTC(), e.value.session, e.over}
-	})
+	refused := func(e *counted[refusalSums]) RefusalCount {
+		k := strings.SplitN(e.key, keySep, 3)
+		return RefusalCount{k[0], k[1], k[2], e.count, e.value.last.UTC(), e.value.session, e.over}
+	}
+	sum.Refusals, sum.RefusalsSent = rank(s.refusals[0], n, refused), rank(s.refusals[1], n, refused)
 	sum.TLS = rank(s.tls, n, func(e *counted[tlsSums]) TLSCount {
 		direction, name, _ := strings.Cut(e.key, keySep)
 		return TLSCount{direction, name, e.count, e.value.messages, e.over}
