@@ -153,7 +153,7 @@ func (a *app) printVolumes(st style, s *review.Summary) {
 	}
 	a.field("besides", strings.Join(ends, ", "))
 	if l := m.Latency; l.Count > 0 {
-		a.field("took", fmt.Sprintf("half of the recipients %s at most, 95%% %s, 99%% %s, the slowest %s", seconds(l, l.P50), seconds(l, l.P95), seconds(l, l.P99), seconds(l, l.Max)))
+		a.field("took", fmt.Sprintf("from acceptance to delivery p50 %s, p95 %s, p99 %s, at most %s", seconds(l, l.P50), seconds(l, l.P95), seconds(l, l.P99), seconds(l, l.Max)))
 	}
 }
 
@@ -216,6 +216,10 @@ func (a *app) printTLS(st style, s *review.Summary) {
 // printGroups prints a breakdown.
 func (a *app) printGroups(st style, s *review.Summary, by review.Grouping) {
 	r := s.Groups[by]
+	if by == review.ByDomain {
+		a.printDomains(st, r)
+		return
+	}
 	t := &table{header: []string{strings.ToUpper(string(by)), "SESSIONS", "TLS", "REFUSED", "IN", "SIZE", "OUT", "DEFERRED", "p50", "p95", "p99"}, right: []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, names: true}
 	ranked(a, st, "By "+string(by), r, t, func(g review.Group) {
 		size := g.Octets
@@ -236,4 +240,14 @@ func (a *app) printGroups(st style, s *review.Summary, by review.Grouping) {
 	if by == review.ByConnector || by == review.ByPeer {
 		fmt.Fprintln(a.out, "  < receives, > sends")
 	}
+}
+
+// printDomains breaks the figures down by recipients' domain, which has no
+// sessions.
+func (a *app) printDomains(st style, r review.Ranking[review.Group]) {
+	t := &table{header: []string{"DOMAIN", "RECIPIENTS", "SIZE", "DELIVERED", "DEFERRED", "FAILED", "p50", "p95", "p99"}, right: []int{1, 2, 3, 4, 5, 6, 7, 8}, names: true}
+	ranked(a, st, "By domain", r, t, func(g review.Group) {
+		t.add(g.Name, number(g.Messages), roundSize(int64(g.Octets)), number(g.Delivered), number(g.Deferred), number(g.Undelivered),
+			seconds(g.Latency, g.Latency.P50), seconds(g.Latency, g.Latency.P95), seconds(g.Latency, g.Latency.P99))
+	}, func(g review.Group) uint64 { return g.Error })
 }

@@ -200,9 +200,10 @@ func routeText(r review.Route) string {
 }
 
 // stepTime is wide enough for the time of a step and what it took.
-const stepIndent = "                               "
+const stepIndent = "                              "
 
 func (a *app) printSteps(t *review.Trace, st style) {
+	facts := "" // of the connection before
 	if c := t.Arrival; c != nil && !c.Began.IsZero() {
 		a.printStep(c.Began, -1, "connected", st.dim, "from "+clientText(c))
 	}
@@ -215,10 +216,12 @@ func (a *app) printSteps(t *review.Trace, st style) {
 				after = max(s.At.Sub(t.Arrival.Began), 0).Seconds()
 			}
 		}
-		text, lines := stepText(s)
-		a.printStep(s.At, after, string(s.Kind), paintStep(st, s.Kind), text)
-		for _, l := range lines {
+		a.printStep(s.At, after, string(s.Kind), paintStep(st, s.Kind), stepText(s))
+		for _, l := range stepLines(s, facts) {
 			a.printField(stepIndent, l)
+		}
+		if f := factsText(s); f != "" {
+			facts = f
 		}
 	}
 }
@@ -248,8 +251,8 @@ func paintStep(st style, k review.StepKind) func(string) string {
 	return st.bold
 }
 
-// stepText says what happened in a step, and what stands below it.
-func stepText(s *review.Step) (text string, lines []string) {
+// stepText says what happened in a step.
+func stepText(s *review.Step) (text string) {
 	host := s.Host
 	switch {
 	case host == "" || host == s.Address:
@@ -260,13 +263,12 @@ func stepText(s *review.Step) (text string, lines []string) {
 	who := namesText(s.Recipients)
 	switch s.Kind {
 	case review.StepReceived:
-		text = "for " + who
 		if s.Source == "DSN" {
-			text = "from the gateway itself, for " + who
+			return "from the gateway itself, for " + who
 		}
-		return text, nil // the rest stands above
+		return "for " + who // the rest stands above
 	case review.StepNotified:
-		text = strings.TrimSpace(s.About+" notification ") + " " + s.Notification
+		text = strings.TrimSpace(s.About+" notification") + " " + s.Notification
 		if s.Related != "" {
 			text += " to <" + s.Related + ">"
 		}
@@ -291,19 +293,44 @@ func stepText(s *review.Step) (text string, lines []string) {
 	if s.By != "" {
 		text += ", ordered by " + s.By
 	}
+	return text
+}
+
+// stepLines are what stands below a step: what was said, on which connection
+// unless it is the one before, and what comes next.
+func stepLines(s *review.Step, before string) (lines []string) {
+	if s.Kind == review.StepReceived {
+		return nil
+	}
 	if r := repliesText(s); r != "" {
 		lines = append(lines, r)
 	}
-	var facts []string
-	add := func(format, value string) {
-		if value != "" {
-			facts = append(facts, fmt.Sprintf(format, value))
-		}
+	if f := factsText(s); f != "" && f != before {
+		lines = append(lines, f)
 	}
-	add("connector %s", unbrokenOrNothing(s.Connector))
-	if s.Session != "" && s.Kind != review.StepReceived {
+	if s.Reason != "" {
+		lines = append(lines, s.Reason)
+	}
+	if !s.Due.IsZero() {
+		lines = append(lines, fmt.Sprintf("try %d, the next at %s", s.Tries, localTime(s.Due)))
+	}
+	return lines
+}
+
+// factsText tells of the connection of a step.
+func factsText(s *review.Step) string {
+	if s.Kind == review.StepReceived {
+		return ""
+	}
+	var facts []string
+	if s.Connector != "" {
+		facts = append(facts, "connector "+unbroken(s.Connector))
+	}
+	if s.Session != "" {
 		how := s.TLS
 		switch {
+		case how == "" && s.SourceIP == "":
+			how = "not connected"
 		case how == "":
 			how = "in clear text"
 		case s.Peer != "":
@@ -312,30 +339,16 @@ func stepText(s *review.Step) (text string, lines []string) {
 		if s.Trust != "" {
 			how += " (" + s.Trust + ")"
 		}
-		add("%s", how)
-		add("from %s", s.SourceIP)
-		add("session %s", s.Session)
+		facts = append(facts, how)
+		if s.SourceIP != "" {
+			facts = append(facts, "from "+s.SourceIP)
+		}
+		facts = append(facts, "session "+s.Session)
 	}
 	if s.Attempts > 1 {
 		facts = append(facts, fmt.Sprintf("the last of %d connections", s.Attempts))
 	}
-	if len(facts) > 0 {
-		lines = append(lines, strings.Join(facts, ", "))
-	}
-	if s.Reason != "" {
-		lines = append(lines, s.Reason)
-	}
-	if !s.Due.IsZero() {
-		lines = append(lines, fmt.Sprintf("try %d, the next at %s", s.Tries, localTime(s.Due)))
-	}
-	return text, lines
-}
-
-func unbrokenOrNothing(s string) string {
-	if s == "" {
-		return ""
-	}
-	return unbroken(s)
+	return strings.Join(facts, ", ")
 }
 
 // namesText names some recipients.
