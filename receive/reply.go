@@ -78,6 +78,7 @@ func (s *session) note(r *wire.Reply) {
 	}
 	if r.Code >= 400 {
 		s.countRefusal(r)
+		s.tellOffence(r)
 	}
 	if s.log == nil {
 		return

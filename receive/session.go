@@ -60,6 +60,7 @@ type session struct {
 	verb          verb  // the command that is being answered
 	idles         bool  // the command brings no mail forward, even if it succeeds
 	messages      int   // in this session
+	relayTold     bool  // the event log knows of an attempt to relay
 	secrets       bool  // AUTH came last: what is no command may be a secret
 	tx            *transaction
 	// pressed is the reply to what is pipelined behind a MAIL that was refused

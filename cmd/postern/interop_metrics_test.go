@@ -30,11 +30,11 @@ type watched struct {
 	up, down, broken *sink
 }
 
-// scanner is the user "scanner" with the password "pencil".
+// scanner is the user "scanner" with the password "pencil" (RFC 7677 3).
 const scanner = `
 [[user]]
 name = "scanner"
-password_hash = "$2a$11$wWWBLd0HSVfK2FpDobj2guhLxpMxdMvIGMHK1PwaaRONR8YhvTHSG"
+password_hash = "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="
 `
 
 func newWatched(t *testing.T) *watched {

@@ -17,6 +17,7 @@ const (
 	ReceiveStorage       ID = 21007
 	SessionBegun         ID = 21010
 	SessionEnded         ID = 21011
+	ClientMisbehaves     ID = 21020
 	PasswordsTried       ID = 21100
 	UsersFileOpen        ID = 21101
 	UsersFileRead        ID = 21102
@@ -62,6 +63,11 @@ func receiveEvents() []Event {
 		},
 		{ID: SessionBegun, Level: slog.LevelDebug, Area: Receive, Text: "a session begins", Meaning: "A client was given to a Receive connector.", Remedy: "None."},
 		{ID: SessionEnded, Level: slog.LevelDebug, Area: Receive, Text: "a session ends", Meaning: "A session is over.", Remedy: "`postern logs show` has its dialog."},
+		{
+			ID: ClientMisbehaves, Level: slog.LevelInfo, Area: Receive, Text: "a client misbehaves", By: []string{"remote"},
+			Meaning: "A logon was refused (`offence=logon`), a client tried to relay (`relay`), or it made too many errors, spoke another protocol or before the greeting (`protocol`). Nothing in the event was said by the client.",
+			Remedy:  "Let fail2ban ban whoever goes on: deploy/fail2ban has the filter.",
+		},
 		{
 			ID: PasswordsTried, Level: slog.LevelWarn, Area: Receive, Text: "somebody tries passwords; AUTH is refused for a while", Every: time.Minute,
 			Meaning: "One address failed to log on more often than `max_logon_failures_per_source` allows.",

@@ -16,6 +16,10 @@ func metricHelp(name string) (text string, shown bool) {
 		return "When the certificate that a connector shows expires, in seconds since 1970; the first to expire of several.", true
 	case "delivery_latency_seconds":
 		return "Time from acceptance to delivery, of each message and next hop.", true
+	case "event_log_lost_events":
+		return "Events that a sink of the event log lost.", true
+	case "events":
+		return "Events of the event log that were shown, by level.", true
 	case "logon_password_checks":
 		return "Hashes of passwords that were computed.", true
 	case "logon_password_checks_refused":
