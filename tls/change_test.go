@@ -4,6 +4,7 @@ package ptls
 
 import (
 	"crypto"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"pgregory.net/rapid"
@@ -525,4 +527,53 @@ func TestLookup(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+// TestAssignedWithItsCertificate: a gateway that looks while a certificate and
+// its assignment have just been put there takes up both or neither.
+func TestAssignedWithItsCertificate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := openStore(t)
+		first := (*authority)(nil).issue(t, nil, nil, "edge.contoso.example")
+		second := (*authority)(nil).issue(t, nil, nil, "edge.contoso.example")
+		assign := func(c *tls.Certificate) {
+			p := planOf(t, d)
+			if _, err := p.Add(Entry{Chain: []*x509.Certificate{c.Leaf}, Key: c.PrivateKey.(crypto.Signer), Exportable: true}); err != nil {
+				t.Fatal(err)
+			}
+			p.Assign("In", Thumbprint(c.Leaf))
+			commit(t, p)
+		}
+		assign(first)
+		m := NewMaterial(MaterialOptions{Directory: d.Path()})
+		there := func() (string, bool) {
+			t.Helper()
+			l, err := m.list()
+			if err != nil {
+				t.Fatal(err)
+			}
+			a, err := m.assigned()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return a.For("In"), l.withKey(a.For("In")) != nil
+		}
+		if is, ok := there(); is != Thumbprint(first.Leaf) || !ok {
+			t.Fatal("the first is not there")
+		}
+		assign(second)
+		// The assignment is a moment older than the certificate's place in the
+		// directory, and is at rest.
+		m.assignments.seen, _ = stampOf(m.assignments.paths())
+		for range 3 {
+			time.Sleep(watchInterval)
+			m.Generation()
+			if is, ok := there(); !ok {
+				t.Errorf("%s is assigned and not there", is)
+			}
+		}
+		if is, _ := there(); is != Thumbprint(second.Leaf) {
+			t.Error("the second was not taken up")
+		}
+	})
 }

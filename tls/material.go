@@ -124,10 +124,18 @@ func (m *Material) look() {
 	for path, w := range m.entries {
 		changed = refresh(m, w, path) || changed
 	}
+	pending := false
 	if m.listing.stamp != "" {
 		changed = refresh(m, m.listing, m.o.Directory) || changed
+		pending = m.listing.seen != m.listing.stamp
 	}
-	if m.assignments.stamp != "" {
+	switch {
+	case m.assignments.stamp == "":
+	case pending:
+		// What is assigned may have come with a certificate that is not at rest
+		// yet.
+		m.assignments.seen, _ = stampOf(m.assignments.paths())
+	default:
 		changed = refresh(m, m.assignments, AssignmentsFile) || changed
 	}
 	if changed {

@@ -92,7 +92,7 @@ func TestCertEnableAndBack(t *testing.T) {
 		t.Errorf("renewed: %+v", next)
 	}
 	h.must("remove", self, "--yes")
-	if code, _, errs := h.run(saying("y\n"), "disable", again, "--connector", "submission"); code != exitDone || !strings.Contains(errs, `Receive connector "Submission" will show `+one[:16]) {
+	if code, _, errs := h.run(saying("y\n"), "disable", again, "--connector", "submission"); code != exitDone || !strings.Contains(errs, "Submission  "+again[:16]+"  "+one[:16]) {
 		t.Errorf("disabled: exit code %d\n%s", code, errs)
 	}
 	if h.shows("receive", "Submission") != one {
@@ -173,7 +173,7 @@ func TestCertRequestAndRenewal(t *testing.T) {
 	two := ptls.Thumbprint(next)
 	file := h.pem("next.pem", next, h.root)
 	before := h.store()
-	if code, _, errs := h.run(saying("n\n"), "import", file); code != exitFailed || !strings.Contains(errs, "will show "+two[:16]) || h.store() != before {
+	if code, _, errs := h.run(saying("n\n"), "import", file); code != exitFailed || !strings.Contains(errs, "From Internet       "+one[:16]+"  "+two[:16]) || h.store() != before {
 		t.Errorf("declined: exit code %d\n%s", code, errs)
 	}
 	h.configure(certConfig + "tls_certificate = \"" + one + "\"\n") // of the Send connector

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/netip"
 	"os"
@@ -25,6 +26,8 @@ type certChange struct {
 	now time.Time
 	// findings are warnings about what is about to be done.
 	findings []config.Finding
+	// asked says that somebody has seen the shifts.
+	asked bool
 }
 
 // changeCerts locks the store and lets f plan a change of it.
@@ -162,28 +165,39 @@ func sameEntry(a, b *ptls.Entry) bool {
 	return a.Thumbprint() == b.Thumbprint()
 }
 
-// text says what a shift is.
-func (s *shift) text(verb string) string {
-	name := func(e *ptls.Entry) string {
-		switch {
-		case e == nil:
-			return "the gateway's own self-signed one"
-		case e.Automatic():
-			return "the gateway's own self-signed one, " + e.Thumbprint()[:16]
+// printShifts prints which connector shows what, and says of each certificate
+// what it is.
+func printShifts(w io.Writer, shifts []shift) {
+	t := &table{header: []string{"CONNECTOR", "UNTIL NOW", "FROM NOW ON", "WHY"}, indent: "  "}
+	var involved []*ptls.Entry
+	name := func(e *ptls.Entry, kind string) string {
+		if e == nil && kind == "send" {
+			return "none"
 		}
-		return describe(e)
+		if e == nil {
+			return "(self-signed)"
+		}
+		if !slices.ContainsFunc(involved, func(x *ptls.Entry) bool { return sameEntry(x, e) }) {
+			involved = append(involved, e)
+		}
+		return e.Thumbprint()[:16]
 	}
-	if s.Kind == "receive" {
-		return fmt.Sprintf("Receive connector %q %s %s, in the place of %s: %s", s.Connector, verb, name(s.to), name(s.from), s.Reason)
+	for i := range shifts {
+		s := &shifts[i]
+		connector := s.Connector
+		if s.Kind == "send" {
+			connector += " (sending)"
+		}
+		t.add(connector, name(s.from, s.Kind), name(s.to, s.Kind), s.Reason)
 	}
-	// To hosts that ask for one, a Send connector shows one or none.
-	switch {
-	case s.to == nil:
-		return fmt.Sprintf("Send connector %q %s none any more to hosts that ask for one; until now %s", s.Connector, verb, name(s.from))
-	case s.from == nil:
-		return fmt.Sprintf("Send connector %q %s %s to hosts that ask for one, and none until now: %s", s.Connector, verb, name(s.to), s.Reason)
+	t.print(w)
+	for _, e := range involved {
+		what := describe(e)
+		if e.Automatic() {
+			what = e.Thumbprint()[:16] + ", the gateway's own self-signed one"
+		}
+		fmt.Fprintln(w, "  "+what)
 	}
-	return fmt.Sprintf("Send connector %q %s %s to hosts that ask for one, in the place of %s: %s", s.Connector, verb, name(s.to), name(s.from), s.Reason)
 }
 
 // agree asks whether a plan is to be carried out that changes what connectors
@@ -194,9 +208,9 @@ func (c *certChange) agree(yes bool) ([]shift, error) {
 	if yes || len(shifts) == 0 {
 		return shifts, nil
 	}
-	for i := range shifts {
-		fmt.Fprintln(c.app.err, shifts[i].text("will show"))
-	}
+	fmt.Fprintln(c.app.err, "Connectors will show another certificate:")
+	printShifts(c.app.err, shifts)
+	c.asked = true
 	return shifts, c.app.confirm("Is this what you want?")
 }
 
@@ -245,11 +259,12 @@ func (c *certChange) finish(ctx context.Context, done certDone, shifts []shift, 
 		}
 		c.app.printField("", l)
 	}
-	for i := range shifts {
-		c.app.printField("", shifts[i].text("shows"))
-	}
 	if len(shifts) == 0 {
 		return nil
+	}
+	if !c.asked {
+		fmt.Fprintln(out, "Connectors show another certificate:")
+		printShifts(out, shifts)
 	}
 	switch {
 	case done.Running == nil:

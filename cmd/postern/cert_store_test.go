@@ -290,7 +290,7 @@ func TestCertWrong(t *testing.T) {
 		{nil, []string{"enable", used, "--connector", "Submission"}, exitFailed, `write tls_certificate = "` + used + `" there, or take the line out, and postern reload`},
 		{nil, []string{"enable", used, "--connector", "Internet"}, exitFailed, "is a Send connector"},
 		{nil, []string{"enable", kept, "--connector", "From Internet"}, exitUsage, "say so beforehand with --yes"},
-		{saying("\n"), []string{"enable", kept, "--connector", "From Internet"}, exitFailed, "in the place of " + used[:16]},
+		{saying("\n"), []string{"enable", kept, "--connector", "From Internet"}, exitFailed, "From Internet  " + used[:16] + "  " + kept[:16]},
 		{nil, []string{"disable", used}, exitUsage, "--connector NAME, or --smtp"},
 		{nil, []string{"disable", kept, "--connector", "From Internet"}, exitFailed, "is not assigned to Receive connector"},
 

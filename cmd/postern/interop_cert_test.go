@@ -199,7 +199,7 @@ func TestCertificateRound(t *testing.T) {
 	}
 
 	// 4: let it be presented.
-	if code, _, stderr = e.postern(t, "cert", "enable", one[:8], "--connector", "in"); code != 2 || !strings.Contains(stderr, "in the place of the gateway's own self-signed one") {
+	if code, _, stderr = e.postern(t, "cert", "enable", one[:8], "--connector", "in"); code != 2 || !strings.Contains(stderr, "In         "+self[:16]+"  "+one[:16]) {
 		t.Errorf("unasked: exit code %d\n%s", code, stderr)
 	}
 	enabled := e.cert(t, "enable", one[:8], "--connector", "in", "--yes")
@@ -221,7 +221,7 @@ func TestCertificateRound(t *testing.T) {
 		t.Errorf("a second renewal: exit code %d\n%s", code, stderr)
 	}
 	answer := ca.sign(t, in("renewed.csr"), "pem")
-	if code, _, stderr = e.postern(t, "cert", "import", answer); code != 2 || !strings.Contains(stderr, `Receive connector "In" will show`) {
+	if code, _, stderr = e.postern(t, "cert", "import", answer); code != 2 || !strings.Contains(stderr, "Connectors will show another certificate:\n") {
 		t.Errorf("unasked: exit code %d\n%s", code, stderr)
 	}
 	renewed := e.cert(t, "import", answer, "--yes")
