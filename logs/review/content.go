@@ -80,20 +80,30 @@ func unzip(ctx context.Context, file io.Reader, path string, p *Progress) (*cont
 	}
 	all := io.MultiReader(buf, z)
 	for ctx.Err() == nil {
-		n, readErr := io.ReadFull(all, s.part[:])
+		n, readErr := fill(all, s.part[:])
 		if err := s.add(n); err != nil {
 			s.close()
 			return nil, fmt.Errorf("a temporary file for %s: %w; TMPDIR says where it goes", path, err)
 		}
-		if readErr == nil {
-			continue
+		if readErr == io.EOF {
+			break
 		}
-		if readErr != io.EOF && readErr != io.ErrUnexpectedEOF || n == 0 && readErr == io.ErrUnexpectedEOF {
+		if readErr != nil {
 			damaged(readErr)
+			break
 		}
-		break
 	}
 	return &content{ReaderAt: s, size: s.size, close: s.close}, ctx.Err()
+}
+
+// fill reads until b is full or there is an error, which is io.EOF at the end.
+func fill(r io.Reader, b []byte) (n int, err error) {
+	for n < len(b) && err == nil {
+		var m int
+		m, err = r.Read(b[n:])
+		n += m
+	}
+	return n, err
 }
 
 // spool is a stream kept in a temporary file, compressed in parts. It belongs to

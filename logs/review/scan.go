@@ -203,11 +203,14 @@ func (w *backward) next(buf []byte) *block {
 				w.end = from
 				continue
 			}
-			w.partial = false
+			w.partial, w.end = false, from+int64(len(b))
 		}
 		first := 0
 		if from > 0 { // the first line may begin before
 			if first = bytes.IndexByte(b[:len(b)-1], '\n') + 1; first == 0 {
+				if len(b) < len(buf) {
+					continue // there is room for more of it
+				}
 				w.p.badLine(w.file.path, from, "the line is too long")
 				w.end, w.partial = from, true
 				continue
