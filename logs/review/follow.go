@@ -285,10 +285,31 @@ type live struct {
 
 // liveSession is a session that is going on.
 type liveSession struct {
-	part
-	held  []logs.Line // that wait until it is known that the session is wanted
-	shown bool
-	seen  time.Time // the last line, by our clock
+	part   // without format and lines
+	size   int
+	chunks []chunk     // its lines
+	held   []logs.Line // that wait until it is known that the session is wanted
+	shown  bool
+	seen   time.Time // the last line, by our clock
+}
+
+// chunk is lines of one format.
+type chunk struct {
+	format *format
+	lines  []byte
+}
+
+// keep keeps a line, as long as there are not too many.
+func (s *liveSession) keep(f *format, line []byte) {
+	if s.size += len(line) + 1; s.size > maxPart {
+		s.dropped++
+		return
+	}
+	if n := len(s.chunks); n == 0 || s.chunks[n-1].format != f {
+		s.chunks = append(s.chunks, chunk{format: f})
+	}
+	last := &s.chunks[len(s.chunks)-1]
+	last.lines = append(append(last.lines, line...), '\n')
 }
 
 // maxHeld is how many lines of a session wait at most.
@@ -319,16 +340,12 @@ func (l *live) line(f *format, line []byte, told bool, yield func(*Live) bool) b
 		if len(l.sessions) >= maxPending && !l.flushOldest(yield) {
 			return false
 		}
-		s = &liveSession{part: part{id: id, format: f, begins: v.sequence == 0}}
+		s = &liveSession{part: part{id: id, begins: v.sequence == 0}}
 		l.sessions[id] = s
 	}
 	s.seen = time.Now()
 	s.add(&v)
-	if len(s.lines)+len(line) < maxPart && s.format == f {
-		s.lines = append(append(s.lines, line...), '\n')
-	} else {
-		s.dropped++
-	}
+	s.keep(f, line)
 	s.hits |= l.m.line(f, &v, l.m.perLine|l.m.scanned)
 	if l.m.q.Lines && told && !l.tell(s, f.line(&v), yield) {
 		return false
@@ -376,9 +393,11 @@ func (l *live) end(s *liveSession, told bool, yield func(*Live) bool) bool {
 	}
 	b := newBuilder(l.m, s.id)
 	var v view
-	for line := range lines(s.lines) {
-		if l.r.parse(s.format, line, &v) {
-			b.add(s.format, &v)
+	for _, c := range s.chunks {
+		for line := range lines(c.lines) {
+			if l.r.parse(c.format, line, &v) {
+				b.add(c.format, &v)
+			}
 		}
 	}
 	session := b.finish(&s.part)
