@@ -78,7 +78,7 @@ func (s *session) command(line []byte) {
 		c.run = (*session).foreign
 	}
 	s.logReceived(line, c)
-	s.idles, s.verb = c.idle, c.verb
+	s.idles, s.verb, s.named = c.idle, c.verb, false
 	if err != nil {
 		s.replyLine(line, err)
 		return

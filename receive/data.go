@@ -53,12 +53,14 @@ func (s *session) data(string) {
 func (s *session) finish(b *body) {
 	b.complete()
 	e, with := s.tx.envelope, s.protocol()
-	s.tx = nil
+	s.tx, s.judged = nil, s.tx.envelope
+	defer func() { s.judged = nil }()
+	messageID := b.messageID()
 	if b.refusal != nil {
+		e.MessageID = messageID
 		s.reply(b.refusal)
 		return
 	}
-	messageID := b.messageID()
 	e.Size, e.MessageID, e.Subject, e.Arrived = b.size, messageID, b.scan.Subject(), time.Now()
 	e.SMTPUTF8 = e.SMTPUTF8 && needsUTF8(e, &b.scan)
 	e.Origin = message.Origin{

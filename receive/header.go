@@ -92,5 +92,5 @@ func (b *body) checkAuthors() {
 const maxReason = 300
 
 func (b *body) refusedAuthor(why string) *wire.Reply {
-	return replySendAsUser.WithLog(message.Shorten("accept_any_sender is missing, and "+why, maxReason))
+	return ruled(replySendAsUser, ruleAnySender).WithLog(message.Shorten("accept_any_sender is missing, and "+why, maxReason))
 }

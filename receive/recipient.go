@@ -122,7 +122,7 @@ func (s *session) checkDomainSecure(from message.Address) *wire.Reply {
 	const why = "domain_secure_enabled, and the certificate for "
 	switch {
 	case s.tls == "":
-		return replyNeedTLS.WithLog(why + key + " is missing: the session is in clear text")
+		return ruled(replyNeedTLS, ruleDomainSecure).WithLog(why + key + " is missing: the session is in clear text")
 	case s.distrust != nil:
 		return replyBadCertificate.WithLog(why + key + " is missing: " + s.distrust.Error())
 	}

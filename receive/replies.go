@@ -41,7 +41,7 @@ var (
 	replyBinaryData     = wire.NewReply(503, code(5, 5, 1), "BINARYMIME content is sent with BDAT") // RFC 3030 3
 	replyMailTwice      = wire.NewReply(503, code(5, 5, 2), "Sender already specified")
 	replyTLSTwice       = wire.NewReply(503, code(5, 5, 1), "TLS is already active")
-	replyNeedTLS        = wire.NewReply(530, code(5, 7, 0), "Must issue a STARTTLS command first") // RFC 3207 4
+	replyNeedTLS        = ruled(wire.NewReply(530, code(5, 7, 0), "Must issue a STARTTLS command first"), ruleRequireTLS) // RFC 3207 4
 )
 
 // AUTH (RFC 4954 4 and 6).
@@ -54,26 +54,26 @@ var (
 	replyAuthCancelled   = wire.NewReply(501, code(5, 7, 0), "Authentication cancelled")
 	replyAuthMalformed   = wire.NewReply(501, code(5, 5, 2), "Malformed authentication response")
 	replyAuthLineTooLong = limited(wire.NewReply(500, code(5, 5, 6), "Authentication exchange line is too long"), limitAuthLine).WithLog("more than " + itoa(wire.MaxAuthLine) + " octets")
-	replyAuthFailed      = wire.NewReply(535, code(5, 7, 8), "Authentication unsuccessful")
+	replyAuthFailed      = ruled(wire.NewReply(535, code(5, 7, 8), "Authentication unsuccessful"), ruleLogon)
 	replyAuthTemporary   = wire.NewReply(454, code(4, 7, 0), "Temporary authentication failure")
 	replySourceLogons    = closing(limited(wire.NewReply(421, code(4, 7, 0), "Too many failed logons from your address, closing transmission channel"), limitSourceLogons))
 	replyTooManyLogons   = closing(limited(wire.NewReply(421, code(4, 7, 0), "Too many failed logons, closing transmission channel"), limitLogons))
 )
 
 var (
-	replyNotAuthenticated = wire.NewReply(530, code(5, 7, 57), "SMTP; Client was not authenticated to send anonymous mail during MAIL FROM")
+	replyNotAuthenticated = ruled(wire.NewReply(530, code(5, 7, 57), "SMTP; Client was not authenticated to send anonymous mail during MAIL FROM"), ruleSubmit)
 	replySendAs           = wire.NewReply(550, code(5, 7, 1), "Anonymous client does not have permissions to send as this sender")
 	replySendAsUser       = wire.NewReply(550, code(5, 7, 60), "SMTP; Client does not have permissions to send as this sender")
-	replyMaySubmitNothing = wire.NewReply(550, code(5, 7, 1), "Client does not have permissions to submit to this server")
-	replyRelay            = wire.NewReply(550, code(5, 7, 54), "SMTP; Unable to relay recipient in non-accepted domain")
-	replyLiteral          = wire.NewReply(550, code(5, 1, 2), "Recipient addresses in address literals not accepted")
-	replyReservedTop      = wire.NewReply(550, code(5, 1, 4), "Recipient address reserved by RFC 2606")
-	replyReservedSecond   = wire.NewReply(550, code(5, 1, 5), "Recipient address reserved by RFC 2606")
-	replySingleLabel      = wire.NewReply(550, code(5, 1, 6), "Recipient addresses in single label domains not accepted")
-	replyAuthRequired     = wire.NewReply(550, code(5, 7, 1), "RESOLVER.RST.AuthRequired; authentication required")
-	replyDomainSecure     = wire.NewReply(550, code(5, 7, 1), "Senders in this domain need its certificate")
-	replyBadCertificate   = wire.NewReply(454, code(4, 7, 5), "Certificate validation failure")
-	replyRelayTrick       = wire.NewReply(550, code(5, 7, 1), "Unable to relay: the local part names another host")
+	replyMaySubmitNothing = ruled(wire.NewReply(550, code(5, 7, 1), "Client does not have permissions to submit to this server"), ruleSubmit)
+	replyRelay            = ruled(wire.NewReply(550, code(5, 7, 54), "SMTP; Unable to relay recipient in non-accepted domain"), ruleAnyRecipient)
+	replyLiteral          = ruled(wire.NewReply(550, code(5, 1, 2), "Recipient addresses in address literals not accepted"), ruleLiterals)
+	replyReservedTop      = ruled(wire.NewReply(550, code(5, 1, 4), "Recipient address reserved by RFC 2606"), ruleReservedTop)
+	replyReservedSecond   = ruled(wire.NewReply(550, code(5, 1, 5), "Recipient address reserved by RFC 2606"), ruleReservedSecond)
+	replySingleLabel      = ruled(wire.NewReply(550, code(5, 1, 6), "Recipient addresses in single label domains not accepted"), ruleSingleLabel)
+	replyAuthRequired     = ruled(wire.NewReply(550, code(5, 7, 1), "RESOLVER.RST.AuthRequired; authentication required"), ruleAuthenticated)
+	replyDomainSecure     = ruled(wire.NewReply(550, code(5, 7, 1), "Senders in this domain need its certificate"), ruleDomainSecure)
+	replyBadCertificate   = ruled(wire.NewReply(454, code(4, 7, 5), "Certificate validation failure"), ruleDomainSecure)
+	replyRelayTrick       = ruled(wire.NewReply(550, code(5, 7, 1), "Unable to relay: the local part names another host"), ruleRouted)
 )
 
 var (
@@ -82,9 +82,9 @@ var (
 	replyHeaderSize        = limited(wire.NewReply(552, code(5, 3, 4), "Header size exceeds fixed maximum size"), limitHeaderSize)
 	replyHopCount          = limited(wire.NewReply(554, code(5, 4, 6), "Hop count exceeded - possible mail loop"), limitHopCount)
 	replyLocalHops         = limited(replyHopCount, limitLocalHops)
-	replyBareLF            = wire.NewReply(550, code(5, 6, 11), "SMTPRECEIVE.BareLinefeedsAreIllegal; message contains bare linefeeds")
+	replyBareLF            = ruled(wire.NewReply(550, code(5, 6, 11), "SMTPRECEIVE.BareLinefeedsAreIllegal; message contains bare linefeeds"), ruleBareLines)
 	replyLongLine          = limited(wire.NewReply(554, code(5, 6, 0), "Message holds a line of more than 998 octets").WithLog("more than 998 octets"), limitLongLines) // RFC 5321 4.5.3.1.6
-	replyBareCR            = wire.NewReply(550, code(5, 6, 11), "SMTPRECEIVE.BareCarriageReturnsAreIllegal; message contains bare carriage returns")
+	replyBareCR            = ruled(wire.NewReply(550, code(5, 6, 11), "SMTPRECEIVE.BareCarriageReturnsAreIllegal; message contains bare carriage returns"), ruleBareLines)
 	replyStorage           = limited(wire.NewReply(452, code(4, 3, 1), "Insufficient system resources"), limitStorage)
 
 	replyNotAvailable       = closing(wire.NewReply(421, code(4, 3, 2), "Service not available"))

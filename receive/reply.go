@@ -80,6 +80,7 @@ func (s *session) note(r *wire.Reply) {
 		s.countRefusal(r)
 		s.tellOffence(r)
 	}
+	s.judge(r)
 	if s.log == nil {
 		return
 	}

@@ -52,6 +52,7 @@ func routeReply(d routing.Decision) *wire.Reply {
 		return nil
 	}
 	r := wire.NewReply(d.Reply.Code, d.Reply.Enhanced, d.Reply.Text).WithLog(d.Reason)
+	r.Rule = ruleRoute + "." + d.Problem.String()
 	if d.Problem == routing.ProblemSize {
 		r = limited(r, limitRouteSize)
 	}

@@ -106,6 +106,9 @@ type Options struct {
 	TLS func(*config.ReceiveConnector) *tls.Config
 	// Log is the protocol log; nil logs nothing.
 	Log *logs.Protocol
+	// Agents is the agent log, which hears what is refused by a rule or a limit;
+	// nil hears nothing.
+	Agents *logs.Log[logs.AgentLine]
 	// SessionIDs names the sessions; nil takes a source of its own.
 	SessionIDs *logs.SessionIDs
 	Metrics    *metrics.Registry
@@ -122,6 +125,7 @@ type Server struct {
 	pressure Pressure
 	tls      func(*config.ReceiveConnector) *tls.Config
 	log      *logs.Protocol
+	agents   *logs.Log[logs.AgentLine]
 	ids      *logs.SessionIDs
 	metrics  *metrics.Registry
 	logger   *slog.Logger
@@ -167,7 +171,7 @@ type Server struct {
 // Configure.
 func New(o Options) *Server {
 	s := &Server{
-		queue: queueIntake{o.Queue}, pressure: o.Pressure, tls: o.TLS, log: o.Log, ids: o.SessionIDs,
+		queue: queueIntake{o.Queue}, pressure: o.Pressure, tls: o.TLS, log: o.Log, agents: o.Agents, ids: o.SessionIDs,
 		metrics: o.Metrics, logger: o.Logger, listen: o.Listen,
 		sessions:  make(map[*deadlines]struct{}),
 		listeners: make(map[socket]*listener),

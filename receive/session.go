@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"postern/config"
+	"postern/internal/message"
 	"postern/internal/wire"
 	"postern/logs"
 )
@@ -63,6 +64,11 @@ type session struct {
 	relayTold     bool  // the event log knows of an attempt to relay
 	secrets       bool  // AUTH came last: what is no command may be a secret
 	tx            *transaction
+	// path is that of the MAIL or RCPT in hand, once it is read, which named
+	// says; judged is the envelope of a message whose transaction is over.
+	path   message.Address
+	named  bool
+	judged *message.Envelope
 	// pressed is the reply to what is pipelined behind a MAIL that was refused
 	// because a resource is short; nil: none was.
 	pressed *wire.Reply

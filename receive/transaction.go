@@ -44,6 +44,7 @@ func (s *session) mail(arg string) {
 		s.replyError(err)
 		return
 	}
+	s.path, s.named = m.Path, true
 	if r := s.checkDeclaredSize(m); r != nil {
 		s.reply(r)
 		return
@@ -106,7 +107,7 @@ func (s *session) checkSender(from message.Address) *wire.Reply {
 		return nil
 	}
 	if !s.rights.Has(AcceptAnySender) {
-		return s.unlessUser(replySendAs, replySendAsUser).WithLog("accept_any_sender is missing, and the sender is not proven to be the client's own")
+		return ruled(s.unlessUser(replySendAs, replySendAsUser), ruleAnySender).WithLog("accept_any_sender is missing, and the sender is not proven to be the client's own")
 	}
 	if !s.rights.Has(AcceptAuthoritativeDomainSender) {
 		domain := from.Domain
@@ -114,7 +115,7 @@ func (s *session) checkSender(from message.Address) *wire.Reply {
 			domain = s.defaultDomain()
 		}
 		if d, ok := s.accepted(domain); ok && d.Type != config.ExternalRelay {
-			return s.unlessUser(replySendAs, replySendAsUser).WithLog("accept_authoritative_domain_sender is missing for our domain " + d.Domain)
+			return ruled(s.unlessUser(replySendAs, replySendAsUser), ruleOurDomain).WithLog("accept_authoritative_domain_sender is missing for our domain " + d.Domain)
 		}
 	}
 	return nil
@@ -135,6 +136,7 @@ func (s *session) rcpt(arg string) {
 		s.replyError(err)
 		return
 	}
+	s.path, s.named = p.Path, true
 	rcpt, r := s.recipient(p)
 	if r != nil {
 		if r.Code >= 500 {

@@ -112,7 +112,7 @@ func Build(o Options) (s *Server, err error) {
 	}
 	s.buildPressure()
 	s.receive = receive.New(receive.Options{
-		Queue: s.queue, Pressure: s.pressure, Log: s.journals.received, SessionIDs: &s.sessions, Metrics: s.metrics, Logger: s.logger,
+		Queue: s.queue, Pressure: s.pressure, Log: s.journals.received, Agents: s.journals.agent, SessionIDs: &s.sessions, Metrics: s.metrics, Logger: s.logger,
 		TLS: s.certs.ServerConfig,
 	})
 	if s.intake, err = s.receiveSnapshot(s.config, s.table.Load()); err != nil {

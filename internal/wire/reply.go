@@ -28,6 +28,9 @@ type Reply struct {
 	// Limit is the name of the limit or rule that was reached, for logs and
 	// metrics.
 	Limit string
+	// Rule is the name of the rule by which something is refused that is no
+	// limit, for the agent log.
+	Rule string
 	// Log is text for our log only.
 	Log string
 	// Prompt says that the reply is never held back by a tarpit.
