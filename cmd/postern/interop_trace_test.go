@@ -133,6 +133,10 @@ func TestTraceTellsTheStory(t *testing.T) {
 			e.wants(t, 0, "", "queue", "remove", "--with-ndr", removed, "--yes")
 
 			s := e.ended(t, "later.y.example@client.example")
+			until(t, "the sessions in the log", func() bool { // each log is written on its own
+				s = e.story(t, "later.y.example@client.example")
+				return len(s.Sessions) > 1
+			})
 			if s.kinds() != "received deferred delivered" || len(s.Routes) != 1 || s.Routes[0].Connector != "out" || s.Routes[0].Generation == "" || s.Sender != "kim@contoso.example" {
 				t.Errorf("deferred: %s, %+v", s.kinds(), s)
 			}
