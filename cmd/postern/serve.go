@@ -79,6 +79,9 @@ func (a *app) runGateway(ctx context.Context, cfg *config.Config, findings []con
 	}
 	admin := openControl(cfg, g, logger)
 	started(cfg, g, logger)
+	manager := newSystemd(os.Getenv)
+	manager.ready(logger)
+	defer manager.keepWatch(g)()
 	for {
 		select {
 		case <-hup:
@@ -86,6 +89,7 @@ func (a *app) runGateway(ctx context.Context, cfg *config.Config, findings []con
 		case <-ctx.Done():
 			stopNotify() // a second signal ends the program at once
 			logger.Info("stopping; sessions and deliveries in hand may finish", eventid.Stopping.Attr(), "at_most", g.ShutdownTimeout())
+			_ = manager.tell("STOPPING=1")
 			admin.close(logger)
 			return stop(g, logger)
 		}

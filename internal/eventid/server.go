@@ -10,6 +10,7 @@ const (
 	CutOff    ID = 20003
 	NoBinding ID = 20004
 
+	ManagerUntold ID = 20005
 	MetricsFailed ID = 20010
 	MetricsOpen   ID = 20011
 	MetricsLost   ID = 20012
@@ -136,6 +137,11 @@ func serverEvents() []Event {
 		{
 			ID: EventSinkBack, Level: slog.LevelWarn, Area: Logs, Text: "a sink of the event log takes events again", By: []string{"sink"},
 			Meaning: "The trouble told by 20302 is over; `events_lost` events are missing there.", Remedy: "None.",
+		},
+		{
+			ID: ManagerUntold, Level: slog.LevelError, Area: Server, Text: "the service manager can't be told that the gateway runs",
+			Meaning: "The socket that NOTIFY_SOCKET names does not take a message; systemd will end the gateway when it has waited long enough.",
+			Remedy:  "See that the unit has `NotifyAccess=main` and lets the gateway use Unix sockets, or set `Type=exec`.",
 		},
 		{
 			ID: MetricsFailed, Level: slog.LevelError, Area: Server, Text: "the figures for monitoring can't be offered; it is tried again every 30 seconds",
