@@ -215,14 +215,13 @@ func (c *certChange) handOut(ctx context.Context, w *ptls.Waiting, o *outFlags) 
 			return err
 		}
 	}
-	where := a.err // beside the request itself
+	key := ptls.DescribeKey(w.Key.Public())
+	where, what := a.err, "Send this to the authority." // beside the request itself
 	if file {
-		where = a.out
-		fmt.Fprintf(where, "The request is in %s; send it to the authority. Its key, %s, waits in the store.\n", clean(o.out), ptls.DescribeKey(w.Key.Public()))
-	} else {
-		fmt.Fprintf(where, "Send this to the authority. Its key, %s, waits in the store.\n", ptls.DescribeKey(w.Key.Public()))
+		where, what = a.out, "The request is in "+clean(o.out)+"; send it to the authority."
 	}
-	fmt.Fprintf(where, "Request %s: for %s\nThen: postern cert import FILE, with what the authority returns\n", w.ID()[:16], clean(strings.Join(w.Names(), ", ")))
+	say(where, fmt.Sprintf("%s Its key, %s, waits in the store as request %s, for %s.", what, key, w.ID()[:16], clean(strings.Join(w.Names(), ", "))))
+	say(where, "Put in what the authority returns: postern cert import FILE")
 	return nil
 }
 

@@ -214,10 +214,18 @@ func (c *certChange) agree(yes bool) ([]shift, error) {
 	return shifts, c.app.confirm("Is this what you want?")
 }
 
+// say prints a sentence, wrapped.
+func say(w io.Writer, text string) {
+	width, _ := terminal(w)
+	for _, line := range wrap(text, width) {
+		fmt.Fprintln(w, line)
+	}
+}
+
 // warn prints the warnings.
 func (c *certChange) warn() {
 	for _, f := range c.findings {
-		fmt.Fprintf(c.app.err, "warning: %s; %s\n", clean(f.Message), clean(f.Remedy))
+		say(c.app.err, fmt.Sprintf("warning: %s; %s", clean(f.Message), clean(f.Remedy)))
 	}
 }
 

@@ -350,3 +350,56 @@ func TestCertificateOwners(t *testing.T) {
 		t.Errorf("a stranger changed\n%s", d)
 	}
 }
+
+// TestDeployHookOfThePage: the hook that docs/tls.md has for ACME clients, with
+// what certbot and lego hand it, renewed under a gateway that runs.
+func TestDeployHookOfThePage(t *testing.T) {
+	t.Parallel()
+	needRoot(t)
+	page := string(readFile(t, "../../docs/tls.md"))
+	_, hook, ok := strings.Cut(page, "```sh\n#!/bin/sh\n# certbot:")
+	hook, _, end := strings.Cut(hook, "```\n")
+	if !ok || !end {
+		t.Fatal("the page has no hook")
+	}
+	ca := newOpenSSLCA(t)
+	e := newEdge(t)
+	e.route("out", "*", "127.0.0.1:9", "")
+	e.serve(t)
+	for _, part := range [][2]string{{"/var/lib/postern/certificates", filepath.Join(e.dataDir, "certificates")}, {"-o postern -g postern", "-o root -g root"}} {
+		if !strings.Contains(hook, part[0]) {
+			t.Fatalf("the hook has no %s", part[0])
+		}
+		hook = strings.ReplaceAll(hook, part[0], part[1])
+	}
+	script := writeFile(t, filepath.Join(e.dir, "hook"), "#!/bin/sh\n#"+hook)
+	live := func(cert, key string) (thumbprint string) {
+		t.Helper()
+		ca.openssl(t, "req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=edge.contoso.example", "-addext", "subjectAltName=DNS:edge.contoso.example", "-keyout", key, "-out", "acme.csr")
+		answer := ca.sign(t, "acme.csr", "pem")
+		writeFile(t, cert, string(readFile(t, answer))+string(readFile(t, filepath.Join(ca.dir, "issuing.pem"))))
+		return ca.fingerprint(t, answer)
+	}
+	await := func(want string) {
+		t.Helper()
+		until(t, "the gateway presenting "+want, func() bool {
+			now, verified := ca.presents(t, e.addr, "edge.contoso.example")
+			return now == want && verified
+		})
+	}
+	lineage := tempDir(t)
+	first := live(filepath.Join(lineage, "fullchain.pem"), filepath.Join(lineage, "privkey.pem"))
+	if code, stdout, stderr := runCommand(t, "", need(t, "env"), "RENEWED_LINEAGE="+lineage, "/bin/sh", script); code != 0 {
+		t.Fatalf("certbot's: %s%s", stdout, stderr)
+	}
+	await(first)
+	second := live(filepath.Join(lineage, "edge.crt"), filepath.Join(lineage, "edge.key"))
+	if code, stdout, stderr := runCommand(t, "", need(t, "env"), "LEGO_CERT_PATH="+filepath.Join(lineage, "edge.crt"), "LEGO_CERT_KEY_PATH="+filepath.Join(lineage, "edge.key"), "/bin/sh", script); code != 0 {
+		t.Fatalf("lego's: %s%s", stdout, stderr)
+	}
+	await(second)
+	list := e.must(t, "cert", "list", "--output", "json")
+	if strings.Contains(list, first) || !strings.Contains(list, `"friendly_name": "acme"`) || !strings.Contains(list, `"problems": []`) {
+		t.Errorf("the list is\n%s", list)
+	}
+}
