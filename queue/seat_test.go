@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -206,6 +207,47 @@ func TestReturnBehindGate(t *testing.T) {
 			t.Errorf("%d ran at a time, want 3", most)
 		}
 	})
+}
+
+// TestReloadWhileReturning: who returns stands behind the gate also after a
+// reload, behind the new one.
+func TestReloadWhileReturning(t *testing.T) {
+	for _, limit := range []int64{1, 2, config.Unlimited} {
+		t.Run(fmt.Sprint(limit), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, func(w *world) {
+					w.options.SendConnectors = limited(func(c *config.SendConnector) { c.MaxConnections = 1 })
+				})
+				defer w.stop()
+				var running atomic.Int64
+				w.setDeliver(func(ctx context.Context, hop routing.NextHop, d *message.Delivery) message.Report {
+					if hop.Domain != "busy.example" && d.Place.Leave() {
+						time.Sleep(time.Second)
+						d.Place.Return(ctx)
+					}
+					running.Add(1)
+					time.Sleep(time.Minute)
+					running.Add(-1)
+					return accept(d)
+				})
+				for i := range 4 {
+					w.submit(envelope(fmt.Sprintf("u@d%d.example", i)))
+					synctest.Wait()
+				}
+				w.submit(envelope("u@busy.example"))
+				time.Sleep(2 * time.Second)
+				w.options.SendConnectors = limited(func(c *config.SendConnector) { c.MaxConnections = limit })
+				w.q.Reconfigure(w.options.Settings)
+				synctest.Wait()
+				checkSeats(t, w.q, 0)
+				if n, want := running.Load(), min(limit, 5); n != want {
+					t.Errorf("%d run, want %d", n, want)
+				}
+				time.Sleep(time.Hour)
+				w.settled()
+			})
+		})
+	}
 }
 
 // TestSeats leaves and takes places at random, while limits change, back
