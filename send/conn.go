@@ -55,6 +55,9 @@ type conn struct {
 	rcptMax int
 	// until bounds the commands of a transaction together.
 	until time.Time
+	// heard, when set, is shown the replies to which there is more than what is
+	// kept of them: the greeting and those to EHLO.
+	heard func(p phase, lines []string)
 }
 
 // spent reports whether the connection has carried as many messages as it may.
@@ -211,9 +214,12 @@ func (c *conn) unsolicited(ctx context.Context, p phase) *failure {
 
 // greet reads the banner and looks whether it is our own.
 func (c *conn) greet(ctx context.Context) *failure {
-	reply, _, f := c.read(ctx, phaseGreeting, c.s.timeouts.Greeting)
+	reply, lines, f := c.read(ctx, phaseGreeting, c.s.timeouts.Greeting)
 	if f != nil {
 		return f
+	}
+	if c.heard != nil {
+		c.heard(phaseGreeting, lines)
 	}
 	if reply.Code != 220 {
 		if reply.Code < 400 {
@@ -248,6 +254,9 @@ func (c *conn) hello(ctx context.Context) *failure {
 	case amiss(reply):
 		return unexpected(phaseEHLO, reply)
 	case reply.Code/100 == 2:
+		if c.heard != nil {
+			c.heard(phaseEHLO, lines)
+		}
 		c.ext = wire.ParseEHLO(lines)
 		return nil
 	case reply.Code/100 == 4:

@@ -15,6 +15,27 @@ import (
 // returned with a failure too once there is one, for its facts; it is then
 // closed unless the failure says that it is intact.
 func (r *run) open(ctx context.Context, k key, clear bool) (*conn, *failure) {
+	c, f := r.dial(ctx, k)
+	if f != nil {
+		return c, f
+	}
+	r.span.watch(c.raw)
+	defer r.span.leave(c.raw)
+	f = c.establish(ctx, clear)
+	if f != nil {
+		c.why = whyEnded(f)
+	}
+	if f != nil && !f.canceled {
+		r.s.counts.failed(r.connector.Name, f.phase)
+	}
+	if f != nil && !f.intact {
+		c.close(closedBy(f))
+	}
+	return c, f
+}
+
+// dial makes the TCP connection. After a failure there is nothing to close.
+func (r *run) dial(ctx context.Context, k key) (*conn, *failure) {
 	c := &conn{s: r.s, key: k, connector: r.connector, generation: r.generation, session: r.s.o.SessionIDs.Next(),
 		logsOn: authenticates(r.connector) && r.ownHosts()}
 	if strings.EqualFold(r.connector.ProtocolLogging, "verbose") {
@@ -53,19 +74,7 @@ func (r *run) open(ctx context.Context, k key, clear bool) (*conn, *failure) {
 	c.log.SetEndpoints(c.local, k.endpoint.addr)
 	c.log.Connect()
 	c.link.established(k.endpoint)
-	r.span.watch(c.raw)
-	defer r.span.leave(c.raw)
-	f := c.establish(ctx, clear)
-	if f != nil {
-		c.why = whyEnded(f)
-	}
-	if f != nil && !f.canceled {
-		r.s.counts.failed(r.connector.Name, f.phase)
-	}
-	if f != nil && !f.intact {
-		c.close(closedBy(f))
-	}
-	return c, f
+	return c, nil
 }
 
 func closedBy(f *failure) string {

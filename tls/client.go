@@ -51,17 +51,9 @@ var ErrMaterial = errors.New("TLS can't begin")
 // No session is resumed: every connection proves anew who the host is, and
 // connections that are used again save more than tickets would.
 func (p Policy) Handshake(ctx context.Context, conn net.Conn, host string, m *Material) (*tls.Conn, *Session, error) {
-	roots, err := m.authorities(p)
+	roots, own, named, err := m.forPolicy(p)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: tls_ca_file: %w", ErrMaterial, err)
-	}
-	own, named, err := m.certificate(p)
-	if err != nil {
-		return nil, nil, fmt.Errorf("%w: tls_certificate: %w", ErrMaterial, err)
-	}
-	t := p.get()
-	if t.mutual && own == nil {
-		return nil, nil, fmt.Errorf("%w: domain_secure_enabled needs a certificate of ours, and there is none for %s; write tls_certificate", ErrMaterial, t.fqdn)
+		return nil, nil, err
 	}
 	s := new(Session)
 	c := &tls.Config{
@@ -91,12 +83,48 @@ func (p Policy) Handshake(ctx context.Context, conn net.Conn, host string, m *Ma
 	if err := tc.HandshakeContext(ctx); err != nil {
 		return nil, s, err
 	}
-	if t.mutual && !s.Asked {
-		return nil, s, &CertificateError{Reason: NotAsked, Text: "the host did not ask for a certificate of ours, which domain_secure_enabled wants"}
+	if err := p.mutual(s); err != nil {
+		return nil, s, err
 	}
 	s.State = tc.ConnectionState()
 	s.Described = Describe(s.State)
 	return tc, s, nil
+}
+
+// forPolicy are the authorities and the certificate of ours that a policy rests
+// on. An error wraps ErrMaterial.
+func (m *Material) forPolicy(p Policy) (roots authorities, own *Entry, named bool, err error) {
+	if roots, err = m.authorities(p); err != nil {
+		return roots, nil, false, fmt.Errorf("%w: tls_ca_file: %w", ErrMaterial, err)
+	}
+	if own, named, err = m.certificate(p); err != nil {
+		return roots, nil, false, fmt.Errorf("%w: tls_certificate: %w", ErrMaterial, err)
+	}
+	if t := p.get(); t.mutual && own == nil {
+		return roots, nil, false, fmt.Errorf("%w: domain_secure_enabled needs a certificate of ours, and there is none for %s; write tls_certificate", ErrMaterial, t.fqdn)
+	}
+	return roots, own, named, nil
+}
+
+// mutual holds a session against what the policy asks of both sides.
+func (p Policy) mutual(s *Session) error {
+	if p.get().mutual && !s.Asked {
+		return &CertificateError{Reason: NotAsked, Text: "the host did not ask for a certificate of ours, which domain_secure_enabled wants"}
+	}
+	return nil
+}
+
+// Verdict says what Handshake would have made of a session that was negotiated
+// under another policy, with the same error, and what the certificate proves.
+func (p Policy) Verdict(s *Session, m *Material) (trust string, err error) {
+	roots, _, _, err := m.forPolicy(p)
+	if err != nil {
+		return "", err
+	}
+	if trust, err = p.judge(s.State, roots); err != nil {
+		return trust, err
+	}
+	return trust, p.mutual(s)
 }
 
 // show chooses what to answer to a host that asks for a certificate. One that

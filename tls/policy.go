@@ -222,6 +222,14 @@ func (p Policy) Source() string { return p.get().source }
 // String is the policy in words: what it asks for and who asks.
 func (p Policy) String() string { return p.Asks() + " (" + p.Source() + ")" }
 
+// Override is the policy as an override of the configuration has it, without a
+// domain.
+func (p Policy) Override() config.TLSOverride {
+	t := p.get()
+	return config.TLSOverride{TLS: t.mode, TLSAuthLevel: t.level, TLSDomain: t.domains, TLSCAFile: t.caFile, TLSFingerprints: t.pins,
+		NoTLSFallback: t.mode == config.TLSOpportunistic && !t.fallback}
+}
+
 // Asks is what the policy asks for, in words: "TLS with a valid certificate for
 // fabrikam.example".
 func (p Policy) Asks() string {
