@@ -176,9 +176,12 @@ func (p *tlsProbe) judge(h *TLSHost, facts *tlsFacts, e endpoint) {
 			h.Distrust = err.Error()
 		}
 	}
+	if facts.broken != nil { // which no level changes
+		return
+	}
 	for _, l := range p.levels(e, facts) {
 		policy := p.at(e, l.change)
-		v := TLSLevel{Level: l.name, TLSVerdict: facts.verdict(policy, m), Configuration: overrideLines(p.domain(), policy)}
+		v := TLSLevel{Level: l.name, TLSVerdict: facts.verdict(policy, m), Configuration: overrideLines(p.over, policy)}
 		v.Source = ""
 		v.InForce = !p.connector.DomainSecureEnabled && reflect.DeepEqual(policy.Override(), configured.Override())
 		h.Levels = append(h.Levels, v)

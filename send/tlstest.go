@@ -1,12 +1,14 @@
 package send
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -95,7 +97,8 @@ type TLSHost struct {
 	Shown    string `json:"client_certificate_shown,omitempty"`
 	Withheld string `json:"client_certificate_withheld,omitempty"`
 	// Configured is what becomes of mail as things are, Levels what would become
-	// of it under each level.
+	// of it under each level. There are none when the host could not be spoken to,
+	// which is the same to all of them.
 	Configured TLSVerdict `json:"configured"`
 	Levels     []TLSLevel `json:"levels"`
 }
@@ -138,9 +141,9 @@ func (s *Sender) TestTLS(ctx context.Context, t TLSTest) (*TLSReport, error) {
 	if c == nil {
 		return nil, fmt.Errorf("there is no send connector %q in the configuration", t.Connector)
 	}
-	p := newTLSProbe(s, sp, snap, c, &t)
+	p := newTLSProbe(s, sp, snap, c, t)
 	hosts, err := p.hosts(sp.ctx)
-	report := &TLSReport{Connector: c.Name, Domain: p.domain(), Hosts: []TLSHost{}, Notes: p.notes}
+	report := &TLSReport{Connector: c.Name, Domain: p.over, Hosts: []TLSHost{}, Notes: p.notes}
 	if err != nil {
 		report.Problem = err.Error()
 		return report, nil
@@ -158,49 +161,52 @@ type tlsProbe struct {
 	implicit bool
 	problem  *failure // that the look-up of a host met with
 	notes    []string
+	over     string // what an override for the hosts would be written for
 }
 
-func newTLSProbe(s *Sender, sp *span, snap *snapshot, c *config.SendConnector, t *TLSTest) *tlsProbe {
-	p := &tlsProbe{implicit: c.ImplicitTLS}
-	test := *t
-	p.t = &test
-	for _, name := range []*string{&test.Host, &test.Domain} {
-		if a, err := netip.ParseAddr(*name); err == nil {
+func newTLSProbe(s *Sender, sp *span, snap *snapshot, c *config.SendConnector, t TLSTest) *tlsProbe {
+	p := &tlsProbe{t: &t, implicit: c.ImplicitTLS}
+	for _, name := range []*string{&t.Host, &t.Domain} {
+		if a, err := netip.ParseAddr(strings.TrimPrefix(strings.Trim(*name, "[]"), "IPv6:")); err == nil {
 			*name = a.Unmap().String()
-		} else if !strings.HasPrefix(*name, "[") {
+		} else {
 			*name = message.DomainKey(*name)
 		}
 	}
-	t = &test
-	hop := routing.NextHop{Connector: c.Name, Kind: routing.MX, Domain: t.Domain}
-	if len(c.SmartHosts) > 0 && !t.MX {
-		hop = routing.NextHop{Connector: c.Name, Kind: routing.SmartHost, Domain: routing.HostSet(c)}
-	} else if hop.Domain == "" {
-		hop.Domain = t.Host
-		if !t.MX {
-			p.notes = append(p.notes, "Overrides and domain validation go by the recipients' domain, for which the host is taken here; --domain names it, and --mx tests the hosts of a domain.")
-		}
+	smart := len(c.SmartHosts) > 0 && !t.MX
+	hop := routing.NextHop{Connector: c.Name, Kind: routing.MX, Domain: cmp.Or(t.Domain, t.Host)}
+	p.over = hop.Domain
+	if smart {
+		hop, p.over = routing.NextHop{Connector: c.Name, Kind: routing.SmartHost, Domain: routing.HostSet(c)}, t.Host
+	}
+	if a, err := netip.ParseAddr(hop.Domain); err == nil {
+		hop.Domain = message.Literal(a)
 	}
 	if t.Begins != "" {
 		p.implicit = t.Begins == ByImplicit
 	}
-	if p.implicit != c.ImplicitTLS {
-		p.notes = append(p.notes, fmt.Sprintf("The connector has implicit_tls = %v; this is what it would find otherwise.", c.ImplicitTLS))
-	}
-	if c.ForceHELO {
-		p.notes = append(p.notes, "The connector has force_helo = true: it asks no host what it offers, so that there is no STARTTLS for it.")
-	}
+	p.notes = p.remarks(c, smart)
 	p.run = &run{span: sp, generation: s.pool.current(), d: &message.Delivery{Envelope: &message.Envelope{}},
 		finder: finder{s: s, snap: snap, connector: c, own: snap.exits[c.Name], hop: hop, noted: func(f *failure) { p.problem = f }}}
 	return p
 }
 
-// domain is what an override for the hosts would be written for.
-func (p *tlsProbe) domain() string {
-	if p.hop.Kind == routing.SmartHost {
-		return p.t.Host
+// remarks say what is to be known beside the answer.
+func (p *tlsProbe) remarks(c *config.SendConnector, smart bool) (notes []string) {
+	add := func(is bool, format string, args ...any) {
+		if is {
+			notes = append(notes, fmt.Sprintf(format, args...))
+		}
 	}
-	return strings.Trim(p.hop.Domain, "[]")
+	add(!smart && !p.t.MX && p.t.Domain == "",
+		"Overrides and domain validation go by the recipients' domain, for which the host is taken here; --domain names it, and --mx tests the hosts of a domain.")
+	add(smart && !slices.ContainsFunc(c.SmartHosts, func(h config.SmartHost) bool { return message.DomainKey(h.Host) == p.t.Host }),
+		"The connector sends to its smart hosts alone, which this is not one of.")
+	add(p.implicit != c.ImplicitTLS, "The connector has implicit_tls = %v; this is what it would find otherwise.", c.ImplicitTLS)
+	add(c.ForceHELO, "The connector has force_helo = true: it asks no host what it offers, so that there is no STARTTLS for it.")
+	add(slices.ContainsFunc(c.TLSOverrides, func(o config.TLSOverride) bool { return message.DomainKey(o.Domain) == p.over }),
+		"The connector has an override for %s already, whose place other lines take.", p.over)
+	return notes
 }
 
 // hosts lists those to look at.
@@ -252,7 +258,7 @@ func (p *tlsProbe) port() uint16 {
 
 // look looks at a host.
 func (p *tlsProbe) look(ctx context.Context, h host) TLSHost {
-	out := TLSHost{Host: h.name, Preference: h.preference, Implicit: p.implicit, EHLOBefore: []string{}, EHLOAfter: []string{}, Certificates: []TLSCertificate{}}
+	out := TLSHost{Host: h.name, Preference: h.preference, Implicit: p.implicit, EHLOBefore: []string{}, EHLOAfter: []string{}, Certificates: []TLSCertificate{}, Levels: []TLSLevel{}}
 	if h.addr.IsValid() {
 		out.Host = h.addr.String()
 	}

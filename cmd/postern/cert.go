@@ -20,6 +20,6 @@ goes by that of its key until it is answered.`,
   postern cert import edge.p7b
   postern cert enable 0BF4E1A2 --connector "From Internet"`,
 	}
-	cmd.AddCommand(a.certList(), a.certShow(), a.certNew(), a.certRequest(), a.certImport(), a.certEnable(), a.certDisable(), a.certRenew(), a.certExport(), a.certRemove(), a.certDKIM())
+	cmd.AddCommand(a.certList(), a.certShow(), a.certNew(), a.certRequest(), a.certImport(), a.certEnable(), a.certDisable(), a.certRenew(), a.certExport(), a.certRemove(), a.certTest(), a.certDKIM())
 	return group(cmd)
 }
