@@ -33,10 +33,10 @@ func (b *bench) contenders() []contender {
 		{nameDirect, nil},
 		{namePostfix, b.startPostfix},
 		{namePostern, func(_ context.Context, addr string) (func() time.Duration, error) {
-			return b.startPostern(addr, "none")
+			return b.startPostern(addr, "none", false)
 		}},
 		{namePostern + ", verbose logs", func(_ context.Context, addr string) (func() time.Duration, error) {
-			return b.startPostern(addr, "verbose")
+			return b.startPostern(addr, "verbose", true)
 		}},
 	}
 }
@@ -50,7 +50,9 @@ func (b *bench) fresh(name string) (string, error) {
 	return dir, os.Mkdir(dir, 0o755)
 }
 
-func (b *bench) startPostern(addr, logging string) (func() time.Duration, error) {
+// startPostern starts a gateway with its protocol logs at a level, and with all
+// its other logs or none of them.
+func (b *bench) startPostern(addr, logging string, logs bool) (func() time.Duration, error) {
 	dir, err := b.fresh("postern.d")
 	if err != nil {
 		return nil, err
@@ -86,6 +88,9 @@ tls = "ignore_starttls"
 messages_per_connection = "unlimited"
 protocol_logging = %[5]q
 `, filepath.Join(dir, "data"), b.outbound, addr, b.sink.Addr, logging)
+	for _, log := range []string{"connectivity", "message_tracking", "agent", "routing_table"} {
+		text += fmt.Sprintf("[logs.%s]\nenabled = %t\n", log, logs)
+	}
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, err
 	}

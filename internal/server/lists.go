@@ -182,6 +182,7 @@ func (s *Server) applyLists() []config.Finding {
 		return nil
 	}
 	s.table.Store(table)
+	s.logRoutes("lists", nil)
 	s.queue.Reconfigure(queueSettings(next, table))
 	s.logger.Info("address spaces or senders were read again from their files; mail is routed by them", eventid.RoutedAnew.Attr(), "generation", table.Generation())
 	return nil

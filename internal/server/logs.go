@@ -18,18 +18,20 @@ type journals struct {
 	connectivity   *logs.Log[logs.ConnectivityLine]
 	tracking       *logs.Log[logs.Tracking]
 	agent          *logs.Log[logs.AgentLine]
+	routing        *logs.Snapshots
 }
 
 // openLogs opens all logs. Trouble with the disk is no error: it is reported,
 // and mail goes on without the log.
 func (s *Server) openLogs() error {
 	j := &s.journals
-	var errs [5]error
+	var errs [6]error
 	j.received, errs[0] = logs.OpenProtocol(s.logOptions(logs.ReceiveProtocol))
 	j.sent, errs[1] = logs.OpenProtocol(s.logOptions(logs.SendProtocol))
 	j.connectivity, errs[2] = logs.OpenConnectivity(s.logOptions(logs.Connectivity))
 	j.tracking, errs[3] = logs.OpenTracking(s.logOptions(logs.MessageTracking))
 	j.agent, errs[4] = logs.OpenAgent(s.logOptions(logs.Agent))
+	j.routing, errs[5] = logs.OpenSnapshots(s.logOptions(logs.RoutingTable))
 	s.tracker = newTracker(j.tracking, serverName(s.config))
 	s.tracker.configure(s.config)
 	return errors.Join(errs[:]...)
@@ -64,6 +66,7 @@ func (j *journals) each(f func(logs.Kind, openLog)) {
 	f(logs.Connectivity, j.connectivity)
 	f(logs.MessageTracking, j.tracking)
 	f(logs.Agent, j.agent)
+	f(logs.RoutingTable, j.routing)
 }
 
 // openLog is what all logs have in common.

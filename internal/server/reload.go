@@ -100,6 +100,7 @@ func (s *Server) reload() ([]config.Change, []config.Finding, *config.Config, er
 	s.pickup.Configure(pickupSettings(next, table))
 	s.exporter.Configure(next.Metrics.Address)
 	s.config = next
+	s.logRoutes("reload", changes)
 	return changes, slices.Concat(findings, send.CheckKeys(next), send.CheckSources(next), ptls.CheckFiles(next), ptls.CheckReceive(next)), next, nil
 }
 

@@ -61,6 +61,7 @@ type Server struct {
 	material *ptls.Material // the files of certificates and authorities
 	store    *spool.Store
 	journals journals
+	routed   []byte // the latest snapshot of the routing configuration
 	tracker  *tracker
 	sessions logs.SessionIDs // names the sessions of both directions
 	names    names
@@ -148,6 +149,7 @@ func (s *Server) Start(ctx context.Context) error {
 	for _, f := range slices.Concat(send.CheckSources(s.config), send.CheckKeys(s.config), ptls.CheckFiles(s.config)) {
 		s.logger.Warn("the configuration deserves a look", eventid.ConfigurationFinding.Attr(), "finding", f.Format(f.In(s.config)))
 	}
+	s.logRoutes("start", nil)
 	if err := s.queue.Start(ctx); err != nil {
 		return fmt.Errorf("queue: %w", err)
 	}
