@@ -27,7 +27,7 @@ gateway, and those of an Exchange server. It needs no running gateway.`,
   postern logs show 08DF486C6DBFB284
   postern logs follow --connector "From Internet"`,
 	})
-	cmd.AddCommand(a.logsSessions(), a.logsShow(), a.logsFollow(), a.logsTrace(), a.logsStats(), a.logsExport())
+	cmd.AddCommand(a.logsSessions(), a.logsShow(), a.logsFollow(), a.logsTrace(), a.logsStats(), a.logsExport(), a.logsChanges(), a.logsSearch())
 	return cmd
 }
 

@@ -25,7 +25,7 @@ func Collect(ctx context.Context, src Source, q *Query, zone *time.Location, p *
 		}
 		s.AddSession(v)
 	}
-	if !q.tracks() {
+	if !q.Tracks() {
 		return s, missing
 	}
 	for t, err := range src.Tracking(ctx, q, p) {
@@ -40,7 +40,7 @@ func Collect(ctx context.Context, src Source, q *Query, zone *time.Location, p *
 	return s, ctx.Err()
 }
 
-// tracks tells whether message tracking knows all that the Query asks for.
-func (q *Query) tracks() bool {
+// Tracks tells whether message tracking knows all that the Query asks for.
+func (q *Query) Tracks() bool {
 	return len(q.Directions) == 0 && q.TLS == TLSFilter{} && len(q.Users) == 0 && q.MinDuration == 0
 }

@@ -35,9 +35,7 @@ type place struct {
 func Configured(cfg *config.Config) *Files {
 	f := new(Files)
 	for _, k := range logs.Kinds() {
-		if len(k.Layout().Columns) > 0 {
-			f.places = append(f.places, place{path: logs.Directory(cfg, k), kind: k, flat: true})
-		}
+		f.places = append(f.places, place{path: logs.Directory(cfg, k), kind: k, flat: true})
 	}
 	return f
 }
@@ -85,7 +83,7 @@ var prefixes = [...]struct {
 	prefix string
 	kind   logs.Kind
 }{
-	{"RECV", logs.ReceiveProtocol}, {"SEND", logs.SendProtocol}, {"CONNECTLOG", logs.Connectivity}, {"AGENTLOG", logs.Agent},
+	{"RECV", logs.ReceiveProtocol}, {"SEND", logs.SendProtocol}, {"CONNECTLOG", logs.Connectivity}, {"AGENTLOG", logs.Agent}, {"EVENT", logs.EventLog},
 	{"MSGTRKMS", logs.MessageTracking}, {"MSGTRKMD", logs.MessageTracking}, {"MSGTRKMA", logs.MessageTracking}, {"MSGTRK", logs.MessageTracking},
 }
 
