@@ -154,7 +154,7 @@ func parsePKCS12(der []byte, password func() (string, error)) (*Bundle, error) {
 	case errors.Is(err, pkcs12.ErrIncorrectPassword), errors.Is(err, pkcs12.ErrDecryption):
 		return nil, ErrPassword
 	case err != nil:
-		return nil, fmt.Errorf("the PKCS #12 can't be read: %s", strings.TrimPrefix(err.Error(), "pkcs12: "))
+		return nil, fmt.Errorf("the PKCS #12 can't be read: %s; turn it into PEM, and import that: openssl pkcs12 -in FILE -out FILE.pem -nodes", strings.TrimPrefix(err.Error(), "pkcs12: "))
 	}
 	signer, ok := key.(crypto.Signer)
 	if !ok {

@@ -516,3 +516,17 @@ func FuzzTLV(f *testing.F) {
 		}
 	})
 }
+
+// TestFileNames: whatever a certificate is for, its file stands in the store.
+func TestFileNames(t *testing.T) {
+	digest := strings.Repeat("0123456789ABCDEF", 4)
+	for label, want := range map[string]string{
+		"edge.contoso.example": "edge.contoso.example-01234567", "*.contoso.example": "wildcard.contoso.example-01234567", "": "certificate-01234567",
+		"../../etc/x": "etc-x-01234567", "a/b\x00c\nd": "a-b-c-d-01234567", ".hidden": "hidden-01234567", "KÄSE": "k-se-01234567",
+		strings.Repeat("a", 200): strings.Repeat("a", 100) + "-01234567",
+	} {
+		if got := fileName(label, digest); got != want {
+			t.Errorf("%q: %q, want %q", label, got, want)
+		}
+	}
+}

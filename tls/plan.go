@@ -88,6 +88,8 @@ func (p *Plan) Add(e Entry) (*Entry, error) {
 	if old := p.listing.withKey(e.thumbprint); old != nil {
 		name = filepath.Base(old.File)
 		withKey = old.KeyFile == "" || old.KeyFile == old.File
+	} else if slices.ContainsFunc(p.listing.Entries, func(x *Entry) bool { return filepath.Base(x.File) == name }) {
+		name = e.thumbprint + ".pem" // another has the same first digits
 	}
 	e.File = filepath.Join(p.dir.path, name)
 	e.KeyFile = e.File

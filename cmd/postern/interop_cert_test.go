@@ -403,3 +403,63 @@ func TestDeployHookOfThePage(t *testing.T) {
 		t.Errorf("the list is\n%s", list)
 	}
 }
+
+// TestCertificateForms: what OpenSSL writes, in every form that authorities and
+// other gateways give certificates in.
+func TestCertificateForms(t *testing.T) {
+	t.Parallel()
+	ca := newOpenSSLCA(t)
+	e := newEdge(t)
+	e.route("out", "*", "127.0.0.1:9", "")
+	e.write(t)
+	if err := os.Mkdir(e.dataDir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	ca.openssl(t, "req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=edge.contoso.example", "-addext", "subjectAltName=DNS:edge.contoso.example", "-keyout", "edge.key", "-out", "edge.csr")
+	cert := ca.sign(t, "edge.csr", "pem")
+	in := func(name string) string { return filepath.Join(ca.dir, name) }
+	writeFile(t, in("above.pem"), string(readFile(t, in("issuing.pem")))+string(readFile(t, ca.root)))
+	writeFile(t, in("all.pem"), string(readFile(t, in("above.pem")))+string(readFile(t, in("edge.key")))+string(readFile(t, cert)))
+	export := []string{"pkcs12", "-export", "-in", cert, "-inkey", "edge.key", "-certfile", "above.pem", "-name", "From elsewhere", "-passout", "pass:a secret"}
+	ca.openssl(t, append(export, "-out", "modern.p12")...)
+	ca.openssl(t, append(export, "-legacy", "-out", "legacy.p12")...)
+	ca.openssl(t, append(export, "-descert", "-certpbe", "PBE-SHA1-3DES", "-keypbe", "PBE-SHA1-3DES", "-macalg", "sha1", "-out", "windows.p12")...)
+	ca.openssl(t, append(export, "-certpbe", "NONE", "-out", "open.p12")...)
+	ca.openssl(t, "crl2pkcs7", "-nocrl", "-certfile", cert, "-certfile", "above.pem", "-out", "all.p7b")
+	ca.openssl(t, "crl2pkcs7", "-nocrl", "-certfile", cert, "-certfile", "above.pem", "-outform", "DER", "-out", "der.p7b")
+	ca.openssl(t, "x509", "-in", cert, "-outform", "DER", "-out", "edge.cer")
+	writeFile(t, in("password"), "a secret\n")
+	if err := os.Chmod(in("password"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, form := range []struct {
+		file   string
+		key    bool // comes with it
+		friend string
+		chain  int
+	}{
+		{"modern.p12", true, "From elsewhere", 1}, {"legacy.p12", true, "From elsewhere", 1}, {"windows.p12", true, "From elsewhere", 1}, {"open.p12", true, "From elsewhere", 1},
+		{"all.pem", true, "edge.contoso.example", 1}, {"all.p7b", false, "by-hand", 1}, {"der.p7b", false, "by-hand", 1}, {"edge.cer", false, "by-hand", 0},
+	} {
+		if !form.key { // put there by hand, as after a request of OpenSSL's
+			if code, _, stderr := runCommand(t, "", need(t, "install"), "-m", "0600", in("edge.key"), filepath.Join(e.dataDir, "certificates", "by-hand.key")); code != 0 {
+				t.Fatal(stderr)
+			}
+		}
+		done := e.cert(t, "import", in(form.file), "--password-file", in("password"))
+		if done.Certificate.Thumbprint != ca.fingerprint(t, cert) || len(done.Certificate.Chain) != form.chain || len(done.Warnings) != 1-form.chain {
+			t.Errorf("%s: %+v", form.file, done)
+		}
+		shown := e.must(t, "cert", "show", done.Certificate.Thumbprint, "--output", "json")
+		if !strings.Contains(shown, fmt.Sprintf(`"friendly_name": %q`, form.friend)) || !strings.Contains(shown, `"has_key": true`) {
+			t.Errorf("%s: %s", form.file, shown)
+		}
+		if key := e.must(t, "cert", "export", done.Certificate.Thumbprint, "--format", "pem", "--out", "-"); strings.Count(key, "BEGIN PRIVATE KEY") != 1 || strings.Count(key, "BEGIN CERTIFICATE") != 1+form.chain {
+			t.Errorf("%s is exported as\n%s", form.file, key)
+		}
+		e.must(t, "cert", "remove", done.Certificate.Thumbprint, "--yes")
+		if left := e.must(t, "cert", "list", "--output", "json"); strings.Contains(left, `"thumbprint"`) || strings.Contains(left, `"id"`) {
+			t.Errorf("%s: left is %s", form.file, left)
+		}
+	}
+}
