@@ -98,10 +98,13 @@ func (s *session) recognisePartner() {
 func (s *session) handshake() error {
 	cfg := s.connector.tls
 	err := errNoCertificate
+	var heard *ptls.Overhearing
 	if cfg != nil {
 		if err = s.deadlines.handshake(); err == nil {
-			conn := tls.Server(s.conn, cfg)
+			heard = &ptls.Overhearing{Conn: s.conn}
+			conn := tls.Server(heard, cfg)
 			if err = s.deadlines.afterHandshake(conn.HandshakeContext(context.WithValue(context.Background(), sessionKey{}, s))); err == nil {
+				heard.Over()
 				s.conn = conn
 				s.server.tally.handshakes.Done(conn.ConnectionState().Version)
 				s.tls = ptls.Describe(conn.ConnectionState())
@@ -117,7 +120,7 @@ func (s *session) handshake() error {
 	if errors.As(err, &timeout) {
 		s.note(s.timedOut(timeout))
 	}
-	s.log.Info("", "TLS negotiation failed with error "+errorText(err))
+	s.log.Info(ptls.ExplainClient(err, heard), "TLS negotiation failed with error "+errorText(err))
 	return err
 }
 

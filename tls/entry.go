@@ -130,7 +130,11 @@ func better(a, b *Entry, name string, now time.Time) bool {
 		}
 	}
 	// Some authorities write the beginning of the day.
-	return cmp.Or(a.Leaf().NotBefore.Compare(b.Leaf().NotBefore), a.Leaf().NotAfter.Compare(b.Leaf().NotAfter)) > 0
+	if n := cmp.Or(a.Leaf().NotBefore.Compare(b.Leaf().NotBefore), a.Leaf().NotAfter.Compare(b.Leaf().NotAfter)); n != 0 {
+		return n > 0
+	}
+	// Of two that were issued together, that with the cheaper key.
+	return a.Leaf().PublicKeyAlgorithm == x509.ECDSA && b.Leaf().PublicKeyAlgorithm != x509.ECDSA
 }
 
 // parseThumbprint reads 64 hexadecimal digits, also with colons between.

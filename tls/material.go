@@ -22,6 +22,8 @@ const (
 	// What has changed is read once nobody has touched it for as long, or it was
 	// found the same twice: who writes it may be under way.
 	watchInterval = time.Second
+	// watchLong is how long that is waited for.
+	watchLong = 5 * time.Second
 	// watchAgain is how often what can't be used is read again although it looks
 	// the same: what was wrong may have been the number of open files.
 	watchAgain = 30 * time.Second
@@ -64,6 +66,7 @@ type watched[T any] struct {
 	// stamp tells the state of the files that it was read from, seen how they
 	// looked last.
 	stamp, seen string
+	restless    time.Time       // since when they are not at rest; zero: they are
 	failed      time.Time       // when part of it could not be used; zero: all could
 	told        map[string]bool // what can't be used, as the log knows already
 	paths       func() []string
@@ -150,6 +153,14 @@ func refresh[T any](m *Material, w *watched[T], what string) (changed bool) {
 	first := w.stamp == ""
 	settled := first || stamp == w.seen || time.Since(touched) >= watchInterval
 	w.seen = stamp
+	switch {
+	case settled:
+		w.restless = time.Time{}
+	case w.restless.IsZero():
+		w.restless = time.Now()
+	case time.Since(w.restless) >= watchLong:
+		settled = true
+	}
 	again := !w.failed.IsZero() && time.Since(w.failed) >= watchAgain
 	if !settled || stamp == w.stamp && !again {
 		return false
