@@ -152,7 +152,7 @@ func (s *session) flush() error {
 	}
 	err := s.deadlines.beforeWrite()
 	if err == nil {
-		_, err = s.conn.Write(*s.out)
+		_, err = s.write(*s.out)
 	}
 	s.release()
 	if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -160,6 +160,17 @@ func (s *session) flush() error {
 	}
 	s.writeErr = err
 	return err
+}
+
+// write writes replies. The reply to QUIT takes the end of the connection with
+// it, if the connection knows how.
+func (s *session) write(replies []byte) (int, error) {
+	if last, ok := s.conn.(interface {
+		WriteLast([]byte) (int, error)
+	}); ok && s.closing && !s.hangsUp {
+		return last.WriteLast(replies)
+	}
+	return s.conn.Write(replies)
 }
 
 // release gives the reply buffer back.

@@ -11,6 +11,10 @@ func read(fd uintptr, p []byte) (int, syscall.Errno) { return result(syscall.Rea
 
 func write(fd uintptr, p []byte) (int, syscall.Errno) { return result(syscall.Write(int(fd), p)) }
 
+func writeMore(fd uintptr, p []byte) (int, syscall.Errno) {
+	return result(syscall.SendmsgN(int(fd), p, nil, nil, msgMore|syscall.MSG_NOSIGNAL))
+}
+
 func result(n int, err error) (int, syscall.Errno) {
 	if errno, ok := err.(syscall.Errno); ok {
 		return 0, errno

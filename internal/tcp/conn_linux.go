@@ -18,6 +18,9 @@ type Conn struct {
 	read, write operation
 }
 
+// msgMore says that more follows (MSG_MORE of send(2)), which syscall lacks.
+const msgMore = 0x8000
+
 // operation is a read or write that is going on.
 type operation struct {
 	call  func(fd uintptr, p []byte) (int, syscall.Errno)
@@ -95,6 +98,19 @@ func (c *Conn) Write(p []byte) (int, error) {
 		written += o.n
 	}
 	return written, nil
+}
+
+// WriteLast writes p and ends what is sent, as Write and CloseWrite do, in one
+// segment where p fits one: the peer is woken once and not twice. It is for one
+// goroutine at a time.
+func (c *Conn) WriteLast(p []byte) (int, error) {
+	c.write.call = writeMore
+	n, err := c.Write(p)
+	c.write.call = write
+	if err == nil {
+		err = c.CloseWrite()
+	}
+	return n, err
 }
 
 func (c *Conn) opError(op string, errno syscall.Errno) error {
