@@ -104,7 +104,8 @@ type Process struct {
 	log *os.File
 }
 
-// Launch starts a program.
+// Launch starts a program, with timers as late as deploy/postern.service lets
+// them be, whatever program it is.
 func Launch(logPath, name string, args ...string) (*Process, error) {
 	log, err := os.Create(logPath)
 	if err != nil {
@@ -112,7 +113,7 @@ func Launch(logPath, name string, args ...string) (*Process, error) {
 	}
 	cmd := exec.Command(name, args...)
 	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
+	if err := withSlack(cmd.Start); err != nil {
 		return nil, errors.Join(err, log.Close())
 	}
 	return &Process{cmd, log}, nil
