@@ -151,7 +151,8 @@ func (m *Material) look() {
 func refresh[T any](m *Material, w *watched[T], what string) (changed bool) {
 	stamp, touched := stampOf(w.paths())
 	first := w.stamp == ""
-	settled := first || stamp == w.seen || time.Since(touched) >= watchInterval
+	// A time that is far ahead comes from another clock and says nothing.
+	settled := first || stamp == w.seen || time.Since(touched).Abs() >= watchInterval
 	w.seen = stamp
 	switch {
 	case settled:
