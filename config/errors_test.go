@@ -341,6 +341,17 @@ func TestFindings(t *testing.T) {
 		{"thresholds that fall too late", receiveHead + "[back_pressure.submission_queue]\nmedium = 100\nhigh = 200\nhigh_to_medium = 300\nmedium_to_normal = 150", []string{
 			`edge.toml:5:1: medium = 100 comes no later than medium_to_normal = 150; write them so that medium is reached after medium_to_normal`,
 			`edge.toml:6:1: high = 200 comes no later than high_to_medium = 300; write them so that high is reached after high_to_medium`}},
+		{"figures at home", receiveHead + "[metrics]\naddress = \"127.0.0.1:9187\"", nil},
+		{"figures on a private network", receiveHead + "[metrics]\naddress = \"[fd00::1]:9187\"", nil},
+		{"no figures", receiveHead + "[metrics]\naddress = \"\"", nil},
+		{"figures for everybody", receiveHead + "[metrics]\naddress = \"0.0.0.0:9187\"", []string{
+			`edge.toml:5:1: warning: address: 0.0.0.0 stands for all of this host's, so that whoever reaches it reads the gateway's figures; write one of the loopback or of a private network, such as "127.0.0.1:9187"`}},
+		{"figures in public", receiveHead + "[metrics]\naddress = \"[2001:db8::1]:9187\"", []string{
+			`edge.toml:5:1: warning: address: 2001:db8::1 is a public one, so that whoever reaches it reads the gateway's figures; write one of the loopback or of a private network, such as "127.0.0.1:9187"`}},
+		{"figures where mail is", receiveHead + "[metrics]\naddress = \"127.0.0.1:25\"", []string{
+			`edge.toml:5:1: address: 127.0.0.1:25 is in use by binding 0.0.0.0:25 of Receive connector "a"; write another port`}},
+		{"figures nowhere", receiveHead + "[metrics]\naddress = \"9187\"", []string{
+			`edge.toml:5:1: address: "9187" is not a binding; write "address:port", such as "0.0.0.0:25" or "[::]:25", with a port from 1 to 65535`}},
 		{"long socket path", receiveHead + "[control]\nsocket = \"/" + strings.Repeat("x", 107) + "\"", []string{
 			`edge.toml:5:1: warning: socket: the path has 108 octets, of which most systems take 107; write a shorter one`}},
 		{"empty path", receiveHead + "[server]\nfqdn = \"e.example\"\ndata_dir = \"\"", []string{

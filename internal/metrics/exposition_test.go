@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf8"
 )
 
 func TestHistogram(t *testing.T) {
@@ -162,4 +163,29 @@ postern_sessions{connector="` + "\uFFFD" + `"} -3
 	if b.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
 	}
+}
+
+// FuzzWrite: whatever a label or a help holds, the page keeps its lines, and the
+// label can be had back.
+func FuzzWrite(f *testing.F) {
+	for _, s := range []string{"", "From Internet", `"}`, "a\nb 1", `\`, `\n`, "\xff\xfe", "\u2028", "\x00"} {
+		f.Add(s, s)
+	}
+	unescape := strings.NewReplacer(`\\`, `\`, `\n`, "\n", `\"`, `"`)
+	f.Fuzz(func(t *testing.T, label, help string) {
+		var b strings.Builder
+		err := Write(&b, []Family{{Name: "m", Help: help, Series: []Series{{Labels: []Label{{"a", label}}, Value: 1}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(b.String(), "\n")
+		if len(lines) != 4 || !utf8.ValidString(b.String()) {
+			t.Fatalf("%q", b.String())
+		}
+		value, ok := strings.CutPrefix(lines[2], `m{a="`)
+		value, end := strings.CutSuffix(value, `"} 1`)
+		if got := unescape.Replace(value); !ok || !end || got != strings.ToValidUTF8(label, "\uFFFD") {
+			t.Errorf("%q comes back as %q from %q", label, got, lines[2])
+		}
+	})
 }
