@@ -111,7 +111,7 @@ func BenchmarkSessions(b *testing.B) {
 					b.Fatal(err)
 				}
 				b.SetBytes(total)
-				n := 0
+				n, began := 0, cpuTime()
 				for b.Loop() {
 					n = 0
 					for _, err := range files.Sessions(context.Background(), q, nil) {
@@ -122,6 +122,9 @@ func BenchmarkSessions(b *testing.B) {
 					}
 				}
 				b.ReportMetric(float64(n), "sessions")
+				if used := cpuTime() - began; used > 0 {
+					b.ReportMetric(float64(total)*float64(b.N)/1e6/used.Seconds(), "MB/cpu-s")
+				}
 			})
 		}
 		b.Run(form+"/id", func(b *testing.B) {

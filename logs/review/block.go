@@ -74,13 +74,34 @@ type fragment struct {
 	part
 	offset   int // of the first line in the block
 	lastRef  int32
-	unwanted bool   // of another connector
-	remote   []byte // what was looked at last
+	unwanted bool // of another connector
+	// remote and local are those of the last line.
+	remote, local []byte
+	content       underway
 }
 
-// ref is one line of a fragment: where it is in the block, and the ref of the
-// line before it, or -1.
-type ref struct{ start, end, before int32 }
+// ref is one line of a fragment: where it is in the block, the ref of the line
+// before it, or -1, and what need not be looked for again.
+type ref struct {
+	start, end, before int32
+	data, context      span
+	event              logs.Event
+	// same says that the ends of the connection are those of the line before.
+	same bool
+	time int64
+}
+
+// span is a part of a line.
+type span struct{ from, to int32 }
+
+// spanOf returns where a field is in its line, of which it is a part.
+func spanOf(line, field []byte) span {
+	if len(field) == 0 {
+		return span{}
+	}
+	from := int32(cap(line) - cap(field))
+	return span{from, from + int32(len(field))}
+}
 
 var jsonFormat = &format{json: true}
 
@@ -195,15 +216,23 @@ func (s *scanner) line(start, end int, hit hits) {
 		return
 	}
 	p.add(&v)
-	s.refs = append(s.refs, ref{int32(start), int32(end), p.lastRef})
+	sameRemote := p.count > 1 && bytes.Equal(p.remote, v.remote)
+	s.refs = append(s.refs, ref{
+		start: int32(start), end: int32(end), before: p.lastRef, data: spanOf(line, v.data), context: spanOf(line, v.context),
+		event: v.event, time: v.time, same: sameRemote && bytes.Equal(p.local, v.local),
+	})
 	p.lastRef = int32(len(s.refs) - 1)
+	p.remote, p.local = v.remote, v.local
 	ask := s.m.perLine | hit
-	if ask&hitPeer != 0 && p.count > 1 && bytes.Equal(p.remote, v.remote) {
+	if sameRemote {
 		ask &^= hitPeer
 	}
-	p.remote = v.remote
-	if ask != 0 {
-		p.hits |= s.m.line(f, &v, ask)
+	if ask == 0 {
+		return
+	}
+	p.hits |= s.m.line(f, &v, ask)
+	if ask&hitFailure != 0 {
+		p.content = s.m.content(&v, p.content)
 	}
 }
 
@@ -298,16 +327,20 @@ func (s *scanner) finish() {
 
 // session builds the session of a fragment; nil when it is not wanted.
 func (s *scanner) session(p *fragment) *Session {
-	if !s.m.overall(p.hits, p.first, p.last) {
+	if !s.m.overall(p.hits, p.first, p.last) || s.m.q.Failed && p.hits&hitFailure == 0 && p.content == noContent {
 		return nil
 	}
 	b := newBuilder(s.m, p.id)
 	var v view
 	for _, i := range s.linesOf(p) {
-		r := s.refs[i]
-		if s.r.parse(p.format, s.b.lines[r.start:r.end], &v) {
-			b.add(p.format, &v)
+		r := &s.refs[i]
+		line := s.b.lines[r.start:r.end]
+		if !s.m.q.Lines && r.same {
+			v = view{time: r.time, event: r.event, data: line[r.data.from:r.data.to], context: line[r.context.from:r.context.to]}
+		} else if !s.r.parse(p.format, line, &v) {
+			continue
 		}
+		b.add(p.format, &v)
 	}
 	return b.finish(&p.part)
 }

@@ -13,8 +13,10 @@ import (
 type builder struct {
 	m *matcher
 	s *Session
-	// waiting are the commands that have no reply yet, oldest first.
-	waiting []command
+	// waiting are the commands that have no reply yet, oldest first, from
+	// answered on.
+	waiting  []command
+	answered int
 	// tx is the transaction that is going on, an index; -1 for none.
 	tx         int
 	recipients int
@@ -22,6 +24,7 @@ type builder struct {
 	// session tells before MAIL.
 	queueID, messageID string
 	started            bool
+	remote, local      string // the last, as in the log
 	accepted, refused  int
 	broken             string // what broke the session
 	lost               bool   // that was the connection, in the midst of a dialog
@@ -56,7 +59,7 @@ type command struct {
 const maxWaiting = 20000
 
 func newBuilder(m *matcher, id string) *builder {
-	return &builder{m: m, s: &Session{ID: id, Direction: m.direction}, tx: -1}
+	return &builder{m: m, s: &Session{ID: id, Direction: m.direction}, tx: -1, waiting: make([]command, 0, 8)}
 }
 
 // add takes the next line.
@@ -66,10 +69,12 @@ func (b *builder) add(f *format, v *view) {
 		s.Connector = f.text(v.connector)
 		b.started = true
 	}
-	if len(v.remote) > 0 && !(s.Remote.IsValid() && string(v.remote) == s.Remote.String()) {
+	if len(v.remote) > 0 && string(v.remote) != b.remote {
+		b.remote = string(v.remote)
 		s.Remote = f.endpoint(v.remote)
 	}
-	if len(v.local) > 0 && !(s.Local.IsValid() && string(v.local) == s.Local.String()) {
+	if len(v.local) > 0 && string(v.local) != b.local {
+		b.local = string(v.local)
 		s.Local = f.endpoint(v.local)
 	}
 	switch v.event {
@@ -86,9 +91,18 @@ func (b *builder) add(f *format, v *view) {
 }
 
 func (b *builder) wait(c command) {
+	if b.answered == len(b.waiting) {
+		b.waiting, b.answered = b.waiting[:0], 0
+	}
 	if len(b.waiting) < maxWaiting {
 		b.waiting = append(b.waiting, c)
 	}
+}
+
+// again puts a command in the place of the one that was just answered.
+func (b *builder) again(c command) {
+	b.answered--
+	b.waiting[b.answered] = c
 }
 
 // command looks at what the client said.
@@ -173,7 +187,7 @@ func (b *builder) reply(f *format, v *view) {
 		return
 	}
 	code := v.data[0]
-	if len(b.waiting) == 0 { // a greeting, or 421 out of the blue
+	if b.answered == len(b.waiting) { // a greeting, or 421 out of the blue
 		switch {
 		case code < '4':
 		case string(v.data[:3]) == "421":
@@ -183,8 +197,8 @@ func (b *builder) reply(f *format, v *view) {
 		}
 		return
 	}
-	c := b.waiting[0]
-	b.waiting = b.waiting[1:]
+	c := b.waiting[b.answered]
+	b.answered++
 	text := ""
 	if c.verb != verbOther && c.verb != verbReset || code >= '4' {
 		text = f.text(v.data)
@@ -209,7 +223,7 @@ func (b *builder) settle(c command, code byte, text string) {
 	}
 	switch {
 	case t == nil && c.verb == verbData && code == '3':
-		b.waiting = append([]command{{verb: verbContent, tx: -1, rcpt: -1}}, b.waiting...)
+		b.again(command{verb: verbContent, tx: -1, rcpt: -1})
 	case t == nil && (c.verb == verbContent || c.verb == verbLastChunk) && code == '2':
 		b.accepted++ // of a transaction that is not kept, or begins before the log
 		b.acceptance = text
@@ -224,7 +238,7 @@ func (b *builder) settle(c command, code byte, text string) {
 			t.To[c.rcpt].Reply = text
 		}
 	case c.verb == verbData && code == '3':
-		b.waiting = append([]command{{verb: verbContent, tx: c.tx, rcpt: -1}}, b.waiting...)
+		b.again(command{verb: verbContent, tx: c.tx, rcpt: -1})
 	case c.verb == verbData && code >= '4', c.verb == verbChunk && code >= '4':
 		t.Reply = text
 	case c.verb == verbContent, c.verb == verbLastChunk:
@@ -372,7 +386,7 @@ func (b *builder) judge() {
 
 // unanswered reports whether content was under way and got no reply.
 func (b *builder) unanswered() bool {
-	for _, c := range b.waiting {
+	for _, c := range b.waiting[b.answered:] {
 		if c.verb == verbContent || c.verb == verbLastChunk {
 			return true
 		}

@@ -276,6 +276,28 @@ func (m *matcher) reply(f *format, v *view, ask hits) (met hits) {
 	return met
 }
 
+// underway says whether the content of a message may be under way.
+type underway byte
+
+const (
+	noContent underway = iota
+	dataContent
+	chunkContent // once there was BDAT, for good: chunks are not counted here
+)
+
+// content tells whether content may be under way behind a line.
+func (m *matcher) content(v *view, before underway) underway {
+	switch {
+	case before == chunkContent, v.event == m.client && hasPrefixFold(v.data, "bdat"):
+		return chunkContent
+	case v.event != m.server || !isReply(v.data):
+		return before
+	case v.data[0] == '3':
+		return dataContent
+	}
+	return noContent
+}
+
 // info looks at a line of information.
 func (m *matcher) info(f *format, v *view, ask hits) (met hits) {
 	if ask&hitTLS != 0 {

@@ -154,10 +154,10 @@ func (r *setReader) read(f *logFile, newest bool, yield func(*block) bool) {
 		case <-r.ctx.Done():
 			return
 		}
-		if buf == nil {
-			buf = make([]byte, blockSize)
+		if want := min(blockSize, w.end); int64(cap(buf)) < want {
+			buf = make([]byte, want)
 		}
-		b := w.next(buf)
+		b := w.next(buf[:cap(buf)])
 		if b == nil {
 			r.buffers <- buf
 			return
