@@ -321,7 +321,6 @@ func TestFindings(t *testing.T) {
 		{"log sizes", receiveHead + "[logs]\nmax_file_size = \"1GB\"", []string{
 			`edge.toml:5:1: max_file_size: one file (1GB) may be larger than all of a log together (250MB); write max_file_size no larger than max_directory_size`}},
 		{"event log", receiveHead + "[logs.event]\nlevel = \"inof\"\nlevels = { routnig = \"debug\", queue = \"loud\", dns = 3 }\nsyslog = \"tcp://host:0\"\nsyslog_facility = \"post\"\nmax_file_size = \"1GB\"", []string{
-			`edge.toml:4:1: warning: [logs.event] is read but this version does not act on it yet`,
 			`edge.toml:5:1: level: "inof" is not known here; did you mean "info"? Write "debug", "info", "warn" or "error"`,
 			`edge.toml:6:12: levels: "routnig" is no area of the event log; did you mean routing? The areas are server, config, control, logs, receive, queue, spool, send, routing, tls, backpressure, pickup, dns`,
 			`edge.toml:6:31: levels: "loud" is not known here; write "debug", "info", "warn" or "error"`,

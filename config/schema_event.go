@@ -39,8 +39,8 @@ const (
 
 func eventTable() *table {
 	return single(table{
-		name: "event", pending: true,
-		doc: "The event log: what happens to the gateway itself. `postern log-level` changes levels for a while without this file.",
+		name: "event",
+		doc:  "The event log: what happens to the gateway itself. `postern log-level` changes levels for a while without this file.",
 		keys: []key{
 			{
 				Name: "level", Type: choice[string](EventLevels()...), Default: "info",

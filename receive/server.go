@@ -287,6 +287,11 @@ func (s *Server) serve(conn net.Conn, port uint16) {
 	x.connector = &x.snapshot.connectors[i]
 	x.connector.connections.Inc()
 	x.deadlines.limit(x.connector.ReceiveConnector, time.Now())
+	if s.debugs() {
+		began := time.Now()
+		s.tellBegun(x)
+		defer s.tellEnded(x, began)
+	}
 	x.run(x.admit())
 }
 

@@ -72,7 +72,11 @@ func loopText(e endpoint) string {
 }
 
 // mx is Resolver.MX. While the DNS is asked the delivery has left its place.
-func (f *finder) mx(ctx context.Context, domain string) (resolver.MXResult, error) {
+func (f *finder) mx(ctx context.Context, domain string) (got resolver.MXResult, err error) {
+	if debugs(f.s.dnsLogger) && !f.own.resolver.KnowsMX(domain) {
+		began := time.Now()
+		defer func() { f.s.tellLookup("MX", domain, began, mxText(got), err) }()
+	}
 	if f.place != nil && !f.own.resolver.KnowsMX(domain) && f.place.Leave() {
 		defer f.place.Return(ctx)
 	}
@@ -82,8 +86,12 @@ func (f *finder) mx(ctx context.Context, domain string) (resolver.MXResult, erro
 
 // addresses is Resolver.Host with the families of the connector. While the DNS
 // is asked the delivery has left its place.
-func (f *finder) addresses(ctx context.Context, host string) (resolver.HostAddresses, error) {
+func (f *finder) addresses(ctx context.Context, host string) (got resolver.HostAddresses, err error) {
 	want := families(f.connector)
+	if debugs(f.s.dnsLogger) && !f.own.resolver.KnowsHost(host, want) {
+		began := time.Now()
+		defer func() { f.s.tellLookup("addresses", host, began, addressText(got), err) }()
+	}
 	if f.place != nil && !f.own.resolver.KnowsHost(host, want) && f.place.Leave() {
 		defer f.place.Return(ctx)
 	}

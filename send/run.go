@@ -314,7 +314,11 @@ func (r *run) try(ctx context.Context, e endpoint) (loop bool) {
 // where a connection in clear may be tried.
 func (r *run) connect(ctx context.Context, started time.Time, k key, inClear bool) (*conn, *failure) {
 	r.tries++
+	began := time.Now()
 	c, f := r.open(ctx, k, inClear)
+	if debugs(r.s.o.Logger) {
+		r.tellOpened(c, k, began, f)
+	}
 	if f == nil {
 		r.s.dead.clear(k.endpoint.addr)
 		return c, nil

@@ -14,6 +14,7 @@ import (
 
 	"postern/config"
 	"postern/internal/dkim"
+	"postern/internal/eventid"
 	"postern/internal/message"
 	"postern/internal/metrics"
 	"postern/internal/resolver"
@@ -75,17 +76,18 @@ type Options struct {
 // Sender delivers messages to next hops. All methods may be called
 // concurrently.
 type Sender struct {
-	o        Options
-	timeouts Timeouts
-	snapshot atomic.Pointer[snapshot]
-	pool     *pool
-	material *ptls.Material // the certificates that policies name
-	dead     deadHosts
-	gone     goneSources
-	counts   *counts
-	own      ownAddresses
-	keys     dkim.Keys
-	unsigned once // of which keys it was told that they can't be used
+	o         Options
+	timeouts  Timeouts
+	snapshot  atomic.Pointer[snapshot]
+	pool      *pool
+	material  *ptls.Material // the certificates that policies name
+	dead      deadHosts
+	gone      goneSources
+	counts    *counts
+	own       ownAddresses
+	keys      dkim.Keys
+	dnsLogger *slog.Logger
+	unsigned  once // of which keys it was told that they can't be used
 	// shuffle is rand.Shuffle; tests take another.
 	shuffle func(n int, swap func(i, j int))
 
@@ -116,7 +118,7 @@ func New(o Options) *Sender {
 		d := o.Config.DNS
 		o.Resolver = resolver.New(resolver.Options{Servers: d.Servers, Protocol: d.Protocol, Hosts: d.Hosts})
 	}
-	s := &Sender{o: o, timeouts: o.Timeouts.withDefaults(), counts: newCounts(o.Metrics), shuffle: rand.Shuffle}
+	s := &Sender{o: o, dnsLogger: o.Logger.With(eventid.AreaKey, string(eventid.DNS)), timeouts: o.Timeouts.withDefaults(), counts: newCounts(o.Metrics), shuffle: rand.Shuffle}
 	s.own.list = o.LocalAddrs
 	s.dead.probe = s.timeouts.Dead
 	s.base, s.abandon = context.WithCancel(context.Background())

@@ -165,7 +165,7 @@ func (g *gateway) hup(t testing.TB) {
 func (e *edge) protocolLog(t testing.TB) string {
 	t.Helper()
 	var all strings.Builder
-	err := filepath.WalkDir(filepath.Join(e.dataDir, "logs"), func(path string, d os.DirEntry, err error) error {
+	err := filepath.WalkDir(filepath.Join(e.dataDir, "logs", "ProtocolLog"), func(path string, d os.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}

@@ -113,7 +113,7 @@ Without a file every command uses the embedded default, which listens on
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.PersistentFlags().StringVarP(&a.configPath, "config", "c", "", "configuration file (else $POSTERN_CONFIG, else the embedded default)")
 	root.PersistentFlags().StringVarP(&a.output, "output", "o", "table", "how to print: table or json")
-	root.AddCommand(a.serve(), a.check(), a.reload(), a.explain(), a.connector(), a.queue(), a.status(), a.logs(), a.metrics(), a.spool(), a.user(), a.cert(), a.demo(), a.version())
+	root.AddCommand(a.serve(), a.check(), a.reload(), a.explain(), a.connector(), a.queue(), a.status(), a.logs(), a.metrics(), a.logLevel(), a.spool(), a.user(), a.cert(), a.demo(), a.version())
 	return root
 }
 

@@ -19,7 +19,9 @@ import (
 	"postern/config"
 	"postern/internal/control"
 	"postern/internal/eventid"
+	"postern/internal/metrics"
 	"postern/internal/server"
+	"postern/logs/event"
 	"postern/receive"
 )
 
@@ -61,13 +63,16 @@ func (a *app) runGateway(ctx context.Context, cfg *config.Config, findings []con
 
 	heap := reserveHeap()
 	defer runtime.KeepAlive(heap)
-	logger := slog.New(slog.NewTextHandler(a.err, nil))
+	registry := new(metrics.Registry)
+	events := a.openEvents(cfg, registry)
+	defer a.closeEvents(events)
+	logger := events.Logger(eventid.Server)
 	for _, f := range config.Urgent(findings) {
-		logger.Warn("the configuration deserves a look", eventid.ConfigurationFinding.Attr(), "finding", f.Format(cfg.Position(f.Path)))
+		events.Logger(eventid.Config).Warn("the configuration deserves a look", eventid.ConfigurationFinding.Attr(), "finding", f.Format(cfg.Position(f.Path)))
 	}
 	path, version := a.absolutePath(), readVersion()
 	g, err := server.Build(server.Options{
-		Config: cfg, File: path, Logger: logger, Version: version.Version, Revision: version.Revision,
+		Config: cfg, File: path, Logger: logger, Events: events, Metrics: registry, Version: version.Version, Revision: version.Revision,
 		Load: func() (*config.Config, []config.Finding, error) { return load(path) },
 	})
 	if err != nil {
@@ -77,7 +82,7 @@ func (a *app) runGateway(ctx context.Context, cfg *config.Config, findings []con
 	if err := g.Start(context.WithoutCancel(ctx)); err != nil {
 		return errors.Join(err, stop(g, logger))
 	}
-	admin := openControl(cfg, g, logger)
+	admin := openControl(cfg, g, events)
 	started(cfg, g, logger)
 	manager := newSystemd(os.Getenv)
 	manager.ready(logger)
@@ -90,9 +95,29 @@ func (a *app) runGateway(ctx context.Context, cfg *config.Config, findings []con
 			stopNotify() // a second signal ends the program at once
 			logger.Info("stopping; sessions and deliveries in hand may finish", eventid.Stopping.Attr(), "at_most", g.ShutdownTimeout())
 			_ = manager.tell("STOPPING=1")
-			admin.close(logger)
+			admin.close(events.Logger(eventid.Control))
 			return stop(g, logger)
 		}
+	}
+}
+
+// openEvents opens the event log, whose files are below the data directory:
+// that is made here, so that nobody else can read what is in it.
+func (a *app) openEvents(cfg *config.Config, registry *metrics.Registry) *event.Log {
+	_ = os.MkdirAll(cfg.Server.DataDir, 0o700) // server.Build says why not
+	return event.Open(event.Options{
+		Config: cfg.Logs.Event, Stderr: a.err, JournalStream: os.Getenv("JOURNAL_STREAM"), Host: cfg.Server.FQDN, Metrics: registry,
+	})
+}
+
+// closeTimeout bounds the wait for the last events.
+const closeTimeout = 5 * time.Second
+
+func (a *app) closeEvents(events *event.Log) {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	if err := events.Close(ctx); err != nil {
+		fmt.Fprintf(a.err, "postern: %v\n", err)
 	}
 }
 
@@ -126,14 +151,15 @@ type administration struct {
 
 // openControl opens the control socket. Without it mail flows all the same, so
 // a failure is reported and no more.
-func openControl(cfg *config.Config, g *server.Server, logger *slog.Logger) *administration {
+func openControl(cfg *config.Config, g *server.Server, events *event.Log) *administration {
+	logger := events.Logger(eventid.Control)
 	l, err := control.Listen(cfg.Control.Socket)
 	if err != nil {
 		logger.Error("the gateway runs without its control socket; SIGHUP reloads it all the same", eventid.ControlUnavailable.Attr(), "error", err)
 		return nil
 	}
 	a := &administration{
-		server:   control.NewServer(control.Options{Gateway: g, Queues: g.Queue(), Version: control.Version(readVersion()), Logger: logger}),
+		server:   control.NewServer(control.Options{Gateway: g, Queues: g.Queue(), Events: events, Version: control.Version(readVersion()), Logger: logger}),
 		listener: l, done: make(chan error, 1),
 	}
 	go func() { a.done <- a.server.Serve(l) }()

@@ -53,7 +53,7 @@ func start(t *testing.T, g *fakeGateway) (*Client, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := NewServer(Options{Gateway: g, Queues: &g.queues, Logger: g.logger, Version: Version{Version: "1.2.3"}})
+	s := NewServer(Options{Gateway: g, Queues: &g.queues, Logger: g.logger, Events: g.events, Version: Version{Version: "1.2.3"}})
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()
 	t.Cleanup(func() {

@@ -25,6 +25,7 @@ import (
 // fakeMail is the part of a gateway that is not about its configuration.
 type fakeMail struct {
 	logger   *slog.Logger // none when nil
+	events   Events
 	queues   fakeQueues
 	bindings []receive.Binding
 	imported struct {

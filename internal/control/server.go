@@ -63,6 +63,9 @@ type Gateway interface {
 type Options struct {
 	Gateway Gateway
 	Queues  Queues
+	// Events is the event log; nil when there is none whose levels could be
+	// changed.
+	Events Events
 	// Version is the program's, for "postern status".
 	Version Version
 	// Logger is told who asked for what; nil discards it.
@@ -89,6 +92,9 @@ func NewServer(o Options) *Server {
 	f := metricsHandler{o.Gateway}
 	mux.HandleFunc("GET /metrics", f.text)
 	mux.HandleFunc("GET /v1/metrics", bounded(f.list))
+	l := logLevelHandler{o.Events, s.logger}
+	mux.HandleFunc("GET /v1/log-levels", bounded(l.list))
+	mux.HandleFunc("POST /v1/log-levels", bounded(l.order))
 	q := queueHandler{o.Queues, s.logger}
 	mux.HandleFunc("GET /v1/queues", bounded(q.list))
 	mux.HandleFunc("GET /v1/queues/ages", bounded(q.ages))

@@ -34,6 +34,9 @@ type Status struct {
 	Spool     SpoolStatus  `json:"spool"`
 	// BackPressure is how short resources are, and what is refused for that.
 	BackPressure backpressure.Status `json:"back_pressure"`
+	// Events are the latest of the event log at the levels of warnings and
+	// errors, newest first, at most fifty.
+	Events []Event `json:"events"`
 	// Certificates are those that peers are shown, the first to expire first.
 	Certificates []ptls.Shown `json:"certificates"`
 }
@@ -163,6 +166,7 @@ func (h statusHandler) status(r *http.Request) (any, error) {
 		Queues:    sumQueues(list, h.o.Queues.Stats()),
 		Spool:     describeSpool(g.SpoolStats()),
 
+		Events:       latestTrouble(h.o.Events),
 		BackPressure: g.Pressure(), Certificates: g.Certificates(), Trend: h.trends.over(trendShown),
 	}
 	for _, b := range g.Bindings() {

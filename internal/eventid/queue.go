@@ -17,7 +17,8 @@ const (
 	FallbackTakesOver  ID = 22007
 	MessagePoisoned    ID = 22008
 	MessageUnreachable ID = 22009
-	DeliveryAttempt    ID = 22010
+	MessageDelivered   ID = 22010
+	MessageQueued      ID = 22011
 
 	MessageGone          ID = 22100
 	MessageUnreadable    ID = 22101
@@ -94,8 +95,10 @@ func messageEvents() []Event {
 			Meaning: "No Send connector takes the message; it waits until the configuration changes.", Remedy: "`postern explain route SENDER RECIPIENT` shows what every connector says.",
 		},
 		{
-			ID: DeliveryAttempt, Level: slog.LevelDebug, Area: Queue, Text: "an attempt ends", Meaning: "A delivery has come to an end; the event has its outcome.", Remedy: "None.",
+			ID: MessageDelivered, Level: slog.LevelDebug, Area: Queue, Text: "a message is delivered",
+			Meaning: "A next hop has taken a message for some recipients.", Remedy: "None.",
 		},
+		{ID: MessageQueued, Level: slog.LevelDebug, Area: Queue, Text: "a message is queued", Meaning: "A message is stored and on its way.", Remedy: "None."},
 	}
 }
 

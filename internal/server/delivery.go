@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"postern/config"
+	"postern/internal/eventid"
 	"postern/internal/message"
 	"postern/internal/resolver"
 	"postern/queue"
@@ -46,7 +47,7 @@ func (n *names) Host(ctx context.Context, host string, want resolver.Families) (
 func (s *Server) buildDelivery() error {
 	s.names.configure(s.config.DNS)
 	s.sender = send.New(send.Options{
-		Config: s.config, Resolver: &s.names, Log: s.journals.sent, Connectivity: s.journals.connectivity, SessionIDs: &s.sessions, Logger: s.logger, Metrics: s.metrics,
+		Config: s.config, Resolver: &s.names, Log: s.journals.sent, Connectivity: s.journals.connectivity, SessionIDs: &s.sessions, Logger: s.log(eventid.Send), Metrics: s.metrics,
 		Material: s.material,
 	})
 	table, _ := routing.New(s.config)
@@ -56,17 +57,17 @@ func (s *Server) buildDelivery() error {
 	s.table.Store(table)
 	var err error
 	s.queue, err = queue.New(queue.Options{
-		Settings: queueSettings(s.config, table), Store: s.store, Deliverer: s.sender, Directory: s.config.Queue.Directory,
-		OnEvent: s.onEvent, Logger: s.logger,
+		Settings: queueSettings(s.config, s.router(table)), Store: s.store, Deliverer: s.sender, Directory: s.config.Queue.Directory,
+		OnEvent: s.onEvent, Logger: s.log(eventid.Queue),
 	})
 	return err
 }
 
 // queueSettings are what the queue takes from a configuration.
-func queueSettings(cfg *config.Config, table *routing.Table) queue.Settings {
+func queueSettings(cfg *config.Config, router queue.Router) queue.Settings {
 	local, domain, _ := strings.Cut(cfg.Server.PostmasterAddress, "@")
 	s := queue.Settings{
-		Router: table, Queue: cfg.Queue, SendConnectors: cfg.SendConnectors, ReportingMTA: cfg.Server.FQDN,
+		Router: router, Queue: cfg.Queue, SendConnectors: cfg.SendConnectors, ReportingMTA: cfg.Server.FQDN,
 		Postmaster: message.Address{Local: local, Domain: domain},
 		Notifications: queue.Notifications{
 			MaxReturned: cfg.Notifications.MaxMessageAttachSize, MaxPerHour: cfg.Notifications.MaxPerSenderPerHour,

@@ -21,6 +21,9 @@ func (s *Server) onEvent(e queue.Event) {
 	switch e.Kind {
 	case queue.Delivered:
 		s.outflow.count(&e)
+		s.debugDelivered(&e)
+	case queue.Submitted:
+		s.debugSubmitted(&e)
 	case queue.Deferred:
 		s.report(slog.LevelWarn, "message deferred", eventid.MessageDeferred, e, "tries", e.Outcome.Tries, "next_try", e.Outcome.Due)
 	case queue.Failed:
@@ -30,16 +33,16 @@ func (s *Server) onEvent(e queue.Event) {
 	case queue.Suppressed:
 		s.report(slog.LevelWarn, "the sender is not told", eventid.SenderNotTold, e, "delay", e.Delay, "relayed", e.Relayed, "reason", e.Reason)
 	case queue.Notified:
-		s.logger.Info("notification sent", eventid.NotificationSent.Attr(), "id", e.ID.String(), "to", e.Envelope.From.String(),
+		s.log(eventid.Queue).Info("notification sent", eventid.NotificationSent.Attr(), "id", e.ID.String(), "to", e.Envelope.From.String(),
 			"notification", e.Notification.String(), "delay", e.Delay, "relayed", e.Relayed)
 	case queue.MessageSuspended, queue.Resumed, queue.Redirected, queue.Resubmitted:
-		s.logger.Info("message "+e.Kind.String(), eventid.MessageOrdered.Attr(), "id", e.ID.String(), "from", e.Envelope.From.String(), "by", e.By, "redirected_to", e.Standing.Redirect)
+		s.log(eventid.Queue).Info("message "+e.Kind.String(), eventid.MessageOrdered.Attr(), "id", e.ID.String(), "from", e.Envelope.From.String(), "by", e.By, "redirected_to", e.Standing.Redirect)
 	case queue.Removed:
 		s.report(slog.LevelWarn, "message removed", eventid.MessageRemoved, e, "by", e.By)
 	case queue.FallenBack:
 		s.report(slog.LevelWarn, "the fallback of a Send connector takes over", eventid.FallbackTakesOver, e, "fallback", e.Fallback, "tries", e.Outcome.Tries)
 	case queue.Poisoned:
-		s.logger.Error("message parked in the poison queue; look into it, then resume or remove it", eventid.MessagePoisoned.Attr(), "id", e.ID.String(),
+		s.log(eventid.Queue).Error("message parked in the poison queue; look into it, then resume or remove it", eventid.MessagePoisoned.Attr(), "id", e.ID.String(),
 			"from", e.Envelope.From.String(), "panics", e.Standing.Panics)
 	}
 	if s.options.OnEvent != nil {
@@ -60,7 +63,7 @@ func (s *Server) report(level slog.Level, text string, id eventid.ID, e queue.Ev
 		reply.Text = "" // it is often another for each message, and the codes tell reasons apart
 		attrs = append(attrs, "status", reply.String())
 	}
-	s.logger.Log(context.Background(), level, text, append([]any{id.Attr()}, append(attrs, more...)...)...)
+	s.log(eventid.Queue).Log(context.Background(), level, text, append([]any{id.Attr()}, append(attrs, more...)...)...)
 }
 
 // recipients names the recipients of an event, the first few by address.
@@ -87,7 +90,7 @@ func (s *Server) track(e queue.Event) {
 			d := table.Route(routing.QueryFor(e.Envelope, nil, i))
 			routes.add(d)
 			if d.Problem == routing.ProblemNoConnector {
-				s.logger.Warn("message waits in the Unreachable queue", eventid.MessageUnreachable.Attr(), "id", e.ID.String(),
+				s.log(eventid.Queue).Warn("message waits in the Unreachable queue", eventid.MessageUnreachable.Attr(), "id", e.ID.String(),
 					"from", e.Envelope.From.String(), "to", r.Address.String(), "reply", d.Reply.String(), "reason", d.Reason)
 			}
 		}

@@ -14,7 +14,7 @@ import (
 var floors = map[string]int{
 	"config": 0, "internal/message": 0, "internal/metrics": 0, "internal/bucket": 0, "internal/secret": 0, "internal/tcp": 0, "internal/eventid": 0, "internal/dkim": 1,
 	"routing": 1, "logs": 1, "tarpit": 1, "backpressure": 1, "internal/resolver": 1,
-	"tls": 2, "logs/review": 2, "internal/wire": 2, "internal/dsn": 2, "queue/spool": 2, "receive/logon": 3,
+	"tls": 2, "logs/review": 2, "internal/wire": 2, "logs/event": 2, "internal/dsn": 2, "queue/spool": 2, "receive/logon": 3,
 	"receive": 3, "filter": 3, "queue": 3, "send": 3, "notify": 3, "pickup": 3, "internal/exporter": 3,
 	"internal/server": 4, "internal/control": 4,
 	"cmd/postern": 5,

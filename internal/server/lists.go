@@ -147,7 +147,7 @@ func faults(findings []config.Finding) string {
 // readLists reads the files that the configuration names, and prepares to watch
 // them.
 func (s *Server) readLists() error {
-	s.lists = lists{files: s.listFiles, apply: s.applyLists, logger: s.logger}
+	s.lists = lists{files: s.listFiles, apply: s.applyLists, logger: s.log(eventid.Routing)}
 	s.read = lookAt(s.config.ListFiles())
 	next, findings := s.config.ReadLists()
 	if next == nil {
@@ -183,8 +183,8 @@ func (s *Server) applyLists() []config.Finding {
 	}
 	s.table.Store(table)
 	s.logRoutes("lists", nil)
-	s.queue.Reconfigure(queueSettings(next, table))
-	s.logger.Info("address spaces or senders were read again from their files; mail is routed by them", eventid.RoutedAnew.Attr(), "generation", table.Generation())
+	s.queue.Reconfigure(queueSettings(next, s.router(table)))
+	s.log(eventid.Routing).Info("address spaces or senders were read again from their files; mail is routed by them", eventid.RoutedAnew.Attr(), "generation", table.Generation())
 	return nil
 }
 

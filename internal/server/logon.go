@@ -23,13 +23,13 @@ func (s *Server) receiveSnapshot(cfg *config.Config, table *routing.Table) (rece
 			d, ok := table.Accepted(domain)
 			return ok && d.Type != config.ExternalRelay
 		},
-		Before: s.accounts, Metrics: s.metrics, Logger: s.logger,
+		Before: s.accounts, Metrics: s.metrics, Logger: s.log(eventid.Receive),
 	})
 	if err != nil {
 		return receive.Snapshot{}, fmt.Errorf("accounts: %w", err)
 	}
 	s.accounts = accounts
-	auth := authenticator{accounts, clientRoots(cfg.ReceiveConnectors, s.logger)}
+	auth := authenticator{accounts, clientRoots(cfg.ReceiveConnectors, s.log(eventid.Receive))}
 	return receive.Snapshot{Connectors: cfg.ReceiveConnectors, External: cfg.Server.ExternalIPAddress, Domains: table, Routes: routesNow{s}, Auth: auth, Partner: auth.partner, Named: auth.named}, nil
 }
 

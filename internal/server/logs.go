@@ -41,10 +41,10 @@ func (s *Server) logOptions(k logs.Kind) logs.Options {
 	o := logs.Options{
 		Kind: k, Log: logs.Settings(s.config, k), Server: serverName(s.config), Metrics: s.metrics,
 		OnError: func(err error) {
-			s.logger.Error("a log can't be written; mail goes on without it", eventid.LogFailed.Attr(), "log_name", k.String(), "error", err)
+			s.log(eventid.Logs).Error("a log can't be written; mail goes on without it", eventid.LogFailed.Attr(), "log_name", k.String(), "error", err)
 		},
 		OnRecover: func(dropped int64) {
-			s.logger.Warn("a log is written again", eventid.LogRecovered.Attr(), "log_name", k.String(), "lines_lost", dropped)
+			s.log(eventid.Logs).Warn("a log is written again", eventid.LogRecovered.Attr(), "log_name", k.String(), "lines_lost", dropped)
 		},
 	}
 	if s.options.Line != nil {

@@ -19,7 +19,7 @@ func metricHelp(name string) (text string, shown bool) {
 	case "event_log_lost_events":
 		return "Events that a sink of the event log lost.", true
 	case "events":
-		return "Events of the event log that were shown, by level.", true
+		return "Events that were written, summaries as one.", true
 	case "logon_password_checks":
 		return "Hashes of passwords that were computed.", true
 	case "logon_password_checks_refused":

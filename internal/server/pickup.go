@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"postern/config"
+	"postern/internal/eventid"
 	"postern/internal/message"
 	"postern/pickup"
 	"postern/queue"
@@ -17,7 +18,7 @@ func (s *Server) buildPickup() error {
 		q.known[id] = true
 	}
 	var err error
-	s.pickup, err = pickup.New(pickup.Options{Settings: pickupSettings(s.config, s.table.Load()), Queue: q, Paused: s.pressure.Paused, Logger: s.logger})
+	s.pickup, err = pickup.New(pickup.Options{Settings: pickupSettings(s.config, s.table.Load()), Queue: q, Paused: s.pressure.Paused, Logger: s.log(eventid.Pickup)})
 	return err
 }
 

@@ -5,6 +5,7 @@ import (
 	"runtime/debug"
 
 	"postern/backpressure"
+	"postern/internal/eventid"
 )
 
 // buildPressure makes the monitor of the gateway's resources.
@@ -35,7 +36,7 @@ func (s *Server) buildPressure() {
 	maps.Copy(meters, s.options.Meters)
 	s.pressure = backpressure.New(backpressure.Options{
 		Config: s.config.BackPressure, Meters: meters, SharedVolume: backpressure.SharedVolume(spool, logs),
-		Relieve: s.relieve(), Shed: s.shed, Metrics: s.metrics, Logger: s.logger,
+		Relieve: s.relieve(), Shed: s.shed, Metrics: s.metrics, Logger: s.log(eventid.BackPressure),
 	})
 }
 

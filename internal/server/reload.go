@@ -44,18 +44,18 @@ func (s *Server) Reload(ctx context.Context) ([]config.Change, []config.Finding,
 	changes, findings, next, err := s.reload()
 	findings = config.Urgent(findings)
 	for _, f := range findings {
-		s.logger.Warn("the configuration deserves a look", eventid.ConfigurationFinding.Attr(), "finding", f.Format(f.In(next)))
+		s.log(eventid.Config).Warn("the configuration deserves a look", eventid.ConfigurationFinding.Attr(), "finding", f.Format(f.In(next)))
 	}
 	if err != nil {
 		s.refused.Store(&refusedReload{time.Now(), err})
-		s.logger.Error("not reloaded; the running configuration stays in force", eventid.NotReloaded.Attr(), "file", s.options.File, "error", err)
+		s.log(eventid.Config).Error("not reloaded; the running configuration stays in force", eventid.NotReloaded.Attr(), "file", s.options.File, "error", err)
 		return nil, findings, next, err
 	}
 	s.refused.Store(nil)
 	for _, c := range changes {
-		s.logger.Info("configuration changed", eventid.ConfigurationChanged.Attr(), "key", c.Path, "old", c.Old, "new", c.New, "needs_restart", c.Restart)
+		s.log(eventid.Config).Info("configuration changed", eventid.ConfigurationChanged.Attr(), "key", c.Path, "old", c.Old, "new", c.New, "needs_restart", c.Restart)
 	}
-	s.logger.Info("reloaded", eventid.Reloaded.Attr(), "file", s.options.File, "changes", len(changes))
+	s.log(eventid.Config).Info("reloaded", eventid.Reloaded.Attr(), "file", s.options.File, "changes", len(changes))
 	return changes, findings, next, nil
 }
 
@@ -94,8 +94,11 @@ func (s *Server) reload() ([]config.Change, []config.Finding, *config.Config, er
 	s.names.configure(next.DNS)
 	s.table.Store(table)
 	s.sender.Configure(next)
-	s.queue.Reconfigure(queueSettings(next, table))
+	s.queue.Reconfigure(queueSettings(next, s.router(table)))
 	s.pressure.Configure(next.BackPressure)
+	if s.options.Events != nil {
+		s.options.Events.Configure(next.Logs.Event)
+	}
 	s.receive.Configure(intake)
 	s.pickup.Configure(pickupSettings(next, table))
 	s.exporter.Configure(next.Metrics.Address)

@@ -17,6 +17,7 @@ import (
 	"postern/internal/exporter"
 	"postern/internal/metrics"
 	"postern/logs"
+	"postern/logs/event"
 	"postern/pickup"
 	"postern/queue"
 	"postern/queue/spool"
@@ -37,6 +38,11 @@ type Options struct {
 	// when it has errors.
 	Load   func() (*config.Config, []config.Finding, error)
 	Logger *slog.Logger
+	// Events is the event log behind Logger, to be given other settings at a
+	// reload; nil when it is none of ours. Metrics is the registry to count in;
+	// nil makes one.
+	Events  *event.Log
+	Metrics *metrics.Registry
 	// Line sees every line of the protocol logs as it is logged. It must not
 	// block.
 	Line func(kind logs.Kind, line logs.Line)
@@ -78,6 +84,8 @@ type Server struct {
 	read     marks // how the files of entries looked when they were read
 	started  time.Time
 
+	queueLogger *slog.Logger // for what is logged of every message
+
 	table  atomic.Pointer[routing.Table] // the routes in force
 	mu     sync.Mutex                    // one reload at a time
 	config *config.Config
@@ -89,12 +97,16 @@ type Server struct {
 // nothing is sent before Start. An error says what to do about it; everything
 // that was opened is closed again.
 func Build(o Options) (s *Server, err error) {
-	s = &Server{options: o, logger: o.Logger, metrics: new(metrics.Registry), config: o.Config, started: time.Now()}
+	s = &Server{options: o, logger: o.Logger, metrics: o.Metrics, config: o.Config, started: time.Now()}
 	if s.logger == nil {
 		s.logger = slog.New(slog.DiscardHandler)
 	}
+	if s.metrics == nil {
+		s.metrics = new(metrics.Registry)
+	}
+	s.queueLogger = s.log(eventid.Queue)
 	s.outflow.registry = s.metrics
-	s.exporter = exporter.New(exporter.Options{Families: s.Metrics, Logger: s.logger})
+	s.exporter = exporter.New(exporter.Options{Families: s.Metrics, Logger: s.log(eventid.Logs)})
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.close(context.Background()))
@@ -113,7 +125,7 @@ func Build(o Options) (s *Server, err error) {
 	}
 	s.buildPressure()
 	s.receive = receive.New(receive.Options{
-		Queue: s.queue, Pressure: s.pressure, Log: s.journals.received, Agents: s.journals.agent, SessionIDs: &s.sessions, Metrics: s.metrics, Logger: s.logger,
+		Queue: s.queue, Pressure: s.pressure, Log: s.journals.received, Agents: s.journals.agent, SessionIDs: &s.sessions, Metrics: s.metrics, Logger: s.log(eventid.Receive),
 		TLS: s.certs.ServerConfig,
 	})
 	if s.intake, err = s.receiveSnapshot(s.config, s.table.Load()); err != nil {
@@ -122,24 +134,29 @@ func Build(o Options) (s *Server, err error) {
 	return s, s.buildPickup()
 }
 
+// log is the logger of an area.
+func (s *Server) log(area eventid.Area) *slog.Logger {
+	return s.logger.With(eventid.AreaKey, string(area))
+}
+
 func (s *Server) openSpool() error {
 	var err error
-	s.store, err = spool.Open(s.config.Queue.Directory, spool.Options{SyncTimes: s.metrics.Histogram("spool_sync_seconds", syncBounds()), Logger: s.logger, Ask: pickup.InHand(s.config.Pickup)})
+	s.store, err = spool.Open(s.config.Queue.Directory, spool.Options{SyncTimes: s.metrics.Histogram("spool_sync_seconds", syncBounds()), Logger: s.log(eventid.Spool), Ask: pickup.InHand(s.config.Pickup)})
 	if err != nil {
 		return err
 	}
 	r := s.store.Recovery()
-	s.logger.Info("spool is open", eventid.SpoolOpen.Attr(), "directory", s.config.Queue.Directory, "messages", r.Messages, "octets", r.Bytes, "took", r.Took)
+	s.log(eventid.Spool).Info("spool is open", eventid.SpoolOpen.Attr(), "directory", s.config.Queue.Directory, "messages", r.Messages, "octets", r.Bytes, "took", r.Took)
 	for _, d := range r.Damage {
-		s.logger.Error("part of the spool is damaged", eventid.SpoolDamaged.Attr(), "damage", d.String())
+		s.log(eventid.Spool).Error("part of the spool is damaged", eventid.SpoolDamaged.Attr(), "damage", d.String())
 	}
 	return nil
 }
 
 func (s *Server) openCertificates() error {
-	s.material = ptls.NewMaterial(ptls.MaterialOptions{Directory: ptls.StoreDirectory(s.config), Logger: s.logger})
+	s.material = ptls.NewMaterial(ptls.MaterialOptions{Directory: ptls.StoreDirectory(s.config), Logger: s.log(eventid.TLS)})
 	var err error
-	s.certs, err = ptls.OpenPresenter(ptls.PresenterOptions{Config: s.config, Material: s.material, Metrics: s.metrics, Logger: s.logger})
+	s.certs, err = ptls.OpenPresenter(ptls.PresenterOptions{Config: s.config, Material: s.material, Metrics: s.metrics, Logger: s.log(eventid.TLS)})
 	return err
 }
 
@@ -147,7 +164,7 @@ func (s *Server) openCertificates() error {
 // binding that can't be opened is reported and tried again; see Bindings.
 func (s *Server) Start(ctx context.Context) error {
 	for _, f := range slices.Concat(send.CheckSources(s.config), send.CheckKeys(s.config), ptls.CheckFiles(s.config)) {
-		s.logger.Warn("the configuration deserves a look", eventid.ConfigurationFinding.Attr(), "finding", f.Format(f.In(s.config)))
+		s.log(eventid.Config).Warn("the configuration deserves a look", eventid.ConfigurationFinding.Attr(), "finding", f.Format(f.In(s.config)))
 	}
 	s.logRoutes("start", nil)
 	if err := s.queue.Start(ctx); err != nil {
@@ -188,7 +205,7 @@ func (s *Server) close(ctx context.Context) error {
 		if err != nil && ctx.Err() == nil && !errors.Is(err, context.DeadlineExceeded) {
 			add(what, err)
 		} else if err != nil {
-			s.logger.Warn("cut off at the stop, since shutdown_timeout was over", eventid.CutOff.Attr(), "what", what)
+			s.log(eventid.Server).Warn("cut off at the stop, since shutdown_timeout was over", eventid.CutOff.Attr(), "what", what)
 		}
 	}
 	s.exporter.Close()
