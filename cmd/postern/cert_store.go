@@ -204,6 +204,11 @@ func printShifts(w io.Writer, shifts []shift) {
 // show, and warns of what speaks against it.
 func (c *certChange) agree(yes bool) ([]shift, error) {
 	shifts := c.shifts()
+	for i := range shifts {
+		if s := &shifts[i]; s.Kind == "send" && s.to == nil {
+			c.warnOfMail(s.Connector)
+		}
+	}
 	c.warn()
 	if yes || len(shifts) == 0 {
 		return shifts, nil
@@ -212,6 +217,21 @@ func (c *certChange) agree(yes bool) ([]shift, error) {
 	printShifts(c.app.err, shifts)
 	c.asked = true
 	return shifts, c.app.confirm("Is this what you want?")
+}
+
+// warnOfMail warns where a Send connector must have a certificate and is about to
+// lose it.
+func (c *certChange) warnOfMail(connector string) {
+	for i := range c.cfg.SendConnectors {
+		s := &c.cfg.SendConnectors[i]
+		switch {
+		case s.Name != connector:
+		case s.TLSCertificate != "":
+			c.find("enable another one by that name first, or change the configuration and postern reload", "Send connector %q has tls_certificate = %q, and without it its mail waits", s.Name, s.TLSCertificate)
+		case s.DomainSecureEnabled:
+			c.find("enable another one for its FQDN first", "Send connector %q has domain_secure_enabled, and without a certificate its mail waits", s.Name)
+		}
+	}
 }
 
 // say prints a sentence, wrapped.
