@@ -205,6 +205,7 @@ func TestLint(t *testing.T) {
 		"no certificates":              {head + "auth_mechanism = [\"tls\", \"client_certificate\"]\n", "warning: connector \"Submission\" asks for client certificates and nobody has one"},
 		"no rights":                    {strings.Replace(head, "users", "anonymous", 1) + "auth_mechanism = [\"tls\", \"scram\"]\n" + kim, "warning: connector \"Submission\" lets users log on and gives them no rights"},
 		"partners no rights":           {head + "auth_mechanism = [\"tls\", \"client_certificate\"]\ntls_receive_domain_secure_list = [\"fabrikam.example\"]\n", "warning: connector \"Submission\" knows partners and gives them no rights"},
+		"rights by certificate":        {strings.Replace(head, "users", "anonymous", 1) + "auth_mechanism = [\"tls\", \"client_certificate\"]\ntls_domain_capabilities = { \"fabrikam.example\" = [\"bypass_anti_spam\"] }\n", ""},
 		"gigabytes":                    {head + "[[user]]\nname = \"k\"\npassword_hash = \"$argon2id$v=19$m=4194304,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4\"\n", "error: password_hash of user \"k\": parameter m"},
 		"any sender":                   {head + "auth_mechanism = [\"tls\", \"scram\"]\n" + kim + "allowed_senders = [\"*\"]\n", ""},
 		"a sender that is none":        {head + "[[user]]\nname = \"k\"\npassword_hash = \"" + rfc7677 + "\"\nallowed_senders = [\"a b\"]\n", "error: allowed_senders of user \"k\""},

@@ -95,7 +95,8 @@ func lintConnectors(cfg *config.Config, users []config.User, all bool) []config.
 			warn("auth_mechanism", fmt.Sprintf(`connector %q takes passwords in clear text: "basic" stands without "basic_require_tls"`, c.Name),
 				`write ["tls", "basic", "basic_require_tls"], or require_tls = true`)
 		}
-		switch partners := len(c.TLSReceiveDomainSecureList) > 0; {
+		capable := len(c.TLSDomainCapabilities) > 0
+		switch partners := capable || len(c.TLSReceiveDomainSecureList) > 0; {
 		case !all:
 		case has(valueBasic) && !passwords:
 			warn("auth_mechanism", fmt.Sprintf(`connector %q offers no AUTH for "basic": no user has a password`, c.Name), "add [[user]] tables with what `postern user hash` prints")
@@ -104,7 +105,7 @@ func lintConnectors(cfg *config.Config, users []config.User, all bool) []config.
 		case has(valueCertificate) && !certificates && !partners:
 			warn("auth_mechanism", fmt.Sprintf(`connector %q asks for client certificates and nobody has one: no user has certificate_thumbprint or certificate_subject, and tls_receive_domain_secure_list is empty`, c.Name), "name the certificates, or take client_certificate out")
 		}
-		offers := has(valueBasic) || has(valueScram) || has(valueCertificate)
+		offers := has(valueBasic) || has(valueScram) || has(valueCertificate) && (certificates || !capable)
 		if offers && !slices.Contains(c.PermissionGroups, "users") && !slices.Contains(c.PermissionGroups, "partners") {
 			warn("permission_groups", fmt.Sprintf("connector %q lets users log on and gives them no rights", c.Name), `add "users" to permission_groups`)
 		}
