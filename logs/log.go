@@ -74,7 +74,7 @@ func targetOf(k Kind, l config.Log) (*target, error) {
 type Log[R any] struct {
 	columns []column[R]
 	writer  *writer
-	buffers sync.Pool // of *[]byte, one line each
+	buffers sync.Pool // of *lineBuffer
 }
 
 // OpenTracking starts a message tracking log. It fails only when the options
@@ -108,7 +108,36 @@ func openLog[R any](k Kind, o Options, columns []column[R], fs fileSystem) (*Log
 	return l, nil
 }
 
-func newBuffer() any { b := make([]byte, 0, 1024); return &b }
+// lineBuffer holds lines on their way to the writer. Each begins with room for
+// its stamp, what it has up to its time, which the writer fills in.
+type lineBuffer struct {
+	b      []byte
+	starts []int
+}
+
+// maxPooled is the largest buffer that is kept for the next line.
+const maxPooled = 4 * MaxField
+
+func newBuffer() any { return &lineBuffer{b: make([]byte, 0, 1024), starts: make([]int, 0, 16)} }
+
+func (l *lineBuffer) reset() { l.b, l.starts = l.b[:0], l.starts[:0] }
+
+// begin begins a line with a stamp of that size.
+func (l *lineBuffer) begin(stamp int) {
+	l.starts = append(l.starts, len(l.b))
+	l.b = append(l.b, blankStamp[:stamp]...)
+}
+
+// blankStamp is room for the longest stamp.
+var blankStamp [64]byte
+
+// kept is the buffer for the next lines.
+func (l *lineBuffer) kept() *lineBuffer {
+	if cap(l.b) > maxPooled || cap(l.starts) > maxPooled/64 {
+		return newBuffer().(*lineBuffer)
+	}
+	return l
+}
 
 // On reports whether lines are written, so that who calls often need not make
 // up what nobody reads.
@@ -120,22 +149,20 @@ func (l *Log[R]) Write(r *R) {
 	if l == nil {
 		return
 	}
-	buf := l.buffers.Get().(*[]byte)
-	b := *buf
+	buf := l.buffers.Get().(*lineBuffer)
 	for mode := l.writer.mode(); mode != modeOff; mode = l.writer.mode() {
-		if b = b[:0]; mode == modeJSON {
-			b = appendJSON(b, l.columns, r)
+		buf.reset()
+		buf.begin(l.writer.stampSize(mode))
+		if mode == modeJSON {
+			buf.b = appendJSON(buf.b, l.columns, r)
 		} else {
-			b = appendCSV(b, l.columns, r)
+			buf.b = appendCSV(buf.b, l.columns, r)
 		}
-		if _, ok := l.writer.append(mode, b); ok {
+		if _, ok := l.writer.append(mode, buf); ok {
 			break
 		}
 	}
-	if cap(b) <= maxPooled {
-		*buf = b
-		l.buffers.Put(buf)
-	}
+	l.buffers.Put(buf.kept())
 }
 
 // Configure puts other settings in force for the lines from now on. Those that

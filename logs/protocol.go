@@ -14,7 +14,7 @@ import (
 type Protocol struct {
 	server  string
 	tee     func(Line)
-	buffers sync.Pool // of *[]byte, one line each
+	buffers sync.Pool // of *lineBuffer
 	writer  *writer
 }
 

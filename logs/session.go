@@ -45,6 +45,21 @@ func (s *Session) Sent(line string) { s.log(EventSent, line, "") }
 // line that holds credentials is given as Redacted.
 func (s *Session) Received(line string) { s.log(EventReceived, line, "") }
 
+// SentLines is Sent for lines that went together.
+func (s *Session) SentLines(lines []string) { s.logLines(EventSent, lines) }
+
+// ReceivedLines is Received for lines that came together.
+func (s *Session) ReceivedLines(lines []string) { s.logLines(EventReceived, lines) }
+
+func (s *Session) logLines(e Event, lines []string) {
+	if s == nil || len(lines) == 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.write(e, lines, "")
+}
+
 // Info notes something that is not on the wire ("*"): text in data, a label in
 // context, or the context alone (reference 7.1).
 func (s *Session) Info(data, context string) { s.log(EventInfo, data, context) }
@@ -61,52 +76,51 @@ func (s *Session) SetEndpoints(local, remote netip.AddrPort) {
 	s.mode = modeOff // head and ends are made anew
 }
 
-// maxPooled is the largest buffer that is kept for the next line.
-const maxPooled = 4 * MaxField
-
 func (s *Session) log(e Event, data, context string) {
 	if s == nil {
 		return
 	}
-	p := s.protocol
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	at, logged := s.write(e, data, context)
-	if p.tee != nil {
+	s.write(e, []string{data}, context)
+}
+
+// write hands lines to the writer, all at once, unless the log is off. The
+// caller holds the lock.
+func (s *Session) write(e Event, lines []string, context string) {
+	w := s.protocol.writer
+	buf := s.protocol.buffers.Get().(*lineBuffer)
+	var at time.Time
+	logged := false
+	for mode := w.mode(); mode != modeOff && !logged; mode = w.mode() {
+		s.prepare(mode)
+		buf.reset()
+		for i, data := range lines {
+			buf.begin(w.stampSize(mode))
+			b := append(buf.b, s.head...)
+			b = strconv.AppendInt(b, int64(s.sequence+i), 10)
+			b = append(b, s.ends...)
+			if mode == modeJSON {
+				buf.b = appendTailJSON(b, e, data, context)
+			} else {
+				buf.b = appendTail(b, e, data, context)
+			}
+		}
+		at, logged = w.append(mode, buf)
+	}
+	s.protocol.buffers.Put(buf.kept())
+	if s.protocol.tee != nil {
 		if !logged {
 			at = time.Now()
 		}
-		p.tee(Line{
-			Time: at.UTC().Truncate(time.Millisecond), Connector: s.connector, Session: s.id, Sequence: s.sequence,
-			Local: s.local, Remote: s.remote, Event: e, Data: data, Context: context,
-		})
-	}
-	s.sequence++
-}
-
-// write hands a line to the writer, unless the log is off. The caller holds the
-// lock.
-func (s *Session) write(e Event, data, context string) (at time.Time, logged bool) {
-	w := s.protocol.writer
-	buf := s.protocol.buffers.Get().(*[]byte)
-	b := *buf
-	for mode := w.mode(); mode != modeOff && !logged; mode = w.mode() {
-		s.prepare(mode)
-		b = append(b[:0], s.head...)
-		b = strconv.AppendInt(b, int64(s.sequence), 10)
-		b = append(b, s.ends...)
-		if mode == modeJSON {
-			b = appendTailJSON(b, e, data, context)
-		} else {
-			b = appendTail(b, e, data, context)
+		for i, data := range lines {
+			s.protocol.tee(Line{
+				Time: at.UTC().Truncate(time.Millisecond), Connector: s.connector, Session: s.id, Sequence: s.sequence + i,
+				Local: s.local, Remote: s.remote, Event: e, Data: data, Context: context,
+			})
 		}
-		at, logged = w.append(mode, b)
 	}
-	if cap(b) <= maxPooled {
-		*buf = b
-		s.protocol.buffers.Put(buf)
-	}
-	return at, logged
+	s.sequence += len(lines)
 }
 
 // prepare makes head and ends.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -62,6 +63,7 @@ type chunk struct {
 // lines that enter the queue from then on.
 type writer struct {
 	kind      Kind
+	name      string // of the kind
 	fs        fileSystem
 	set       *fileSet // belongs to run
 	onError   func(error)
@@ -98,7 +100,7 @@ type writer struct {
 func newWriter(t *target, o Options, fs fileSystem) *writer {
 	log := metrics.Label{Name: "log", Value: o.Kind.String()}
 	w := &writer{
-		kind: o.Kind, fs: fs, target: t, set: &fileSet{fs: fs, target: t}, onError: o.OnError, onRecover: o.OnRecover,
+		kind: o.Kind, name: o.Kind.String(), fs: fs, target: t, set: &fileSet{fs: fs, target: t}, onError: o.OnError, onRecover: o.OnRecover,
 		lines:   o.Metrics.Counter("log_lines", log),
 		dropped: o.Metrics.Counter("log_dropped_lines", log),
 		waiting: o.Metrics.Gauge("log_pending_octets", log),
@@ -154,34 +156,46 @@ func (t *target) equal(o *target) bool {
 		t.maxFile == o.maxFile && t.maxDirectory == o.maxDirectory && t.maxAge == o.maxAge
 }
 
-// append queues a line that lacks only what comes before it, up to its time, and
-// returns the time it got. It never waits for the disk. It reports false when
-// the line is not in the mode that holds meanwhile.
-func (w *writer) append(m mode, line []byte) (time.Time, bool) {
+// stampSize is the size of what a line has up to its time.
+func (w *writer) stampSize(m mode) int {
+	if m == modeJSON {
+		return len(`{"log":"","time":""`) + len(w.name) + len(timeFormat)
+	}
+	return len(timeFormat)
+}
+
+// append queues lines that lack only their stamps, and returns the time they
+// got. It never waits for the disk. It reports false when the lines are not in
+// the mode that holds meanwhile.
+func (w *writer) append(m mode, lines *lineBuffer) (time.Time, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if m != w.mode() {
 		return time.Time{}, false
 	}
 	now := time.Now()
-	if w.closed || w.pending+len(timeFormat)+len(line) > maxPending {
-		w.lose(now)
+	if w.closed || w.pending+len(lines.b) > maxPending {
+		w.lose(now, len(lines.starts))
 		return now, true
 	}
 	if w.lost > 0 {
 		w.noteLost(now)
 	}
-	w.add(now, w.stampOf(now), line)
+	stamp := w.stampOf(now)
+	for _, start := range lines.starts {
+		copy(lines.b[start:], stamp)
+	}
+	w.add(now, lines.b)
 	return now, true
 }
 
-// lose counts a line that found no room.
-func (w *writer) lose(now time.Time) {
-	w.dropped.Inc()
+// lose counts lines that found no room.
+func (w *writer) lose(now time.Time, n int) {
+	w.dropped.Add(int64(n))
 	if w.lost == 0 {
 		w.lostFrom = now
 	}
-	w.lost++
+	w.lost += int64(n)
 	w.lostTo = now
 }
 
@@ -189,9 +203,9 @@ func (w *writer) lose(now time.Time) {
 func (w *writer) noteLost(now time.Time) {
 	from, to := w.lostFrom.UTC().Format(timeFormat), w.lostTo.UTC().Format(timeFormat)
 	if w.target.mode == modeJSON {
-		w.add(now, w.stampOf(now), fmt.Appendf(nil, ",\"dropped\":%d,\"from\":\"%s\",\"to\":\"%s\"}\n", w.lost, from, to))
+		w.add(now, fmt.Appendf(slices.Clone(w.stampOf(now)), ",\"dropped\":%d,\"from\":\"%s\",\"to\":\"%s\"}\n", w.lost, from, to))
 	} else {
-		w.add(now, nil, fmt.Appendf(nil, "#Dropped: %d lines from %s to %s\n", w.lost, from, to))
+		w.add(now, fmt.Appendf(nil, "#Dropped: %d lines from %s to %s\n", w.lost, from, to))
 	}
 	w.lost = 0
 }
@@ -210,10 +224,10 @@ func (w *writer) stampOf(now time.Time) []byte {
 	return w.stamp
 }
 
-func (w *writer) add(now time.Time, stamp, line []byte) {
+func (w *writer) add(now time.Time, lines []byte) {
 	day := dayOf(now)
 	last := len(w.queue) - 1
-	if last < 0 || w.queue[last].day != day || w.queue[last].target != w.target || len(w.queue[last].buf)+len(stamp)+len(line) > chunkSize {
+	if last < 0 || w.queue[last].day != day || w.queue[last].target != w.target || len(w.queue[last].buf)+len(lines) > chunkSize {
 		switch {
 		case last < 0:
 			signal(w.wake)
@@ -224,8 +238,8 @@ func (w *writer) add(now time.Time, stamp, line []byte) {
 		last++
 	}
 	c := &w.queue[last]
-	c.buf = append(append(c.buf, stamp...), line...)
-	w.pending += len(stamp) + len(line)
+	c.buf = append(c.buf, lines...)
+	w.pending += len(lines)
 	w.waiting.Set(int64(w.pending))
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"os"
+	"strings"
 
 	"postern/internal/metrics"
 	"postern/internal/wire"
@@ -138,11 +139,12 @@ func hasVerb(line []byte, verb string) bool {
 }
 
 func (s *session) logSent(b []byte) {
-	for len(b) > 0 {
-		line, rest, _ := bytes.Cut(b, []byte("\r\n"))
-		s.log.Sent(string(line))
-		b = rest
+	text := strings.TrimSuffix(string(b), "\r\n")
+	if strings.Contains(text, "\r\n") {
+		s.log.SentLines(strings.Split(text, "\r\n"))
+		return
 	}
+	s.log.Sent(text)
 }
 
 // flush writes the replies that wait.

@@ -1,7 +1,6 @@
 package send
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"net"
@@ -77,14 +76,10 @@ func (c *conn) spent() bool {
 // a deadline is set before the context is looked at, so that none undoes that.
 func (c *conn) write(ctx context.Context, p phase, commands []byte, d time.Duration) *failure {
 	if c.log != nil {
-		for line := range bytes.SplitSeq(bytes.TrimSuffix(commands, crlf), crlf) {
-			c.log.Sent(string(line))
-		}
+		c.log.SentLines(strings.Split(strings.TrimSuffix(string(commands), "\r\n"), "\r\n"))
 	}
 	return c.writeQuietly(ctx, p, commands, d)
 }
-
-var crlf = []byte("\r\n")
 
 func (c *conn) writeQuietly(ctx context.Context, p phase, b []byte, d time.Duration) *failure {
 	_ = c.raw.SetWriteDeadline(c.deadline(d))
@@ -155,11 +150,7 @@ func clip(text string) string {
 }
 
 func (c *conn) logReceived(lines []string) {
-	if c.log != nil {
-		for _, l := range lines {
-			c.log.Received(l)
-		}
-	}
+	c.log.ReceivedLines(lines)
 }
 
 // command sends one command and reads its reply. Before, nothing may be
