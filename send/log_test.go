@@ -60,7 +60,7 @@ func TestProtocolLog(t *testing.T) {
 		" TLS negotiation succeeded\n*  Received certificate\n* CN=mx.test Certificate subject\n* CN=Test CA Certificate issuer name\n",
 		"* mx.test Certificate alternate names\n* unknown issuer Certificate validation\n* TLS where it can be had (send connector \"Internet\") TLS policy\n> EHLO out.contoso.example\n",
 		"> AUTH PLAIN <redacted>\n< 235 2.7.0 fine\n* edge authenticated\n",
-		"* " + message.ID(12345).String() + " sending message\n> MAIL FROM:<sender@contoso.example> AUTH=<>\n> RCPT TO:<a@example.test>\n> DATA\n< 250 2.1.0 Sender OK\n",
+		"* " + message.ID(12345).String() + " sending message with InternetMessageId <1@contoso.example>\n> MAIL FROM:<sender@contoso.example> AUTH=<>\n> RCPT TO:<a@example.test>\n> DATA\n< 250 2.1.0 Sender OK\n",
 		"< 354 go ahead\n< 250 2.6.0 Queued\n> QUIT\n< 221 2.0.0 bye\n-  Remote",
 	} {
 		if !strings.Contains(text, want) {

@@ -177,9 +177,20 @@ func stripFor(c *config.SendConnector) (strip message.HeaderClass) {
 	return strip
 }
 
+// sendingMessage is the label of the line with a message's queue id, as Exchange
+// writes it.
+func sendingMessage(messageID string) string {
+	if messageID == "" {
+		return "sending message"
+	}
+	return "sending message with InternetMessageId " + messageID
+}
+
 func (t *transaction) run(ctx context.Context, batch []int) *failure {
 	c := t.c
-	c.log.Info(t.r.d.ID.String(), "sending message")
+	if c.log != nil {
+		c.log.Info(t.r.d.ID.String(), sendingMessage(t.r.d.Envelope.MessageID))
+	}
 	for _, m := range t.r.out.remarks {
 		c.log.Info(m.data, m.context)
 	}
