@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -137,5 +138,35 @@ func TestAgentLog(t *testing.T) {
 				t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(c.want, "\n"))
 			}
 		})
+	}
+}
+
+// TestAgentsOfThePage: the page on logs has every agent in its table, and every
+// event and action.
+func TestAgentsOfThePage(t *testing.T) {
+	text, err := os.ReadFile("../docs/logs.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(text), "\n| agent | judges |\n|---|---|\n")
+	table, _, _ = strings.Cut(table, "\n\n")
+	agents := []string{AgentConnectionLimits, AgentSessionLimits, AgentAuthentication, AgentPermissions, AgentSenderGuard, AgentDomainSecurity, AgentRecipientRules, AgentRouting,
+		AgentMessageLimits, AgentContentRules, AgentBackPressure}
+	for _, a := range agents {
+		if !strings.Contains(table, "| `"+a+"` |") {
+			t.Errorf("the page has no agent %q", a)
+		}
+	}
+	if n := strings.Count(table, "\n") + 1; n != len(agents) {
+		t.Errorf("the page has %d agents, want %d", n, len(agents))
+	}
+	code, err := os.ReadFile("judgement.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile(`"((?:On|Reject|Disconnect)[A-Za-z]*)"`).FindAllStringSubmatch(string(code), -1) {
+		if !strings.Contains(string(text), "`"+m[1]+"`") {
+			t.Errorf("the page has no %s", m[1])
+		}
 	}
 }

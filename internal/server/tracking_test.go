@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -267,5 +268,40 @@ func BenchmarkTracking(b *testing.B) {
 			}
 			tr.log.Close(context.Background())
 		})
+	}
+}
+
+// TestTrackingPage: the page on logs has every key of custom-data, event and
+// source that the tracker writes, and no other key.
+func TestTrackingPage(t *testing.T) {
+	code, err := os.ReadFile("tracking.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile("../../docs/logs.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(text), "pairs joined by `;`:\n\n| key | meaning |\n|---|---|\n")
+	table, _, _ = strings.Cut(table, "\n\n")
+	var documented, written []string
+	for line := range strings.Lines(table) {
+		documented = append(documented, strings.Trim(strings.Split(line, "|")[1], " `"))
+	}
+	for _, m := range regexp.MustCompile(`d\.(?:pair|made|elapsed)\("([a-z_]+)"`).FindAllStringSubmatch(string(code), -1) {
+		written = append(written, m[1])
+	}
+	for _, list := range []*[]string{&documented, &written} {
+		slices.Sort(*list)
+		*list = slices.Compact(*list)
+	}
+	if len(written) < 20 || !slices.Equal(documented, written) {
+		t.Errorf("the page has %q, the code %q", documented, written)
+	}
+	for _, name := range []string{logs.TrackReceive, logs.TrackSend, logs.TrackDefer, logs.TrackFail, logs.TrackDSN, logs.TrackSuppressed, logs.TrackRedirect, logs.TrackResubmit, logs.TrackPoison,
+		logs.TrackSuspend, logs.TrackResume, logs.SourceSMTP, logs.SourceRouting, logs.SourceQueue, logs.SourceAdmin, logs.SourcePickup} {
+		if !strings.Contains(string(text), "`"+name+"`") {
+			t.Errorf("the page has no %s", name)
+		}
 	}
 }
