@@ -120,7 +120,7 @@ protocol_logging = "verbose"
 	}
 	// The same events as journald and syslog show them.
 	var syslog strings.Builder
-	for _, m := range regexp.MustCompile(`(?m)^time=(\S+) level=\w+ msg=("(?:[^"\\]|\\.)*"|\S+) ((?:event_id=\d+ ?)?)(.*)$`).FindAllStringSubmatch(text, -1) {
+	for _, m := range regexp.MustCompile(`(?m)^time=(\S+) level=\w+ msg=("(?:[^"\\]|\\.)*"|\S+) ((?:event_id=\d+ ?)?)(?:area=\w+ )?(.*)$`).FindAllStringSubmatch(text, -1) {
 		fmt.Fprintf(&syslog, "Nov 22 08:00:00 edge postern[4711]: %s %s%s\n", strings.Trim(m[2], `"`), m[3], m[4])
 	}
 	for name, log := range map[string]string{"text": text, "syslog": syslog.String(), "protocol": e.protocolLog(t)} {

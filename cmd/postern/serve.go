@@ -57,6 +57,8 @@ mail from this host alone, delivers by MX, and keeps everything under
 func (a *app) runGateway(ctx context.Context, cfg *config.Config, findings []config.Finding) error {
 	ctx, stopNotify := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stopNotify()
+	// Nobody may be left to read standard error: that must not end the gateway.
+	signal.Ignore(syscall.SIGPIPE)
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)

@@ -64,16 +64,28 @@ type Event struct {
 	// never summed up.
 	Burst int
 	Every time.Duration
+	// Cases bounds the cases that are told apart at a time; those beyond are
+	// one. Zero means DefaultCases.
+	Cases int
 }
 
 // How often an event is shown where its entry says nothing.
 const (
 	DefaultBurst = 10
 	DefaultEvery = 10 * time.Second
+	DefaultCases = 100
 )
 
 // always shows every event.
 const always = -1
+
+// MaxCases returns how many cases are told apart at a time.
+func (e Event) MaxCases() int {
+	if e.Cases > 0 {
+		return e.Cases
+	}
+	return DefaultCases
+}
 
 // Limits returns how many events of a case are shown at once, a negative number
 // for all, and how often those beyond are summed up.

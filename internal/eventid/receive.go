@@ -64,7 +64,7 @@ func receiveEvents() []Event {
 		{ID: SessionBegun, Level: slog.LevelDebug, Area: Receive, Text: "a session begins", Meaning: "A client was given to a Receive connector.", Remedy: "None."},
 		{ID: SessionEnded, Level: slog.LevelDebug, Area: Receive, Text: "a session ends", Meaning: "A session is over.", Remedy: "`postern logs show` has its dialog."},
 		{
-			ID: ClientMisbehaves, Level: slog.LevelInfo, Area: Receive, Text: "a client misbehaves", By: []string{"remote"},
+			ID: ClientMisbehaves, Level: slog.LevelInfo, Area: Receive, Text: "a client misbehaves", By: []string{"remote"}, Cases: 5000, // whoever bans them has to see each
 			Meaning: "A logon was refused (`offence=logon`), a client tried to relay (`relay`), or it made too many errors, spoke another protocol or before the greeting (`protocol`). Nothing in the event was said by the client.",
 			Remedy:  "Let fail2ban ban whoever goes on: deploy/fail2ban has the filter.",
 		},

@@ -8,13 +8,8 @@ import (
 	"postern/internal/eventid"
 )
 
-const (
-	// maxCases bounds the cases of one event that are told apart at a time;
-	// those beyond are one.
-	maxCases = 100
-	// othersText stands in the attribute "cases" of what is summed up over many.
-	othersText = "many"
-)
+// othersText is the case of those that are not told apart any more.
+const othersText = "many"
 
 // limiter sums events up that repeat. It knows no lock: Log holds one.
 type limiter struct {
@@ -72,7 +67,7 @@ func (l *limiter) take(e *Event, now time.Time) (show, began bool) {
 		key.by += e.Attributes.Get(name) + "\x00"
 	}
 	s := l.cases[key]
-	if s == nil && l.count[key.event] >= maxCases {
+	if s == nil && l.count[key.event] >= known.MaxCases() {
 		key.by = othersText
 		s = l.cases[key]
 	}

@@ -112,12 +112,12 @@ func TestManyCases(t *testing.T) {
 			logger.Warn("message deferred", eventid.MessageDeferred.Attr(), "host", n)
 		}
 		synctest.Wait()
-		if n := len(p.lines()); n != maxCases {
+		if n := len(p.lines()); n != eventid.DefaultCases {
 			t.Errorf("%d lines at once", n)
 		}
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		if n := len(p.lines()); n != maxCases+1 || !strings.Contains(p.lines()[n-1], fmt.Sprintf("repeated=%d repeated_in=1m0s", all-maxCases)) {
+		if n := len(p.lines()); n != eventid.DefaultCases+1 || !strings.Contains(p.lines()[n-1], fmt.Sprintf("repeated=%d repeated_in=1m0s", all-eventid.DefaultCases)) {
 			t.Errorf("%d lines, the last %s", n, p.lines()[n-1])
 		}
 		l.mu.Lock()
