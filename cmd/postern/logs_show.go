@@ -149,15 +149,14 @@ func (a *app) printDialog(s *review.Session, full bool) {
 		way = "to"
 	}
 	fmt.Fprintf(a.out, "%s  %s  %s %s %s\n", st.bold("Session "+logs.Escape(s.ID)), logs.Escape(s.Connector), localTime(s.Start), way, endpoint(s))
-	outcome := paintOutcome(st, s, outcomeOf(s))
-	if s.Reply != "" {
-		outcome += ": " + logs.Escape(s.Reply)
-	}
 	tls := "no"
 	if s.TLS != "" {
 		tls = logs.Escape(s.TLS)
 	}
-	fmt.Fprintf(a.out, "%s  took %s, %s, TLS: %s\n", outcome, precise(s.Duration()), plural(s.LineCount, "line", "lines"), tls)
+	fmt.Fprintf(a.out, "%s, took %s, %s, TLS: %s\n", paintOutcome(st, s, outcomeOf(s)), precise(s.Duration()), plural(s.LineCount, "line", "lines"), tls)
+	if s.Reply != "" {
+		a.printField("", logs.Escape(s.Reply))
+	}
 	for _, note := range gaps(s) {
 		fmt.Fprintln(a.out, st.yellow(note))
 	}

@@ -1,6 +1,7 @@
 package review
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 	"time"
@@ -247,11 +248,9 @@ func (b *builder) settle(c command, code byte, text string) {
 			t.Accepted = true
 			b.accepted++
 			b.acceptance = text
-			if id := internalID(text); id != "" {
-				t.QueueID = id
-			}
-			if id := quotedMessageID(text); id != "" && t.MessageID == "" && b.m.direction == logs.Receive {
-				t.MessageID = id
+			if b.m.direction == logs.Receive { // what a next hop calls it is its own affair
+				t.QueueID = cmp.Or(internalID(text), t.QueueID)
+				t.MessageID = cmp.Or(quotedMessageID(text), t.MessageID)
 			}
 		}
 		b.end(c.tx)

@@ -62,7 +62,7 @@ const (
 2025-03-04T09:00:00.401Z,Internet,08DD5A0B1C2D3E50,9,192.0.2.12:17222,198.51.100.25:25,<,250 2.1.5 Ok,
 2025-03-04T09:00:00.402Z,Internet,08DD5A0B1C2D3E50,10,192.0.2.12:17222,198.51.100.25:25,>,DATA,
 2025-03-04T09:00:00.500Z,Internet,08DD5A0B1C2D3E50,11,192.0.2.12:17222,198.51.100.25:25,<,354 go ahead,
-2025-03-04T09:00:01.900Z,Internet,08DD5A0B1C2D3E50,12,192.0.2.12:17222,198.51.100.25:25,<,250 2.0.0 queued as 4711,
+2025-03-04T09:00:01.900Z,Internet,08DD5A0B1C2D3E50,12,192.0.2.12:17222,198.51.100.25:25,<,"250 2.6.0 <a1@example.net> [InternalId=4711, Hostname=hub] Queued mail for delivery",
 2025-03-04T09:00:01.901Z,Internet,08DD5A0B1C2D3E50,13,192.0.2.12:17222,198.51.100.25:25,>,QUIT,
 2025-03-04T09:00:01.905Z,Internet,08DD5A0B1C2D3E50,14,192.0.2.12:17222,198.51.100.25:25,-,,Local
 `
@@ -145,7 +145,7 @@ func TestExchangeProtocol(t *testing.T) {
 		t.Errorf("messages %+v", m)
 	}
 	if m := send.Messages; send.Direction != logs.Send || send.Outcome != Accepted || len(m) != 1 || m[0].QueueID != "73014444033" || m[0].MessageID != "<a1@example.net>" ||
-		m[0].To[0].Reply != "250 2.1.5 Ok" || m[0].Reply != "250 2.0.0 queued as 4711" {
+		m[0].To[0].Reply != "250 2.1.5 Ok" || !strings.Contains(m[0].Reply, "[InternalId=4711,") {
 		t.Errorf("send session %+v", send)
 	}
 	for _, c := range []struct {
