@@ -76,7 +76,7 @@ func (p *Plan) Import(b *Bundle, o ImportOptions) (*Imported, error) {
 		e.FriendlyName = firstOf(e.FriendlyName, old.FriendlyName)
 		e.Enabled = e.Enabled || old.Enabled
 		e.Exportable = e.Exportable && (old.Exportable || old.Key == nil)
-		if !longer(e.Chain, old.Chain) {
+		if !reaches(e.Chain, old.Chain) {
 			e.Chain = old.Chain
 		}
 		out.Known = old.Key != nil
@@ -99,9 +99,9 @@ func firstOf(names ...string) string {
 	return ""
 }
 
-// longer reports whether a chain says more than another of the same
+// reaches reports whether a chain goes at least as far up as another of the same
 // certificate.
-func longer(a, b []*x509.Certificate) bool { return len(a) >= len(b) }
+func reaches(a, b []*x509.Certificate) bool { return len(a) >= len(b) }
 
 // same reports whether an entry of the store needs no writing.
 func same(e, old *Entry) bool {

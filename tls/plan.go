@@ -264,25 +264,26 @@ func writeBag(b *bytes.Buffer, name string, exportable, enabled bool) {
 	}
 }
 
-// setAttribute changes one attribute of a file and leaves everything else as it
-// is; an empty value takes it out.
+// setAttribute changes one attribute of a file, wherever it stands, and leaves
+// everything else as it is; an empty value takes it out.
 func setAttribute(text []byte, key, value string) []byte {
 	var out bytes.Buffer
 	line := fmt.Sprintf("    %s: %s\n", key, value)
-	written, inside := value == "", false
+	written := value == ""
 	for l := range bytes.Lines(text) {
 		trimmed := strings.TrimSpace(string(l))
-		name, _, _ := strings.Cut(trimmed, ":")
-		if !inside && strings.TrimSpace(name) == key {
+		if name, _, ok := strings.Cut(trimmed, ":"); ok && strings.TrimSpace(name) == key {
 			continue
 		}
-		if !written && strings.HasPrefix(trimmed, "-----BEGIN ") {
+		if !written && bytes.Contains(l, []byte("-----BEGIN ")) {
 			out.WriteString("Bag Attributes\n" + line)
 			written = true
 		}
-		inside = strings.HasPrefix(trimmed, "-----BEGIN ") || inside && !strings.HasPrefix(trimmed, "-----END ")
 		out.Write(l)
 		if !written && trimmed == "Bag Attributes" {
+			if !bytes.HasSuffix(l, []byte("\n")) {
+				out.WriteByte('\n')
+			}
 			out.WriteString(line)
 			written = true
 		}

@@ -18,6 +18,32 @@ import (
 	ptls "postern/tls"
 )
 
+// nameFlags are the flags that say for what a certificate is to be.
+type nameFlags struct {
+	connector, subject, friendly, key string
+	domains                           []string
+	accepted, kept                    bool
+}
+
+func (o *nameFlags) add(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&o.connector, "connector", "", "the Receive connector whose FQDN it is for")
+	f.StringSliceVar(&o.domains, "domain", nil, "more names, with commas between")
+	f.BoolVar(&o.accepted, "include-accepted-domains", false, "the accepted domains too")
+	f.StringVar(&o.subject, "subject", "", `the subject, such as C=US,O="Contoso, Ltd." (default: CN= and the first name)`)
+	f.StringVar(&o.friendly, "friendly-name", "", "what to call it (default: the first name)")
+	f.StringVar(&o.key, "key", string(ptls.KeyKinds()[0]), "kind of key: "+keyKinds())
+	f.BoolVar(&o.kept, "not-exportable", false, "never let the key out of the store")
+}
+
+func keyKinds() string {
+	var names []string
+	for _, k := range ptls.KeyKinds() {
+		names = append(names, string(k))
+	}
+	return strings.Join(names, ", ")
+}
+
 // requestOptions are the flags of "postern cert request".
 type requestOptions struct {
 	nameFlags
