@@ -111,6 +111,10 @@ func (a *app) printStatus(st *control.Status, now time.Time, full bool) {
 			section.print(st, s, now)
 		}
 	}
+	if full && len(st.Events) > 0 {
+		fmt.Fprintln(a.out)
+		a.statusEvents(st, s, now)
+	}
 }
 
 // printVerdict answers the question whether it is well.
