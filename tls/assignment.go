@@ -51,22 +51,30 @@ func ReadAssignments(directory string) (Assignments, error) {
 	if err != nil {
 		return nil, err
 	}
+	all, err := parseAssignments(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return all, nil
+}
+
+func parseAssignments(text []byte) (Assignments, error) {
 	var file struct {
 		ReceiveConnector any `toml:"receive_connector"`
 	}
 	if err := toml.Unmarshal(text, &file); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, err
 	}
 	table, ok := file.ReceiveConnector.(map[string]any)
 	if !ok && file.ReceiveConnector != nil {
-		return nil, fmt.Errorf("%s: receive_connector is no table; move the file away, and assign anew: postern cert enable", path)
+		return nil, errors.New("receive_connector is no table; move the file away, and assign anew: postern cert enable")
 	}
 	all := make(Assignments)
 	for name, value := range table {
 		thumbprint, _ := value.(string)
 		t, ok := parseThumbprint(thumbprint)
 		if !ok {
-			return nil, fmt.Errorf("%s: %q is assigned to %q and is no SHA-256 thumbprint; assign another: postern cert enable", path, thumbprint, name)
+			return nil, fmt.Errorf("%q is assigned to %q and is no SHA-256 thumbprint; assign another: postern cert enable", thumbprint, name)
 		}
 		all[name] = t
 	}
