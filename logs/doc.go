@@ -1,7 +1,9 @@
-// Package logs knows the gateway's logs on disk: their format, which is
-// Exchange's, their rotation, and how to read one's own lines back. It serves
-// the engines of both directions, which write what they say and hear, and the
-// commands that show it.
+// Package logs knows the gateway's logs on disk: their formats, which are
+// Exchange's and JSON, their columns, their rotation, and how to read lines
+// back. It serves the engines of both directions, which write what they say and
+// hear (Protocol), how next hops are reached (ConnectivityLine) and what is
+// refused (AgentLine), internal/server, which tracks messages (Tracking) and
+// keeps the routing table (Snapshots), and the commands that show all of it.
 //
 // A log never holds mail up. Lines are put together in memory and written by
 // one goroutine; when the disk is slow, full or broken, lines that find no room

@@ -48,7 +48,7 @@ func main() {
 	flag.StringVar(&s.dir, "dir", "", "where queues and spools are kept; a directory on the disk to measure (default: that of temporary files)")
 	flag.StringVar(&s.binary, "binary", "", "the postern binary (default: built from this tree)")
 	flag.StringVar(&s.only, "only", "", "measure only contenders whose name has this in it, and direct")
-	flag.Float64Var(&s.atLeast, "at-least", 0, "fail when Postern without protocol logs relays fewer than this many times the messages of Postfix")
+	flag.Float64Var(&s.atLeast, "at-least", 0, "fail when Postern without logs relays fewer than this many times the messages of Postfix")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, &s)
