@@ -43,6 +43,12 @@ With --output json each session, or line, is one line of JSON.`,
 			p := &logReading{app: a, verbose: f.verbose, stop: make(chan struct{}), done: make(chan struct{})}
 			close(p.done)
 			defer p.close()
+			for _, err := range source.Sessions(ctx, &review.Query{Directions: q.Directions}, nil) {
+				if err != nil && ctx.Err() == nil {
+					fmt.Fprintf(a.err, "%v; waiting for them\n", f.noLogs(err))
+				}
+				break
+			}
 			return a.follow(ctx, source, q, &p.Progress)
 		},
 	}

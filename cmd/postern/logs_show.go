@@ -19,6 +19,9 @@ const (
 	// ambiguous id lists.
 	maxShown  = 10
 	maxListed = 25
+	// wholeID is the length of a session's id: what is so long is no part of
+	// another.
+	wholeID = 16
 	// maxFate is how many tracking events are shown of the messages of a
 	// session.
 	maxFate = 200
@@ -66,7 +69,11 @@ ID is a session's id, or so much of its beginning or end that no other has it
 
 // showSession finds what an id stands for and prints it.
 func (a *app) showSession(ctx context.Context, source review.Source, p *review.Progress, clear func(), id string, full bool) error {
-	found, err := collect(ctx, source, p, &review.Query{Sessions: []string{id}, Lines: true}, maxListed+1)
+	limit := maxListed + 1
+	if len(id) >= wholeID {
+		limit = 1
+	}
+	found, err := collect(ctx, source, p, &review.Query{Sessions: []string{id}, Lines: true}, limit)
 	if err != nil {
 		return err
 	}

@@ -387,3 +387,42 @@ func TestOpenSessions(t *testing.T) {
 		t.Errorf("the text in the middle of a long session was not found: %d sessions", len(got))
 	}
 }
+
+// TestEndlessBeginnings: sessions whose beginnings never come, more than may be
+// open at once, come all the same, once each.
+func TestEndlessBeginnings(t *testing.T) {
+	a := assembler{m: newMatcher(&Query{}, logs.Receive)}
+	form := formatIn([]byte(ownHeader))
+	seen := make(map[string]int)
+	const blocks, each = 9, 5000
+	for n := range blocks {
+		b := &parsed{known: true, newest: int64(1e12 - n), oldest: int64(1e12 - n)}
+		for i := range each {
+			b.items = append(b.items, item{offset: each - i, part: &part{id: fmt.Sprintf("%d-%d", n, i), first: b.newest, last: b.newest, count: 1, high: 3, ends: true, format: form,
+				lines: []byte("2026-11-20T10:00:01.000Z,In,X,3,,,-,,Remote\n")}})
+		}
+		for _, s := range a.add(b) {
+			seen[s.ID]++
+		}
+		if len(a.open) > maxPending {
+			t.Fatalf("%d sessions are open", len(a.open))
+		}
+	}
+	if len(seen) == 0 || len(seen) == blocks*each {
+		t.Fatalf("%d of %d sessions came early, want some", len(seen), blocks*each)
+	}
+	for _, s := range a.rest() {
+		seen[s.ID]++
+		if !s.Headless || s.Missing != 3 {
+			t.Fatalf("session %+v", s)
+		}
+	}
+	for id, n := range seen {
+		if n != 1 {
+			t.Errorf("session %s came %d times", id, n)
+		}
+	}
+	if len(seen) != blocks*each || a.octets != 0 {
+		t.Errorf("%d sessions, want %d; %d octets are left", len(seen), blocks*each, a.octets)
+	}
+}

@@ -23,8 +23,8 @@ import (
 )
 
 // writeLogs writes sessions through the gateway's own writers, in a bubble whose
-// clock goes through the time that they take. Days from jsonFrom to jsonTo, of
-// the traffic, are written as JSON.
+// clock goes through the time that they take. From noon of one day to noon of
+// another lines are written as JSON.
 func writeLogs(t *testing.T, dir string, scripts []*script, jsonFrom, jsonTo int) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -62,7 +62,7 @@ func writeLogs(t *testing.T, dir string, scripts []*script, jsonFrom, jsonTo int
 		for _, e := range all {
 			time.Sleep(time.Until(began.Add(e.at)))
 			now := "csv"
-			if day := int(e.at / (24 * time.Hour)); day >= jsonFrom && day < jsonTo {
+			if day := int((e.at + 12*time.Hour) / (24 * time.Hour)); day >= jsonFrom && day < jsonTo {
 				now = "json"
 			}
 			if now != format {
