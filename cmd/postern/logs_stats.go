@@ -126,6 +126,9 @@ func (a *app) printVolumes(st style, s *review.Summary) {
 	a.heading(st, "Sessions")
 	t := &table{header: []string{"", "SESSIONS", "FAILED", "TLS", "MESSAGES", "OVER TLS", "REFUSALS", "OF THEM 4xx"}, right: []int{1, 2, 3, 4, 5, 6, 7}, indent: "  "}
 	for i, v := range []review.SideSummary{s.Receive, s.Send} {
+		if v.Sessions == 0 {
+			continue
+		}
 		t.add([]string{"received", "sent"}[i], number(v.Sessions), number(v.Failed), share(v.Secure, v.Sessions), number(v.Messages), share(v.SecureMessages, v.Messages), number(v.Refusals), number(v.Temporary))
 	}
 	t.print(a.out)
@@ -220,7 +223,7 @@ func (a *app) printGroups(st style, s *review.Summary, by review.Grouping) {
 		a.printDomains(st, r)
 		return
 	}
-	t := &table{header: []string{strings.ToUpper(string(by)), "SESSIONS", "TLS", "REFUSED", "IN", "SIZE", "OUT", "DEFERRED", "p50", "p95", "p99"}, right: []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, names: true}
+	t := &table{header: []string{strings.ToUpper(string(by)), "SESS", "TLS", "REFUSED", "IN", "OUT", "SIZE", "DEFER", "p50", "p95", "p99"}, right: []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, names: true}
 	ranked(a, st, "By "+string(by), r, t, func(g review.Group) {
 		size := g.Octets
 		name := g.Name
@@ -234,7 +237,7 @@ func (a *app) printGroups(st style, s *review.Summary, by review.Grouping) {
 				name = at.Local().Format("01-02 15:00")
 			}
 		}
-		t.add(name, number(g.Sessions), share(g.Secure, g.Sessions), number(g.Refusals), number(g.Messages), roundSize(int64(size)), number(g.Deliveries), number(g.Deferred),
+		t.add(name, number(g.Sessions), share(g.Secure, g.Sessions), number(g.Refusals), number(g.Messages), number(g.Deliveries), roundSize(int64(size)), number(g.Deferred),
 			seconds(g.Latency, g.Latency.P50), seconds(g.Latency, g.Latency.P95), seconds(g.Latency, g.Latency.P99))
 	}, func(g review.Group) uint64 { return g.Error })
 	if by == review.ByConnector || by == review.ByPeer {

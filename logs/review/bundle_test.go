@@ -169,6 +169,20 @@ func TestBundleMasksConsistently(t *testing.T) {
 	}
 }
 
+// Hosts and connectors of a redirection are nobody's address.
+func TestMaskRedirection(t *testing.T) {
+	m := newTestMasker(t, Masking{})
+	for _, related := range []string{"[198.51.100.25]:25", "Backup"} {
+		line := logs.Tracking{Event: logs.TrackRedirect, Related: related, Custom: logs.Pairs{{Key: "next_hop", Value: related}}}
+		if got := m.Tracking(line); got.Related != related || got.Custom[0].Value != related {
+			t.Errorf("%s became %+v", related, got)
+		}
+	}
+	if got := m.Text(m.Address("192.0.2.1") + " at 192.0.2.1"); !strings.HasSuffix(got, " at 192.0.2.1") {
+		t.Errorf("an IP address is taken for a name: %s", got)
+	}
+}
+
 func TestBundleIsBounded(t *testing.T) {
 	b := new(Bundle)
 	v := &Session{Lines: []logs.Line{{Data: strings.Repeat("x", 4096)}}}

@@ -209,7 +209,7 @@ func (m *Masker) endpoint(a netip.AddrPort) netip.AddrPort {
 // digit to its last.
 func (m *Masker) learn(plain, mask string) {
 	plain = strings.TrimFunc(plain, func(r rune) bool { return r < utf8.RuneSelf && !isWordByte(byte(r)) })
-	if len(plain) < 3 || len(plain) < 6 && isDigits(plain) || len(m.known) >= maxKnown {
+	if len(plain) < 3 || len(plain) < 6 && isDigits(plain) || len(m.known) >= maxKnown || isIP(plain) {
 		return
 	}
 	first := wordAt(plain, 0)

@@ -22,7 +22,13 @@ func (m *Masker) Tracking(t logs.Tracking) logs.Tracking {
 	}
 	t.MessageID, t.Reference = m.messageID(t.MessageID), m.reference(t.Reference)
 	t.Recipients, t.Statuses = each(t.Recipients, m.Address), each(t.Statuses, m.Reply)
-	t.Related, t.Sender, t.ReturnPath = m.Address(t.Related), m.Address(t.Sender), m.Address(t.ReturnPath)
+	t.Sender, t.ReturnPath = m.Address(t.Sender), m.Address(t.ReturnPath)
+	// Of a redirection it is a host or a connector.
+	if t.Event == logs.TrackRedirect && !strings.Contains(t.Related, "@") {
+		t.Related = m.Text(t.Related)
+	} else {
+		t.Related = m.Address(t.Related)
+	}
 	if t.Subject != "" && !isMask(t.Subject) {
 		t.Subject = m.mark("subject", t.Subject)
 	}
