@@ -26,7 +26,7 @@ const (
 	ChangeStart       ChangeKind = "start"       // starts and stops of the gateway
 	ChangeConfig      ChangeKind = "config"      // reloads, and the keys that they changed
 	ChangeOrder       ChangeKind = "order"       // what was ordered, and by whom
-	ChangeCertificate ChangeKind = "certificate" // certificates that came, went, or were missing
+	ChangeCertificate ChangeKind = "certificate" // certificates that came, went, or expired
 	ChangeRouting     ChangeKind = "routing"     // generations of the routing table
 )
 
@@ -57,8 +57,10 @@ func changeOf(id eventid.ID) (ChangeKind, bool) {
 	switch id {
 	case eventid.QueueOrdered, eventid.MessageImported, eventid.LogLevelChanged, eventid.LogLevelReverted, eventid.MessageOrdered, eventid.MessageRemoved:
 		return ChangeOrder, true
-	case eventid.CertificateMissing, eventid.CertificateExpired, eventid.OwnCertificateExpiring, eventid.CertificateExpiring, eventid.CertificateUnusable:
+	case eventid.CertificateExpired, eventid.CertificateUnusable:
 		return ChangeCertificate, true
+	case eventid.ConfigurationFinding: // what was as it is before
+		return "", false
 	case eventid.UsersFileRead, eventid.UsersFileUnusable:
 		return ChangeConfig, true
 	}

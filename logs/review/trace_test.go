@@ -308,3 +308,38 @@ func TestTraceKinds(t *testing.T) {
 		}
 	}
 }
+
+// Whatever is asked for, and whatever the log has, there is an answer.
+func FuzzFindTraces(f *testing.F) {
+	f.Add("m1@fabrikam.example", "0AKWKNNHG0000", "<m1@fabrikam.example>", "connector=out;reason=x;problem=y", "550 4.4.7 QUEUE.Expired; message expired")
+	f.Add("<>", "", "@", "due=yesterday;tries=many;latency=-1", "")
+	f.Add("\x00", "\xff", "\x1b[31m", "notification=;session=08DD5A0B1C2D3E4F", "250")
+	f.Fuzz(func(t *testing.T, name, id, messageID, custom, status string) {
+		s := expiredMail()
+		var pairs logs.Pairs
+		for item := range strings.SplitSeq(custom, ";") {
+			key, value, _ := strings.Cut(item, "=")
+			pairs = append(pairs, logs.Pair{Key: key, Value: value})
+		}
+		for i, event := range []string{"RECEIVE", "SEND", "DEFER", "FAIL", "DSN", "REDIRECT", "SUSPEND", custom} {
+			s.tracking = append(s.tracking, logs.Tracking{Time: at(float64(-i)), Source: []string{"SMTP", "DSN", "ADMIN"}[i%3], Event: event, InternalID: id, MessageID: messageID,
+				Reference: name, SourceContext: custom, Recipients: []string{name, messageID}, Statuses: []string{status}, Custom: pairs})
+		}
+		for _, want := range []string{name, id, messageID} {
+			found, err := FindTraces(t.Context(), s, want, TraceOptions{}, nil)
+			if err != nil || found.Messages == nil {
+				t.Fatalf("%q: %v", want, err)
+			}
+			for _, m := range found.Messages {
+				for i := range m.Steps {
+					if i > 0 && m.Steps[i].At.Before(m.Steps[i-1].At) || m.Steps[i].After < 0 {
+						t.Fatalf("%q: the steps are not in order: %+v", want, m.Steps)
+					}
+				}
+				if m.Sessions = nil; strings.ContainsAny(fmt.Sprintf("%+v", m), "\x00\x07\x1b\r\n") {
+					t.Fatalf("%q: %q", want, fmt.Sprintf("%+v", m))
+				}
+			}
+		}
+	})
+}
