@@ -18,8 +18,9 @@ type Shown struct {
 	Subject      string `json:"subject"`
 	FriendlyName string `json:"friendly_name"`
 	Issuer       string `json:"issuer"`
-	// Names are the DNS names, the first few of many.
+	// Names are the DNS names, the first few of NameCount.
 	Names     []string  `json:"names"`
+	NameCount int       `json:"name_count"`
 	NotBefore time.Time `json:"not_before"`
 	NotAfter  time.Time `json:"not_after"`
 	// SecondsLeft is negative once it has expired.
@@ -52,9 +53,18 @@ func (s *Shown) For() string {
 		parts = append(parts, "to next hops of "+strings.Join(s.SendConnectors, ", "))
 	}
 	if len(parts) == 0 {
-		return "clients that ask for " + abridged(s.Names)
+		return "clients that ask for " + s.names()
 	}
 	return strings.Join(parts, "; ")
+}
+
+// names lists a few of the names.
+func (s *Shown) names() string {
+	const most = 5
+	if n := max(s.NameCount, len(s.Names)); n > most {
+		return fmt.Sprintf("%s and %d more", strings.Join(s.Names[:min(most, len(s.Names))], ", "), n-most)
+	}
+	return strings.Join(s.Names, ", ")
 }
 
 // Shown lists the certificates that are shown to peers under the configuration
@@ -79,7 +89,7 @@ func (p *Presenter) shown(c *Chooser, now time.Time) []Shown {
 		leaf := e.Leaf()
 		s := &Shown{
 			Thumbprint: e.Thumbprint(), Subject: leaf.Subject.String(), FriendlyName: e.FriendlyName, Issuer: leaf.Issuer.String(),
-			Names: leaf.DNSNames[:min(len(leaf.DNSNames), maxShownNames)], NotBefore: leaf.NotBefore.UTC(), NotAfter: leaf.NotAfter.UTC(),
+			Names: append([]string{}, leaf.DNSNames[:min(len(leaf.DNSNames), maxShownNames)]...), NameCount: len(leaf.DNSNames), NotBefore: leaf.NotBefore.UTC(), NotAfter: leaf.NotAfter.UTC(),
 			SecondsLeft: int64(leaf.NotAfter.Sub(now) / time.Second), SelfSigned: e.SelfSigned(),
 			ReceiveConnectors: []string{}, SendConnectors: []string{}, notAfter: leaf.NotAfter,
 		}
@@ -179,7 +189,7 @@ func (p *Presenter) warn(all []Shown, now time.Time) {
 		}
 		attrs := []any{"thumbprint", s.Thumbprint, "subject", s.Subject, "friendly_name", s.FriendlyName, "expires", s.NotAfter.Format(time.RFC3339),
 			"hours_left", int64(max(left, 0) / time.Hour), "connectors", strings.Join(append(slices.Clone(s.ReceiveConnectors), s.SendConnectors...), ", "),
-			"fqdn", abridged(s.Names)}
+			"fqdn", s.names()}
 		switch {
 		case left < 0:
 			p.logger.Error("a certificate has expired", append([]any{eventid.CertificateExpired.Attr()}, attrs...)...)

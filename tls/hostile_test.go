@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -66,6 +67,11 @@ func TestHostileStore(t *testing.T) {
 		if err != nil || cs.PeerCertificates[0].Equal(many.Leaf) != want {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	shown := p.Shown()
+	if i := slices.IndexFunc(shown, func(s Shown) bool { return s.FriendlyName == "many" }); i < 0 || len(shown[i].Names) != maxShownNames ||
+		!strings.HasSuffix(shown[i].For(), "host4.many.example and 9995 more") {
+		t.Errorf("%d are shown", len(shown))
 	}
 	began = time.Now()
 	p.Look()
