@@ -5,10 +5,12 @@ package main_test
 import (
 	"fmt"
 	"maps"
+	"net"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 // innocent is an address that attackers try to have banned.
@@ -30,6 +32,58 @@ func forgeries() []string {
 	}
 }
 
+// syslogFrame is a message of RFC 5424: priority and version, time, host, program,
+// process, id, structured data, text.
+var syslogFrame = regexp.MustCompile(`(?s)^<\d+>1 (\S+) (\S+) (\S+) (\S+) \S+ \[(?:[^"\]]|"(?:[^"\\]|\\.)*")*\] (?:\x{FEFF})?(.*)$`)
+
+// syslogd takes what comes on a socket until it is asked for the lines, which it
+// writes as rsyslogd writes files by default.
+func syslogd(t *testing.T, path string) (lines func() string) {
+	t.Helper()
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		frame := make([]byte, 1<<16)
+		for {
+			n, err := conn.Read(frame)
+			if err != nil {
+				return
+			}
+			m := syslogFrame.FindStringSubmatch(string(frame[:n]))
+			if m == nil {
+				t.Errorf("no message of RFC 5424: %q", frame[:n])
+				continue
+			}
+			fmt.Fprintf(&b, "%s %s %s[%s]: %s\n", m[1], m[2], m[3], m[4], m[5])
+		}
+	}()
+	return func() string {
+		_ = conn.SetReadDeadline(time.Now().Add(time.Second)) // what has come is read
+		<-done
+		conn.Close()
+		return b.String()
+	}
+}
+
+// eventFiles is what the files of the event log hold.
+func (e *edge) eventFiles(t *testing.T) string {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(e.dataDir, "logs", "Events", "*.jsonl"))
+	if err != nil || len(names) == 0 {
+		t.Fatalf("%d files of the event log, %v", len(names), err)
+	}
+	var b strings.Builder
+	for _, name := range names {
+		b.Write(readFile(t, name))
+	}
+	return b.String()
+}
+
 // TestFail2ban: the filter finds who attacks in what the gateway writes, whatever
 // they say, and nobody else.
 func TestFail2ban(t *testing.T) {
@@ -40,7 +94,9 @@ func TestFail2ban(t *testing.T) {
 	e := newEdge(t)
 	strangers := freeAddr(t)
 	e.route("Down", "*", down.addr, "")
-	e.top = scanner + "[logs.event]\nformat = \"text\"\n"
+	socket := filepath.Join(e.dir, "syslog")
+	e.top = scanner + fmt.Sprintf("[logs.event]\nformat = \"text\"\nsyslog = \"unix:%s\"\n", socket)
+	syslog := syslogd(t, socket)
 	e.receive += "protocol_logging = \"verbose\"\n"
 	e.more = fmt.Sprintf(`
 [[receive_connector]]
@@ -118,12 +174,7 @@ protocol_logging = "verbose"
 	if !strings.Contains(text, innocent) {
 		t.Error("what attackers say does not reach the log: the test proves nothing")
 	}
-	// The same events as journald and syslog show them.
-	var syslog strings.Builder
-	for _, m := range regexp.MustCompile(`(?m)^time=(\S+) level=\w+ msg=("(?:[^"\\]|\\.)*"|\S+) ((?:event_id=\d+ ?)?)(?:area=\w+ )?(.*)$`).FindAllStringSubmatch(text, -1) {
-		fmt.Fprintf(&syslog, "Nov 22 08:00:00 edge postern[4711]: %s %s%s\n", strings.Trim(m[2], `"`), m[3], m[4])
-	}
-	for name, log := range map[string]string{"text": text, "syslog": syslog.String(), "protocol": e.protocolLog(t)} {
+	for name, log := range map[string]string{"text": text, "json": e.eventFiles(t), "syslog": syslog(), "protocol": e.protocolLog(t)} {
 		file := writeFile(t, filepath.Join(e.dir, name+".log"), log)
 		for mode, banned := range map[string]map[string]int{"normal": want, "aggressive": aggressive} {
 			if name == "protocol" {

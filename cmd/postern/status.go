@@ -99,6 +99,7 @@ func (a *app) printStatus(st *control.Status, now time.Time, full bool) {
 	for _, r := range st.Verdict.Reasons {
 		about[r.About] = true
 	}
+	a.statusEvents(st, s, now, full)
 	for _, section := range []struct {
 		about string
 		print func(*control.Status, style, time.Time)
@@ -174,6 +175,53 @@ func (a *app) statusBrief(st *control.Status, s style, now time.Time) {
 	if len(st.Certificates) > 0 {
 		c := &st.Certificates[0]
 		a.field("certificates", fmt.Sprintf("%d; %s is the first to expire, in %s", len(st.Certificates), clean(c.FriendlyName), paintCertificate(c, s, now, certificateLeft(c.NotAfter.Sub(now)))))
+	}
+}
+
+// How many warnings and errors are shown: at a look, those of the last day, and
+// in full.
+const (
+	eventsBrief = 3
+	eventsFull  = 10
+	eventsFor   = 24 * time.Hour
+)
+
+// statusEvents lists the latest warnings and errors of the event log, one line
+// each.
+func (a *app) statusEvents(st *control.Status, s style, now time.Time, full bool) {
+	most := eventsBrief
+	if full {
+		most = eventsFull
+	}
+	width, _ := terminal(a.out)
+	for i := range min(len(st.Events), most) {
+		e := &st.Events[i]
+		if !full && now.Sub(e.Time) > eventsFor {
+			return
+		}
+		if i == 0 {
+			fmt.Fprintln(a.out, "\n"+s.bold("Latest warnings"))
+		}
+		text := fmt.Sprintf("  %8s ago  %s", since(e.Time, now), clean(e.Text))
+		if e.ID != 0 {
+			text += fmt.Sprintf(" (%d)", e.ID)
+		}
+		if e.Repeated > 0 {
+			text += fmt.Sprintf(", %d times", e.Repeated)
+		}
+		for _, key := range []string{"connector", "next_hop", "error", "reply", "finding"} {
+			if v := e.Attributes[key]; v != "" {
+				text += ": " + clean(v)
+				break
+			}
+		}
+		if r := []rune(text); len(r) > width {
+			text = string(r[:width-3]) + "..."
+		}
+		if e.Level == "error" {
+			text = s.red(text)
+		}
+		fmt.Fprintln(a.out, text)
 	}
 }
 

@@ -34,6 +34,10 @@ func busy() *control.Status {
 		}},
 	}
 	st.Certificates = []ptls.Shown{{FriendlyName: "edge.contoso.example, from an authority with a long name", NotAfter: noon().Add(80 * 24 * time.Hour)}, {FriendlyName: "b"}}
+	for i := range 12 {
+		st.Events = append(st.Events, control.Event{Time: noon().Add(-time.Duration(i) * time.Hour), Level: "warn", ID: 22000, Area: "queue", Text: "message deferred", Repeated: 12,
+			Attributes: map[string]string{"connector": "To organization\x1b[31m", "reply": strings.Repeat("x", 500)}})
+	}
 	for _, a := range []string{"0.0.0.0:25", "[::]:25", "0.0.0.0:587", "[::]:587"} {
 		st.Listeners = append(st.Listeners, control.Listener{Address: a, Listening: true})
 	}
@@ -48,7 +52,7 @@ func TestStatusFits(t *testing.T) {
 	a := &app{streams: streams{out: &out}}
 	a.printStatus(busy(), noon(), false)
 	lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
-	if lines[0] != "edge.contoso.example: well" || len(lines) > 22 {
+	if lines[0] != "edge.contoso.example: well" || len(lines) > 23 || !strings.Contains(out.String(), "    1h00m ago  message deferred (22000), 12 times: To organization?[31m\n") {
 		t.Errorf("%d lines:\n%s", len(lines), out.String())
 	}
 	for _, line := range lines {
