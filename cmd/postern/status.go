@@ -99,7 +99,9 @@ func (a *app) printStatus(st *control.Status, now time.Time, full bool) {
 	for _, r := range st.Verdict.Reasons {
 		about[r.About] = true
 	}
-	a.statusEvents(st, s, now, full)
+	if !full {
+		a.statusLatest(st, s, now)
+	}
 	for _, section := range []struct {
 		about string
 		print func(*control.Status, style, time.Time)
@@ -178,25 +180,19 @@ func (a *app) statusBrief(st *control.Status, s style, now time.Time) {
 	}
 }
 
-// How many warnings and errors are shown: at a look, those of the last day, and
-// in full.
+// How many warnings and errors a look shows, and of how long ago.
 const (
 	eventsBrief = 3
-	eventsFull  = 10
 	eventsFor   = 24 * time.Hour
 )
 
-// statusEvents lists the latest warnings and errors of the event log, one line
+// statusLatest lists the latest warnings and errors of the event log, one line
 // each.
-func (a *app) statusEvents(st *control.Status, s style, now time.Time, full bool) {
-	most := eventsBrief
-	if full {
-		most = eventsFull
-	}
+func (a *app) statusLatest(st *control.Status, s style, now time.Time) {
 	width, _ := terminal(a.out)
-	for i := range min(len(st.Events), most) {
+	for i := range min(len(st.Events), eventsBrief) {
 		e := &st.Events[i]
-		if !full && now.Sub(e.Time) > eventsFor {
+		if now.Sub(e.Time) > eventsFor {
 			return
 		}
 		if i == 0 {
