@@ -110,6 +110,7 @@ func TestDamage(t *testing.T) {
 		{"no end, no beginning", map[string]string{"RECV20261120-1.log": join(ownHeader, one[:4], two[4:])}, "1:4O 2:5-4H", 0, 0},
 		{"an id that comes twice", map[string]string{"RECV20261120-1.log": join(ownHeader, one, strings.Join(session("AAAAAAAAAAAAAAA1", 30), ""))}, "1:9 1:9", 0, 0},
 		{"a clock set back", map[string]string{"RECV20261120-1.log": join(ownHeader, three, session("AAAAAAAAAAAAAAA2", 2))}, "2:9 3:9", 0, 0},
+		{"a clock set back in the midst of a session", map[string]string{"RECV20261120-1.log": join(ownHeader, strings.Replace(one[0], "T10:", "T23:", 1), one[1:])}, "1:9", 0, 0},
 		{"other columns", map[string]string{"RECV20261120-1.log": "#Software: Microsoft Exchange Server\n#Fields: session-id,sequence-number,date-time,event,data,context,new\n" +
 			"AAAAAAAAAAAAAAA7,0,2026-11-20T10:00:00.000Z,+,,,x\nAAAAAAAAAAAAAAA7,1,2026-11-20T10:00:00.000Z,-,,Local,y\n"}, "7:2", 0, 0},
 		{"not compressed at all", map[string]string{"RECV20261120-1.log.gz": "no gzip", "RECV20261120-2.log": join(ownHeader, one)}, "1:9", 0, 1},

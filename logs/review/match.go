@@ -453,9 +453,11 @@ func (m *matcher) overall(met hits, first, last int64) bool {
 	if met&m.want != m.want || m.q.TLS.Without && met&hitTLS != 0 {
 		return false
 	}
-	if last-first < m.q.MinDuration.Milliseconds() {
+	if least := m.q.MinDuration.Milliseconds(); least > 0 && last-first < least {
 		return false
 	}
+	// Where the clock was set back in the midst, the first line is the later.
+	first, last = min(first, last), max(first, last)
 	if !m.q.Since.IsZero() && last < m.q.Since.UnixMilli() || !m.q.Until.IsZero() && first >= m.q.Until.UnixMilli() {
 		return false
 	}
