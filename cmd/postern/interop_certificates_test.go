@@ -172,7 +172,7 @@ permission_groups = ["anonymous"]
 	if got, printed := askOpenSSL(t, alone, "-starttls", "smtp", "-noservername"); got == "" || !strings.Contains(printed, "subject=CN = edge.contoso.example") {
 		t.Errorf("without a certificate of its own:\n%s", tail(printed))
 	}
-	if n := strings.Count(g.output.String(), "event_id=12014"); n != 1 || !strings.Contains(g.output.String(), `event_id=12014 connector=Alone fqdn=alone.contoso.example`) {
+	if n := strings.Count(g.output.String(), "event_id=12014"); n != 1 || !strings.Contains(g.output.String(), `event_id=12014 area=tls connector=Alone fqdn=alone.contoso.example`) {
 		t.Errorf("event 12014 %d times", n)
 	}
 

@@ -67,7 +67,7 @@ func TestLogTrouble(t *testing.T) {
 				}
 			}
 			s.await(t, 30)
-			for _, log := range []string{"receive", "send", "connectivity", "tracking", "routing"} {
+			for _, log := range []string{"receive", "send", "connectivity", "tracking", "routing", "event"} {
 				until(t, "the report of trouble with the log "+log, func() bool { return strings.Contains(g.output.String(), "log_name="+log) })
 			}
 			end()
@@ -94,7 +94,7 @@ func TestLogTrouble(t *testing.T) {
 				}
 				return n
 			}
-			for _, log := range []string{"receive", "send", "connectivity", "tracking", "routing"} {
+			for _, log := range []string{"receive", "send", "connectivity", "tracking", "routing", "event"} {
 				until(t, "the report that the log "+log+" is written again", func() bool { return reports(log, "a log is written again") == 1 })
 				if n := reports(log, "mail goes on without it"); n != 1 {
 					t.Errorf("%d reports of trouble with the log %s:\n%s", n, log, g.output.String())
