@@ -285,8 +285,7 @@ func (d *trackingDraft) elapsed(key string, from, to time.Time) {
 // that gave the reply, or the last one.
 func attemptOf(e *queue.Event) *message.Attempt {
 	for i := len(e.Attempts) - 1; i >= 0; i-- {
-		a := &e.Attempts[i]
-		if rest, ok := strings.CutPrefix(e.Outcome.RemoteMTA, a.Host); ok && strings.Contains(rest, withoutPort(a.Address)) {
+		if a := &e.Attempts[i]; isAt(e.Outcome.RemoteMTA, withoutPort(a.Address)) {
 			return a
 		}
 	}
@@ -294,6 +293,14 @@ func attemptOf(e *queue.Event) *message.Attempt {
 		return &e.Attempts[n-1]
 	}
 	return nil
+}
+
+// isAt reports whether a remote MTA, as "mx1.example.net [198.51.100.25]" or the
+// address alone in its brackets, has an address.
+func isAt(remote, address string) bool {
+	rest, bracket := strings.CutSuffix(remote, "]")
+	rest, same := strings.CutSuffix(rest, address)
+	return bracket && same && strings.HasSuffix(rest, "[")
 }
 
 // withoutPort takes the port, and the brackets of IPv6, off "ip:port".

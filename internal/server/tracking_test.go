@@ -192,6 +192,25 @@ func TestTracking(t *testing.T) {
 	}
 }
 
+// TestAttemptOf: the attempt of an outcome is the last one at the host that gave
+// the reply.
+func TestAttemptOf(t *testing.T) {
+	attempts := []message.Attempt{
+		{Session: "1", Host: "mx.example.net", Address: "192.0.2.2:25"}, {Session: "2", Host: "mx.example.net", Address: "192.0.2.22:25"},
+		{Session: "3", Host: "192.0.2.3", Address: "192.0.2.3:25"}, {Session: "4", Host: "mx.example.net", Address: "[2001:db8::2]:25"}, {Session: "5", Host: "last", Address: "192.0.2.5:25"},
+	}
+	for remote, want := range map[string]string{
+		"mx.example.net [192.0.2.2]": "1", "mx.example.net [192.0.2.22]": "2", "[192.0.2.3]": "3", "mx.example.net [2001:db8::2]": "4", "": "5", "mx.example.net [192.0.2.9]": "5",
+	} {
+		if a := attemptOf(&queue.Event{Attempts: attempts, Outcome: message.Outcome{RemoteMTA: remote}}); a == nil || a.Session != want {
+			t.Errorf("%q: %+v, want %s", remote, a, want)
+		}
+	}
+	if a := attemptOf(&queue.Event{}); a != nil {
+		t.Errorf("%+v", a)
+	}
+}
+
 // TestTrackingOrigins: where a message came from.
 func TestTrackingOrigins(t *testing.T) {
 	tr, lines := trackingLog(t)
