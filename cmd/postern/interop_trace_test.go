@@ -276,6 +276,15 @@ func TestTraceOfWhatWaits(t *testing.T) {
 	})
 	s := e.story(t, "waits@client.example")
 	e.wants(t, 0, "postern queue show "+s.ID, "logs", "trace", s.ID)
+	// A text leads to both ids, and the event log knows when it all began.
+	e.wants(t, 0, s.ID, "logs", "search", "WAITS@client", "--output", "json")
+	e.wants(t, 0, s.Arrival.Session, "logs", "search", "bob@y.example", "--direction", "receive")
+	e.wants(t, 1, "no line has that text", "logs", "search", "nothing like it")
+	e.wants(t, 2, "TEXT is empty", "logs", "search", "")
+	e.wants(t, 0, "gateway is running", "logs", "changes")
+	e.wants(t, 0, `"kind": "routing"`, "logs", "changes", "--kind", "routing", "--output", "json")
+	e.wants(t, 0, "Nothing was changed.", "logs", "changes", "--until", "2020-01-01")
+	e.wants(t, 2, "want start, config", "logs", "changes", "--kind", "moon")
 	if !s.Pending {
 		t.Errorf("%+v", s)
 	}
