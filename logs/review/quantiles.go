@@ -26,7 +26,7 @@ type quantiles struct {
 	// first+i.
 	instant  uint64
 	first    int
-	counts   []uint64
+	counts   []uint32 // which stop at what they can hold
 	min, max int64
 }
 
@@ -51,14 +51,16 @@ func (q *quantiles) add(d time.Duration) {
 		q.first, q.counts = b, append(q.counts, 0)
 	case b < q.first:
 		more := q.first - b
-		grown := make([]uint64, more+len(q.counts))
+		grown := make([]uint32, more+len(q.counts))
 		copy(grown[more:], q.counts)
 		q.first, q.counts = b, grown
 	}
 	for b >= q.first+len(q.counts) {
 		q.counts = append(q.counts, 0)
 	}
-	q.counts[b-q.first]++
+	if c := &q.counts[b-q.first]; *c < math.MaxUint32 {
+		*c++
+	}
 }
 
 // at returns the time that the share p of all times does not exceed, by the
@@ -76,7 +78,7 @@ func (q *quantiles) at(p float64) time.Duration {
 		return 0
 	}
 	for i, c := range q.counts {
-		if seen += c; rank <= seen {
+		if seen += uint64(c); rank <= seen {
 			middle := 2 * math.Pow(growth, float64(q.first+i)) / (growth + 1)
 			ms := min(max(int64(math.Round(middle)), q.min), q.max)
 			return time.Duration(ms) * time.Millisecond

@@ -13,14 +13,15 @@ import (
 // are those of a top.
 const (
 	roomKeys   = 10000 // senders, domains, peers: some 300 octets each
-	roomGroups = 2000  // those with latencies: at most 6 KB each
-	roomHours  = 24 * 400
+	roomGroups = 2000  // those with latencies: some 4 KB each, where these lie between 1 ms and two days
+	roomHours  = 24 * 100
 	roomReason = 5000
 	roomTLS    = 100
 )
 
 // Statistics adds up what the logs say, in one pass and in bounded memory
-// whatever their size: some 50 MB at the very most. Put in the sessions that a
+// whatever their size: a few MB as a rule, and below 100 MB when every list is full
+// of long keys whose latencies have nothing in common. Put in the sessions that a
 // Source returns, with their lines, and the lines of message tracking, in any
 // order, and ask for the Summary. A Statistics is for one goroutine.
 type Statistics struct {
