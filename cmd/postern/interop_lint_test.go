@@ -170,7 +170,7 @@ func TestExamples(t *testing.T) {
 func TestNotes(t *testing.T) {
 	t.Parallel()
 	e := newEdge(t)
-	e.receive = "permission_groups = [\"anonymous\"]\ndeny = [\"accept_authoritative_domain_sender\"]\n"
+	e.receive = "auth_mechanism = [\"none\"]\npermission_groups = [\"anonymous\"]\ndeny = [\"accept_authoritative_domain_sender\"]\n"
 	e.addr = strings.Replace(e.addr, "127.0.0.1", "0.0.0.0", 1) // no loopback connector: strangers
 	e.route("in", "contoso.example", "127.0.0.1:9", "")
 	g := e.serve(t)
