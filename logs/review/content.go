@@ -1,10 +1,12 @@
 package review
 
 import (
+	"bufio"
 	"bytes"
 	"compress/flate"
 	"compress/gzip"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -31,8 +33,8 @@ const (
 )
 
 // openContent opens a file. A file that was compressed since it was found is
-// taken in that form.
-func openContent(ctx context.Context, f *logFile, p *Progress) (*content, error) {
+// taken in that form. The content may rest in *scratch until the next call.
+func openContent(ctx context.Context, f *logFile, p *Progress, scratch *[]byte) (*content, error) {
 	file, err := os.Open(f.path)
 	zipped := f.zipped
 	if errors.Is(err, fs.ErrNotExist) && !zipped {
@@ -45,7 +47,7 @@ func openContent(ctx context.Context, f *logFile, p *Progress) (*content, error)
 	}
 	if zipped {
 		defer file.Close()
-		return unzip(ctx, file, f.path, p)
+		return unzip(ctx, file, f.path, p, scratch)
 	}
 	info, err := file.Stat()
 	if err != nil {
@@ -58,27 +60,33 @@ func openContent(ctx context.Context, f *logFile, p *Progress) (*content, error)
 // unzip reads a compressed file: a small one into memory, a large one into a
 // temporary file, compressed again in parts, so that it can be read from its end.
 // Of a damaged file it takes what can be read.
-func unzip(ctx context.Context, file io.Reader, path string, p *Progress) (*content, error) {
-	z, err := gzip.NewReader(file)
+func unzip(ctx context.Context, file *os.File, path string, p *Progress, scratch *[]byte) (*content, error) {
+	z, err := gzip.NewReader(bufio.NewReaderSize(file, 64<<10))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	damaged := func(err error) {
-		if err != nil {
-			p.trouble("%s: %v; what comes before that place was read", path, err)
-		}
+		p.trouble("%s: %v; what comes before that place was read", path, err)
 	}
-	buf := new(bytes.Buffer)
-	_, err = io.Copy(buf, io.LimitReader(z, zippedInMemory))
-	if err != nil || buf.Len() < zippedInMemory {
-		damaged(err)
-		return &content{ReaderAt: bytes.NewReader(buf.Bytes()), size: int64(buf.Len()), close: func() error { return nil }}, nil
+	var all io.Reader = z
+	if size := unzippedSize(file); size < zippedInMemory {
+		if int64(cap(*scratch)) <= size {
+			*scratch = make([]byte, size+1)
+		}
+		b := (*scratch)[:size+1]
+		n, err := fill(z, b)
+		if err != nil {
+			if err != io.EOF {
+				damaged(err)
+			}
+			return &content{ReaderAt: bytes.NewReader(b[:n]), size: int64(n), close: func() error { return nil }}, nil
+		}
+		all = io.MultiReader(bytes.NewReader(b), z) // it holds more than it says
 	}
 	s, err := newSpool()
 	if err != nil {
 		return nil, fmt.Errorf("a temporary file for %s: %w; TMPDIR says where it goes", path, err)
 	}
-	all := io.MultiReader(buf, z)
 	for ctx.Err() == nil {
 		n, readErr := fill(all, s.part[:])
 		if err := s.add(n); err != nil {
@@ -94,6 +102,20 @@ func unzip(ctx context.Context, file io.Reader, path string, p *Progress) (*cont
 		}
 	}
 	return &content{ReaderAt: s, size: s.size, close: s.close}, ctx.Err()
+}
+
+// unzippedSize returns the size that a compressed file says it has, which need
+// not be true (RFC 1952 2.3.1).
+func unzippedSize(file *os.File) int64 {
+	info, err := file.Stat()
+	if err != nil || info.Size() < 18 {
+		return 0
+	}
+	var b [4]byte
+	if _, err := file.ReadAt(b[:], info.Size()-4); err != nil {
+		return 0
+	}
+	return int64(binary.LittleEndian.Uint32(b[:]))
 }
 
 // fill reads until b is full or there is an error, which is io.EOF at the end.

@@ -119,12 +119,13 @@ type setReader struct {
 	p       *Progress
 	buffers chan []byte
 	until   time.Time
+	scratch []byte // for what was compressed
 }
 
 // read reads one file. Newest says that it may still be written. Yield takes a
 // block, whose buffer is its own from then on, and returns false to stop.
 func (r *setReader) read(f *logFile, newest bool, yield func(*block) bool) {
-	c, err := openContent(r.ctx, f, r.p)
+	c, err := openContent(r.ctx, f, r.p, &r.scratch)
 	if err != nil {
 		switch {
 		case r.ctx.Err() != nil:
