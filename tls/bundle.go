@@ -199,13 +199,17 @@ const maxIterations = 3_000_000
 // checkIterations refuses files that would take hours to open: an integer right
 // behind an octet string is a salt with its rounds (RFC 7292 4, RFC 8018
 // A.2), wherever it stands.
+//
+// What follows an element that can't be read is of no account to the library
+// either; what comes before it is.
 func checkIterations(b []byte, depth int) error {
-	list, err := elements(b, depth)
-	if err != nil {
-		return nil // some octets that mean nothing to us
-	}
-	for i, t := range list {
-		if i > 0 && t.is(tagInteger) && list[i-1].is(tagOctetString) {
+	var before tlv
+	for len(b) > 0 {
+		t, rest, err := nextTLV(b, depth)
+		if err != nil {
+			return nil // some octets that mean nothing to us
+		}
+		if t.is(tagInteger) && before.is(tagOctetString) {
 			if n := new(big.Int).SetBytes(t.content); n.Cmp(big.NewInt(maxIterations)) > 0 {
 				return errors.New("opening it would take hours: its password is hashed more than three million times; export it anew with usual settings")
 			}
@@ -215,6 +219,7 @@ func checkIterations(b []byte, depth int) error {
 				return err
 			}
 		}
+		before, b = t, rest
 	}
 	return nil
 }

@@ -82,6 +82,7 @@ func (p *Plan) Import(b *Bundle, o ImportOptions) (*Imported, error) {
 		out.Known = old.Key != nil
 	}
 	e.FriendlyName = firstOf(e.FriendlyName, b.FriendlyName, label(leaf))
+	e.Exportable = e.Exportable && !p.listing.keeps(leaf)
 	if out.Known && same(&e, old) {
 		out.Entry = old
 		return out, nil
@@ -117,6 +118,12 @@ func (l *Listing) waitingFor(c *x509.Certificate) *Waiting {
 		}
 	}
 	return nil
+}
+
+// keeps reports whether the key of a certificate is marked as not exportable
+// with another certificate: authorities issue again for the same request.
+func (l *Listing) keeps(c *x509.Certificate) bool {
+	return slices.ContainsFunc(l.Entries, func(e *Entry) bool { return e.Key != nil && !e.Exportable && fits(c, e.Key) })
 }
 
 // keyFor is a key of the store that fits a certificate, waiting or in use.

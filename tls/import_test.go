@@ -262,6 +262,38 @@ func TestImportJoins(t *testing.T) {
 	}
 }
 
+// TestImportKeepsKey: a key that may not leave the store may not leave it with
+// another certificate for the same request either.
+func TestImportKeepsKey(t *testing.T) {
+	root := newAuthority(t, "Root", nil)
+	d := openStore(t)
+	p := planOf(t, d)
+	w, err := p.Request(RequestOptions{Names: []string{"edge.contoso.example"}, Key: newKey(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	commit(t, p)
+	for i, b := range []*Bundle{
+		bundle(root.sign(t, w.Request, nil), root.cert),
+		bundle(root.sign(t, w.Request, nil), root.cert),
+		{Format: "PKCS #12", Certs: []*x509.Certificate{root.sign(t, w.Request, nil), root.cert}, Keys: []crypto.Signer{w.Key}},
+	} {
+		p := planOf(t, d)
+		im, err := p.Import(b, ImportOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		commit(t, p)
+		e := planOf(t, d).listing.withKey(im.Entry.Thumbprint())
+		if e == nil || e.Exportable || im.Entry.Exportable {
+			t.Fatalf("%d: the key may leave the store: %+v", i, e)
+		}
+		if _, err := e.PEM(true); !errors.Is(err, ErrNotExportable) {
+			t.Errorf("%d: export: %v", i, err)
+		}
+	}
+}
+
 func names(t testing.TB, dir string) []string {
 	t.Helper()
 	list, err := os.ReadDir(dir)
