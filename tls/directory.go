@@ -4,11 +4,13 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -90,7 +92,7 @@ func (l *Listing) equal(o *Listing) bool {
 
 // pemNames lists the files of a directory that hold certificates or keys.
 func pemNames(path string) ([]string, error) {
-	dir, err := os.Open(path)
+	dir, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a named pipe in its place holds nobody up
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -99,8 +101,8 @@ func pemNames(path string) ([]string, error) {
 	}
 	defer dir.Close()
 	all, err := dir.Readdirnames(2 * maxFiles)
-	if len(all) == 0 && err != nil { // io.EOF: it is empty
-		return nil, nil
+	if err != nil && !errors.Is(err, io.EOF) { // that is an empty one
+		return nil, err
 	}
 	names := slices.DeleteFunc(all, func(n string) bool {
 		return strings.HasPrefix(n, ".") || !slices.Contains([]string{".pem", ".crt", ".cer", ".key"}, strings.ToLower(filepath.Ext(n)))

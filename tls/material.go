@@ -91,6 +91,10 @@ func NewMaterial(o MaterialOptions) *Material {
 		read: func() (*Listing, error) {
 			l, err := ReadDirectory(o.Directory)
 			if err == nil && m.listing.ok {
+				// Not mounted, or moved away for a while.
+				if _, gone := os.Stat(o.Directory); gone != nil && len(m.listing.value.Entries) > 0 {
+					return nil, gone
+				}
 				l.keep(m.listing.value)
 			}
 			return l, err

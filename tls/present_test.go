@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -171,6 +172,28 @@ func TestPresenter(t *testing.T) {
 			t.Fatal(err)
 		}
 		step("rubbish in the assignments", Thumbprint(two.Leaf), "a changed certificate file can't be used; what was read before stays in force\" event_id=26003 file="+AssignmentsFile)
+		// The directory itself goes, and others take its place.
+		if err := os.Remove(filepath.Join(dir, AssignmentsFile)); err != nil {
+			t.Fatal(err)
+		}
+		step("no assignments", Thumbprint(two.Leaf), "")
+		aside := dir + ".aside"
+		for what, put := range map[string]func() error{
+			"nothing":      func() error { return nil },
+			"a named pipe": func() error { return syscall.Mkfifo(dir, 0o600) },
+			"a file":       func() error { return os.WriteFile(dir, nil, 0o600) },
+			"a link":       func() error { return os.Symlink("/nowhere", dir) },
+		} {
+			if err := errors.Join(os.Rename(dir, aside), put()); err != nil {
+				t.Fatal(err)
+			}
+			step(what+" in the place of the directory", Thumbprint(two.Leaf), "a changed certificate file can't be used; what was read before stays in force\" event_id=26003 file="+dir)
+			os.Remove(dir)
+			if err := os.Rename(aside, dir); err != nil {
+				t.Fatal(err)
+			}
+			step("the directory again", Thumbprint(two.Leaf), "")
+		}
 	})
 }
 
