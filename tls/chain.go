@@ -109,6 +109,7 @@ func (f *findings) warn(remedy, format string, args ...any) {
 func (c chain) review(connectors []config.ReceiveConnector, now time.Time) findings {
 	var f findings
 	leaf := c.certs[0]
+	renew := "renew it: postern cert renew " + Thumbprint(leaf)[:16]
 	if c.missing != nil {
 		remedy := "get the authority's certificate, and import it in one file with this one; a root of your own that the hosts know needs none"
 		if urls := c.missing.IssuingCertificateURL; len(urls) > 0 {
@@ -119,11 +120,11 @@ func (c chain) review(connectors []config.ReceiveConnector, now time.Time) findi
 	}
 	switch {
 	case now.After(leaf.NotAfter):
-		f.warn("renew it: postern cert renew", "the certificate expired on %s", day(leaf.NotAfter))
+		f.warn(renew, "the certificate expired on %s", day(leaf.NotAfter))
 	case now.Before(leaf.NotBefore):
 		f.warn("wait with enabling it, or set this host's clock", "the certificate is not valid before %s", day(leaf.NotBefore))
 	case leaf.NotAfter.Sub(now) < expiresSoon && leaf.NotAfter.Sub(leaf.NotBefore) > 2*expiresSoon:
-		f.warn("renew it: postern cert renew", "the certificate expires on %s", day(leaf.NotAfter))
+		f.warn(renew, "the certificate expires on %s", day(leaf.NotAfter))
 	}
 	for i, x := range c.certs {
 		what := "the certificate"

@@ -186,7 +186,7 @@ func (c *Chooser) configured(r *config.ReceiveConnector, now time.Time) (Choice,
 	switch {
 	case out.Entry == nil:
 		out.Problem = fmt.Errorf("tls_certificate: there is no certificate %q in %s", name, c.directory)
-		if e := c.listing.disabled(name); e != nil {
+		if e := c.listing.disabled(name, now); e != nil {
 			out.Problem = fmt.Errorf("tls_certificate: the certificate %q in %s is not enabled", name, c.directory)
 			out.Remedy = "enable it: postern cert enable " + e.Thumbprint()[:16] + " --smtp"
 		}
@@ -196,14 +196,16 @@ func (c *Chooser) configured(r *config.ReceiveConnector, now time.Time) (Choice,
 	return out, out.Problem == nil
 }
 
-// disabled is an entry that would go by the name if it were enabled.
-func (l *Listing) disabled(name string) *Entry {
+// disabled is the best entry that would go by the name if it were enabled, and
+// would be of use then.
+func (l *Listing) disabled(name string, now time.Time) *Entry {
+	var best *Entry
 	for _, e := range l.Entries {
-		if !e.Enabled && e.Has(name) {
-			return e
+		if !e.Enabled && e.Has(name) && e.Usable(now) == nil && (best == nil || better(e, best, name, now)) {
+			best = e
 		}
 	}
-	return nil
+	return best
 }
 
 // assigned is what "postern cert enable" has written down.
@@ -246,7 +248,7 @@ func (c *Chooser) byName(r *config.ReceiveConnector, serverName string, now time
 	out = Choice{By: ByNothing, Name: fqdn, Entry: c.own, Reason: "no certificate is for " + fqdn + ": the self-signed one stands in",
 		Problem: fmt.Errorf("no certificate in %s is for %s, the connector's FQDN", c.directory, fqdn),
 		Remedy:  fmt.Sprintf("postern cert request --connector %q, and postern cert import what the authority returns", r.Name)}
-	if e := c.listing.disabled(fqdn); e != nil {
+	if e := c.listing.disabled(fqdn, now); e != nil {
 		out.Problem = fmt.Errorf("the certificate for %s, the connector's FQDN, is not enabled", fqdn)
 		out.Remedy = "enable it: postern cert enable " + e.Thumbprint()[:16] + " --smtp"
 	}

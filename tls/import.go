@@ -37,6 +37,9 @@ type Imported struct {
 	// Joined is the key that waited for it; nil where the key came with it or
 	// was in use.
 	Joined *Waiting
+	// Shares is another certificate of the store that has the same key, where
+	// none came with it and none waited: both answer one request; nil for none.
+	Shares *Entry
 	// Replaces is the certificate that Joined was requested in the place of, if
 	// the store has it still.
 	Replaces *Entry
@@ -46,7 +49,8 @@ type Imported struct {
 
 // Import plans what a file brings: it finds the certificate in it, joins it with
 // its key, which comes in the file or is in the store, and completes its chain
-// from the file and the store. A certificate that can't be presented is refused.
+// from the file and the store. A certificate that can't be presented is refused,
+// and so is one that has expired where a key waits, which goes on waiting.
 func (p *Plan) Import(b *Bundle, o ImportOptions) (*Imported, error) {
 	now := time.Now()
 	leaf, key, err := p.leafOf(b)
@@ -63,15 +67,24 @@ func (p *Plan) Import(b *Bundle, o ImportOptions) (*Imported, error) {
 	}
 	out.Findings = chain.review(o.Connectors, now)
 	e := Entry{Chain: chain.certs, Key: key, FriendlyName: o.FriendlyName, Exportable: !o.NotExportable, Enabled: o.Enabled}
+	old := p.listing.withKey(Thumbprint(leaf))
 	if out.Joined = p.listing.waitingFor(leaf); out.Joined != nil {
+		if now.After(leaf.NotAfter) {
+			return nil, fmt.Errorf("the certificate for %s expired on %s, before it came; ask the authority for another answer to request %s, which goes on waiting", namesOf(leaf), day(leaf.NotAfter), out.Joined.ID()[:16])
+		}
+		out.Findings = append(out.Findings, fewer(leaf, out.Joined)...)
 		e.FriendlyName = firstOf(e.FriendlyName, out.Joined.FriendlyName)
 		e.Exportable = e.Exportable && out.Joined.Exportable
 		if out.Joined.Renews != "" {
 			out.Replaces = p.listing.withKey(out.Joined.Renews)
 		}
 		p.RemoveWaiting(out.Joined)
+	} else if old == nil && len(b.Keys) == 0 {
+		if out.Shares = p.listing.owner(leaf); out.Shares != nil {
+			e.FriendlyName = firstOf(e.FriendlyName, out.Shares.FriendlyName)
+			e.Exportable = e.Exportable && out.Shares.Exportable
+		}
 	}
-	old := p.listing.withKey(Thumbprint(leaf))
 	if old != nil {
 		e.FriendlyName = firstOf(e.FriendlyName, old.FriendlyName)
 		e.Enabled = e.Enabled || old.Enabled
@@ -131,12 +144,47 @@ func (l *Listing) keyFor(c *x509.Certificate) crypto.Signer {
 	if w := l.waitingFor(c); w != nil {
 		return w.Key
 	}
+	if e := l.owner(c); e != nil {
+		return e.Key
+	}
+	return nil
+}
+
+// owner is an entry whose key fits a certificate.
+func (l *Listing) owner(c *x509.Certificate) *Entry {
 	for _, e := range l.Entries {
 		if e.Key != nil && fits(c, e.Key) {
-			return e.Key
+			return e
 		}
 	}
 	return nil
+}
+
+// KeyElsewhere is another certificate of the store with the same key; nil for
+// none.
+func (l *Listing) KeyElsewhere(e *Entry) *Entry {
+	for _, other := range l.Entries {
+		if other.Key != nil && other.Thumbprint() != e.Thumbprint() && fits(e.Leaf(), other.Key) {
+			return other
+		}
+	}
+	return nil
+}
+
+// fewer tells of names that were asked for and that the answer is not for.
+func fewer(leaf *x509.Certificate, w *Waiting) (f findings) {
+	var missing []string
+	for _, n := range w.Names() {
+		// A wildcard proves itself as a name below it.
+		if leaf.VerifyHostname(strings.Replace(n, "*.", "x.", 1)) != nil {
+			missing = append(missing, n)
+		}
+	}
+	if len(missing) > 0 {
+		f.warn("where these are needed ask the authority for another answer to the same request; it can be imported as long as this one, which has the key, is not removed",
+			"the request asked for %s, and the certificate is not for %s", strings.Join(w.Names(), ", "), strings.Join(missing, ", "))
+	}
+	return f
 }
 
 // authorities are the certificates above others in the store.

@@ -176,7 +176,7 @@ func (c *certChange) removeCert(prefix string, yes bool) error {
 			return err
 		}
 		id, files = e.Thumbprint(), slices.Compact([]string{e.File, e.KeyFile})
-		question = fmt.Sprintf("%s: remove it with its key? There is no way back but a backup.", describe(e))
+		question = c.removal(e)
 		c.Remove(e)
 		for _, name := range c.assigned(id) {
 			c.Assign(name, "") // of connectors that are gone
@@ -199,6 +199,17 @@ func (c *certChange) removeCert(prefix string, yes bool) error {
 	}
 	fmt.Fprintf(c.app.out, "Removed %s: %s\n", id[:16], clean(strings.Join(files, ", ")))
 	return nil
+}
+
+// removal asks whether a certificate is to go, and says what goes with its key.
+func (c *certChange) removal(e *ptls.Entry) string {
+	switch other := c.Listing().KeyElsewhere(e); {
+	case other != nil:
+		return fmt.Sprintf("%s: remove it? Its key stays, with %s. There is no way back but a backup.", describe(e), other.Thumbprint()[:16])
+	case e.SelfSigned() || e.Key == nil:
+		return fmt.Sprintf("%s: remove it with its key? There is no way back but a backup.", describe(e))
+	}
+	return fmt.Sprintf("%s: remove it with its key? No other certificate in the store has that key, so that no other answer to the request for it could be imported. There is no way back but a backup.", describe(e))
 }
 
 // mayRemove refuses to remove what a connector shows, or would show once it is

@@ -206,6 +206,8 @@ func (c *certChange) importText(im *ptls.Imported, answer *certJSON, nothing boo
 		key = fmt.Sprintf("; its key waited as request %s", im.Joined.ID()[:16])
 	} else if nothing || im.Known {
 		key = ""
+	} else if im.Shares != nil {
+		key = fmt.Sprintf("; its key is that of %s", im.Shares.Thumbprint()[:16])
 	}
 	lines := []string{what + describe(im.Entry) + ", for " + clean(strings.Join(ptls.Names(im.Entry.Leaf()), ", ")) + key + "."}
 	if n := len(answer.Chain); n > 0 {
@@ -216,7 +218,7 @@ func (c *certChange) importText(im *ptls.Imported, answer *certJSON, nothing boo
 		if im.Joined != nil && receiveConnector(c.cfg, im.Joined.Connector) != nil {
 			next = fmt.Sprintf("--connector %q", im.Joined.Connector)
 		}
-		if !im.Entry.Enabled {
+		if !im.Entry.Enabled && c.now.Before(im.Entry.Leaf().NotAfter) {
 			lines = append(lines, "No connector shows it yet. To let it be shown:", fmt.Sprintf("  postern cert enable %s %s", im.Entry.Thumbprint()[:16], next))
 		}
 	} else if im.Replaces != nil {
