@@ -3,7 +3,6 @@ package send
 import (
 	"encoding/json"
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
 
@@ -95,10 +94,15 @@ func trusting(o *config.TLSOverride) {
 }
 
 // at is what the policy for an endpoint would be if the connector, or the
-// override that holds there, asked for something else.
+// override that holds there, asked for something else, of the host alone.
 func (p *tlsProbe) at(e endpoint, change func(*config.TLSOverride)) ptls.Policy {
+	return p.with(e, change, false)
+}
+
+// with is at, with what mutual TLS asks besides.
+func (p *tlsProbe) with(e endpoint, change func(*config.TLSOverride), mutual bool) ptls.Policy {
 	c := *p.connector
-	c.DomainSecureEnabled, c.ImplicitTLS = false, p.implicit
+	c.DomainSecureEnabled, c.ImplicitTLS = c.DomainSecureEnabled && mutual, p.implicit
 	own := config.TLSOverride{TLS: c.TLS, TLSAuthLevel: c.TLSAuthLevel, TLSDomain: c.TLSDomain, TLSCAFile: c.TLSCAFile,
 		TLSFingerprints: c.TLSFingerprints, NoTLSFallback: c.NoTLSFallback}
 	change(&own)
@@ -179,13 +183,40 @@ func (p *tlsProbe) judge(h *TLSHost, facts *tlsFacts, e endpoint) {
 	if facts.broken != nil { // which no level changes
 		return
 	}
-	for _, l := range p.levels(e, facts) {
-		policy := p.at(e, l.change)
-		v := TLSLevel{Level: l.name, TLSVerdict: facts.verdict(policy, m), Configuration: overrideLines(p.over, policy)}
+	starred := false
+	add := func(name string, policy ptls.Policy, inForce bool) {
+		v := TLSLevel{Level: name, TLSVerdict: facts.verdict(policy, m), InForce: inForce, Configuration: overrideLines(p.over, policy)}
 		v.Source = ""
-		v.InForce = !p.connector.DomainSecureEnabled && reflect.DeepEqual(policy.Override(), configured.Override())
-		h.Levels = append(h.Levels, v)
+		h.Levels, starred = append(h.Levels, v), starred || inForce
 	}
+	for _, l := range p.levels(e, facts) {
+		policy := p.with(e, l.change, true)
+		add(l.name, policy, sameTerms(policy.Override(), configured.Override()))
+	}
+	if !starred {
+		add(levelName(configured.Override()), configured, true)
+	}
+}
+
+// sameTerms reports whether two overrides ask for the same, for whichever
+// domain.
+func sameTerms(a, b config.TLSOverride) bool {
+	return a.TLS == b.TLS && a.TLSAuthLevel == b.TLSAuthLevel && a.TLSCAFile == b.TLSCAFile && a.NoTLSFallback == b.NoTLSFallback &&
+		slices.Equal(a.TLSDomain, b.TLSDomain) && slices.Equal(a.TLSFingerprints, b.TLSFingerprints)
+}
+
+// levelName names what is in force and none of the levels, by its keys.
+func levelName(o config.TLSOverride) string {
+	parts := []string{o.TLS}
+	for _, k := range []struct {
+		is   bool
+		name string
+	}{{o.TLSAuthLevel != "", o.TLSAuthLevel}, {len(o.TLSFingerprints) > 0, "tls_fingerprints"}, {o.TLSCAFile != "", "tls_ca_file"}} {
+		if k.is {
+			parts = append(parts, k.name)
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
 // overrideLines are a policy in the form of the configuration, as an override

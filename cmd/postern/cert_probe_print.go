@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,8 +32,12 @@ func (a *app) printTLSReport(r *send.TLSReport) {
 
 func (a *app) printTLSHost(r *send.TLSReport, h *send.TLSHost, s style) {
 	title := clean(h.Host)
-	if at := h.Address.String(); h.Address.IsValid() && !strings.HasPrefix(at, h.Host+":") {
-		title += " at " + at
+	switch {
+	case !h.Address.IsValid():
+	case h.Address.Addr().String() == h.Host:
+		title = h.Address.String()
+	default:
+		title += " at " + h.Address.String()
 	}
 	if h.Preference > 0 {
 		title += fmt.Sprintf(", preference %d", h.Preference)
@@ -158,7 +163,7 @@ func (a *app) printTLSLevels(h *send.TLSHost, s style) {
 			mark = "*"
 		}
 		why := l.Reason
-		if why == h.Distrust { // it stands above in full
+		if why != "" && why == h.Distrust { // it stands above in full
 			why = h.Trust
 		}
 		t.add(mark, l.Level, outcomeWords(l.Outcome), clean(why))
@@ -196,6 +201,11 @@ func (a *app) printConfigured(h *send.TLSHost, s style) {
 // the strictest level that the host meets or, where it meets none, so that mail
 // goes at all.
 func (a *app) printOtherWay(r *send.TLSReport, h *send.TLSHost) {
+	if slices.ContainsFunc(h.Levels, func(l send.TLSLevel) bool {
+		return l.InForce && l.Outcome == send.OutcomeTLS && strings.Contains(l.Configuration, "tls_fingerprints")
+	}) {
+		return // no level says more than the certificate that somebody has pinned
+	}
 	best, why := -1, "the strictest level that the host meets"
 	for i, l := range h.Levels {
 		if l.Outcome == send.OutcomeTLS && !strings.Contains(l.Configuration, "tls_fingerprints") {
