@@ -101,7 +101,7 @@ func (s *session) handshake() error {
 	var heard *ptls.Overhearing
 	if cfg != nil {
 		if err = s.deadlines.handshake(); err == nil {
-			heard = &ptls.Overhearing{Conn: s.conn}
+			heard = ptls.Overhear(s.conn, cfg)
 			conn := tls.Server(heard, cfg)
 			if err = s.deadlines.afterHandshake(conn.HandshakeContext(context.WithValue(context.Background(), sessionKey{}, s))); err == nil {
 				heard.Over()

@@ -2,6 +2,7 @@ package receive
 
 import (
 	"crypto/tls"
+	"fmt"
 	"io"
 	"net/netip"
 	"strings"
@@ -99,6 +100,38 @@ func TestFailedHandshake(t *testing.T) {
 			t.Errorf("after a failed handshake the server said %q", rest)
 		}
 		<-c.done
+	}
+}
+
+// TestLongHandshake: a client can't make us hold more than a handshake has.
+func TestLongHandshake(t *testing.T) {
+	// The beginning of a ClientHello, which may have 64 KB.
+	record := "\x16\x03\x01\x40\x00\x01\x00\xff\x00" + strings.Repeat("\x00", 16<<10-4)
+	for _, tt := range []struct {
+		mechanism, reason string
+		records           int
+	}{
+		{"none", "sends too much in its handshake", 2},
+		{"client_certificate", "cut the connection in the handshake", 2},
+		{"client_certificate", "sends too much in its handshake", 4},
+	} {
+		t.Run(fmt.Sprintf("%s %d", tt.mechanism, tt.records), func(t *testing.T) {
+			b := newBench(t, testConnector(func(c *config.ReceiveConnector) { c.AuthMechanism = []string{"tls", tt.mechanism} }))
+			logged := protocolLog(t, b)
+			c := b.dialog(greet + `
+				C: STARTTLS
+				S: 220 .*`)
+			for range tt.records {
+				if _, err := io.WriteString(c.conn, record); err != nil { // nobody reads on
+					break
+				}
+			}
+			_ = c.conn.Close()
+			<-c.done
+			if log := logged(); !strings.Contains(log, "the client "+tt.reason+" | TLS negotiation failed") {
+				t.Error(log)
+			}
+		})
 	}
 }
 

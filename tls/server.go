@@ -23,12 +23,38 @@ type Overhearing struct {
 	alert tls.AlertError
 	heard bool
 	over  bool
+	most  int // octets of a handshake; 0: any
+	total int
+}
+
+// What a client may send in a handshake, in octets. A ClientHello has some two
+// thousand at most; a certificate with those above it comes on top of that, and a
+// session ticket has them in it. crypto/tls holds what has come until it has the
+// whole of a message, up to 64 KB and 256 KB, for strangers.
+const (
+	maxHandshake            = 16 << 10
+	maxHandshakeCertificate = 48 << 10
+)
+
+var errHandshakeSize = errors.New("the client sends too much in its handshake")
+
+// Overhear begins to listen to the client of a handshake under a configuration,
+// and holds it to what a handshake may have.
+func Overhear(conn net.Conn, cfg *tls.Config) *Overhearing {
+	most := maxHandshake
+	if cfg.ClientAuth != tls.NoClientCert || !cfg.SessionTicketsDisabled {
+		most = maxHandshakeCertificate
+	}
+	return &Overhearing{Conn: conn, most: most}
 }
 
 // Read is that of the connection.
 func (o *Overhearing) Read(p []byte) (int, error) {
 	n, err := o.Conn.Read(p)
 	if !o.over {
+		if o.total += n; o.most > 0 && o.total > o.most {
+			return 0, fmt.Errorf("%w: more than %d octets", errHandshakeSize, o.most)
+		}
 		o.hear(p[:n])
 	}
 	return n, err
@@ -75,6 +101,9 @@ func ExplainClient(err error, conn *Overhearing) string {
 			return "the client speaks SSL 2.0"
 		}
 		return "the client sent something that is not TLS"
+	}
+	if errors.Is(err, errHandshakeSize) {
+		return errHandshakeSize.Error()
 	}
 	text := err.Error()
 	if _, alert, ok := strings.Cut(text, "remote error: tls: "); ok {
