@@ -137,6 +137,21 @@ func better(a, b *Entry, name string, now time.Time) bool {
 	return a.Leaf().PublicKeyAlgorithm == x509.ECDSA && b.Leaf().PublicKeyAlgorithm != x509.ECDSA
 }
 
+// Ahead says why connectors choose this entry before another for a name that
+// both are for, in the words of better.
+func (e *Entry) Ahead(of *Entry, name string, now time.Time) string {
+	exact := func(e *Entry) bool { return slices.Contains(e.Leaf().DNSNames, strings.ToLower(name)) }
+	switch err := of.Usable(now); {
+	case err != nil && e.Usable(now) == nil:
+		return err.Error()
+	case of.SelfSigned() && !e.SelfSigned():
+		return "an authority issued it"
+	case exact(e) && !exact(of):
+		return "it is for the name exactly"
+	}
+	return "it is newer"
+}
+
 // parseThumbprint reads 64 hexadecimal digits, also with colons between.
 func parseThumbprint(s string) (string, bool) {
 	s = strings.ToUpper(strings.ReplaceAll(s, ":", ""))

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	"postern/config"
@@ -180,6 +181,29 @@ func (p *Plan) SetEnabled(e *Entry, enabled bool) error {
 	changed.Enabled = enabled
 	p.settle(&changed)
 	return nil
+}
+
+// Supersede plans that an entry is not chosen by its names any more, where it
+// would go on going before the one that was issued in its place, as it does
+// when the authority writes an earlier beginning than it did before. It does so
+// where the next one can be used at the time for all that the old one can, and
+// reports whether it did.
+func (p *Plan) Supersede(old, next *Entry, now time.Time) (bool, error) {
+	if !old.Enabled || !next.Enabled || next.Usable(now) != nil || ForClients(old.Leaf()) && !ForClients(next.Leaf()) || ForServers(old.Leaf()) && !ForServers(next.Leaf()) {
+		return false, nil
+	}
+	ahead := false
+	for _, name := range old.Leaf().DNSNames {
+		name = strings.Replace(strings.ToLower(name), "*.", "x.", 1)
+		if next.Leaf().VerifyHostname(name) != nil {
+			return false, nil
+		}
+		ahead = ahead || better(old, next, name, now)
+	}
+	if !ahead {
+		return false, nil
+	}
+	return true, p.SetEnabled(old, false)
 }
 
 // Assign plans that a Receive connector shows a certificate, or, with an empty

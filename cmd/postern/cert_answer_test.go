@@ -75,3 +75,102 @@ func TestCertAnswerWithFewerNames(t *testing.T) {
 		t.Errorf("%+v", done.Warnings)
 	}
 }
+
+// TestCertRenewalBackdated: the answer to a renewal takes over although the
+// authority wrote an earlier beginning than it did in the old one.
+func TestCertRenewalBackdated(t *testing.T) {
+	h := newCertHost(t)
+	h.must("request", "--domain", "edge.contoso.example,mail.contoso.example", "--key", "ecdsa256")
+	first := h.issueFor(h.requested().PublicKey, time.Now().Add(-time.Hour), 90*day, "edge.contoso.example", "mail.contoso.example")
+	h.must("import", h.pem("1.pem", first, h.root), "--smtp", "--yes")
+	one := ptls.Thumbprint(first)
+	h.must("renew", one)
+	public := h.requested().PublicKey
+	second := h.issueFor(public, time.Now().Add(-5*time.Hour), 90*day, "edge.contoso.example", "mail.contoso.example")
+	two := ptls.Thumbprint(second)
+	out := h.must("import", h.pem("2.pem", second, h.root), "--connector", "From Internet", "--yes")
+	for kind, name := range map[string]string{"receive": "Submission", "send": "Internet"} {
+		if h.shows(kind, name) != two {
+			t.Errorf("%s shows another one", name)
+		}
+	}
+	if !strings.Contains(out, "The old one is not chosen by its names any more") || !strings.Contains(out, "  postern cert remove "+one[:16]+"\n") {
+		t.Errorf("it prints\n%s", out)
+	}
+	h.must("remove", one, "--yes")
+
+	// Of two that nothing joins, the one that is not chosen says why.
+	key := h.newKey()
+	third := h.issueFor(key.Public(), time.Now().Add(-9*time.Hour), 90*day, "mail.contoso.example")
+	three := ptls.Thumbprint(third)
+	h.must("import", h.pem("3.pem", key, third, h.root))
+	for range 2 {
+		if out := strings.Join(strings.Fields(h.must("enable", three, "--smtp", "--yes")), " "); !strings.Contains(out, `Receive connector "Submission" shows `+two[:16]) ||
+			!strings.Contains(out, "all the same: it is newer. To have this one shown: postern cert disable "+two[:16]+" --smtp") {
+			t.Errorf("it prints\n%s", out)
+		}
+	}
+}
+
+// TestCertRenewalFallsShort: an answer that can't do all that the old one does
+// leaves that in its place, and nothing advises to remove that.
+func TestCertRenewalFallsShort(t *testing.T) {
+	for name, tt := range map[string]struct {
+		from  time.Duration
+		names []string
+		want  string // of what import prints
+	}{
+		"fewer names":   {-5 * time.Hour, []string{"edge.contoso.example"}, `Receive connector "Submission" goes on showing the old one`},
+		"not yet valid": {5 * day, []string{"edge.contoso.example", "mail.contoso.example"}, `Receive connector "From Internet" goes on showing the old one`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newCertHost(t)
+			h.must("request", "--domain", "edge.contoso.example,mail.contoso.example", "--key", "ecdsa256")
+			first := h.issueFor(h.requested().PublicKey, time.Now().Add(-time.Hour), 90*day, "edge.contoso.example", "mail.contoso.example")
+			one := ptls.Thumbprint(first)
+			h.must("import", h.pem("1.pem", first, h.root), "--smtp", "--connector", "From Internet", "--yes")
+			h.must("renew", one)
+			second := h.issueFor(h.requested().PublicKey, time.Now().Add(tt.from), 90*day, tt.names...)
+			out := h.must("import", h.pem("2.pem", second, h.root), "--yes")
+			if !strings.Contains(out, tt.want) || strings.Contains(out, "cert remove") || h.shows("receive", "Submission") != one {
+				t.Errorf("it prints\n%s", out)
+			}
+			if tt.from > 0 && h.shows("receive", "From Internet") != one {
+				t.Error("one that is not valid yet is shown")
+			}
+		})
+	}
+}
+
+// TestCertOtherKeys: what changes for clients that can use one kind of key alone
+// is shown and asked for.
+func TestCertOtherKeys(t *testing.T) {
+	h := newCertHost(t)
+	key := h.newKey()
+	elliptic := h.issue(key.Public(), "edge.contoso.example")
+	h.must("request", "--domain", "edge.contoso.example")
+	rsa := h.issueFor(h.requested().PublicKey, time.Now().Add(-9*time.Hour), 90*day, "edge.contoso.example")
+	h.must("import", h.pem("ec.pem", key, elliptic, h.root), "--smtp", "--yes")
+	one, two := ptls.Thumbprint(elliptic), ptls.Thumbprint(rsa)
+	both, alone := one[:16]+", "+two[:16], one[:16]
+	for _, step := range []struct {
+		args     []string
+		from, to string
+	}{
+		{[]string{"import", h.pem("rsa.pem", rsa, h.root), "--smtp"}, alone, both},
+		{[]string{"disable", two, "--smtp"}, both, alone},
+		{[]string{"enable", two, "--smtp"}, alone, both},
+	} {
+		before := h.store()
+		code, _, errs := h.run(saying("n\n"), step.args...)
+		fields := strings.Join(strings.Fields(errs), " ")
+		if code != exitFailed || !strings.Contains(fields, "From Internet "+step.from+" "+step.to+" for clients that can't use the key of the first") ||
+			!strings.Contains(fields, "RSA, 2048 bits") || h.store() != before {
+			t.Errorf("cert %q: exit code %d\n%s", step.args, code, errs)
+		}
+		done := h.do(append(step.args, "--yes")...)
+		if len(done.Changes) != 1 || len(done.Changes[0].FromOthers) != strings.Count(step.from, ",") || len(done.Changes[0].ToOthers) != strings.Count(step.to, ",") {
+			t.Errorf("cert %q: %+v", step.args, done.Changes)
+		}
+	}
+}

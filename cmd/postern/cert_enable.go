@@ -102,7 +102,39 @@ func (c *certChange) enable(ctx context.Context, prefix string, o *enableOptions
 		}
 		lines = append(lines, fmt.Sprintf("%s is enabled for every connector whose FQDN it is for.", describe(e)))
 	}
+	if o.smtp {
+		return c.enabled(ctx, e, o.yes, lines, c.passedOver(e)...)
+	}
 	return c.enabled(ctx, e, o.yes, lines)
+}
+
+// passedOver says which connectors show another certificate although this one is
+// for their FQDN, and what to do about it.
+func (c *certChange) passedOver(e *ptls.Entry) (lines []string) {
+	_, after := c.Choosers(c.cfg)
+	for _, u := range after.Uses(c.cfg, c.now) {
+		shown := u.Choice.Entry
+		if shown == nil || usesEntry(&u, e) || e.Leaf().VerifyHostname(strings.ToLower(u.FQDN)) != nil {
+			continue
+		}
+		why, remedy := clean(u.Choice.Reason), ""
+		switch {
+		case u.Choice.By == ptls.ByFQDN && u.Kind == "send" && (e.SelfSigned() || !ptls.ForClients(e.Leaf())):
+			continue // it never shows one
+		case u.Choice.By == ptls.ByFQDN:
+			if why = shown.Ahead(e, u.FQDN, c.now); e.Usable(c.now) == nil {
+				remedy = fmt.Sprintf("  postern cert disable %s --smtp", shown.Thumbprint()[:16])
+			}
+		}
+		line := fmt.Sprintf("%s shows %s all the same: %s.", connectorOf(&u), describe(shown), why)
+		if remedy != "" {
+			line += " To have this one shown:"
+			lines = append(lines, line, remedy)
+			continue
+		}
+		lines = append(lines, line)
+	}
+	return lines
 }
 
 // judgeConnector warns where an assignment does less than it seems to.
@@ -119,8 +151,9 @@ func (c *certChange) judgeConnector(r *config.ReceiveConnector, e *ptls.Entry) {
 	}
 }
 
-// enabled carries out what enable and disable have planned.
-func (c *certChange) enabled(ctx context.Context, e *ptls.Entry, yes bool, lines []string) error {
+// enabled carries out what enable and disable have planned, and says what was
+// done and what is worth knowing.
+func (c *certChange) enabled(ctx context.Context, e *ptls.Entry, yes bool, lines []string, notes ...string) error {
 	if c.Empty() {
 		lines = []string{"Nothing is to be done: it is so already."}
 	}
@@ -135,7 +168,7 @@ func (c *certChange) enabled(ctx context.Context, e *ptls.Entry, yes bool, lines
 	if len(shifts) == 0 && !c.Empty() {
 		lines = append(lines, "No connector shows another certificate than before.")
 	}
-	return c.finish(ctx, certDone{Certificate: &answer}, shifts, lines...)
+	return c.finish(ctx, certDone{Certificate: &answer}, shifts, append(lines, notes...)...)
 }
 
 // current is an entry as the plan leaves it.

@@ -172,7 +172,7 @@ func (c *certChange) removeCert(prefix string, yes bool) error {
 		question = fmt.Sprintf("Request %s for %s: what the authority returns for it will be of no use. Remove it with its key?", id[:16], clean(strings.Join(w.Names(), ", ")))
 		c.RemoveWaiting(w)
 	} else {
-		if err := c.mayRemove(e); err != nil {
+		if err := c.mayRemove(e, false); err != nil {
 			return err
 		}
 		id, files = e.Thumbprint(), slices.Compact([]string{e.File, e.KeyFile})
@@ -213,8 +213,8 @@ func (c *certChange) removal(e *ptls.Entry) string {
 }
 
 // mayRemove refuses to remove what a connector shows, or would show once it is
-// enabled because it is told to.
-func (c *certChange) mayRemove(e *ptls.Entry) error {
+// enabled because it is told to; once the plan is carried out, if planned.
+func (c *certChange) mayRemove(e *ptls.Entry, planned bool) error {
 	if e.Automatic() {
 		return errors.New("the gateway makes this certificate itself, and would do so again; import one, or make one, and it is shown no more")
 	}
@@ -231,10 +231,13 @@ func (c *certChange) mayRemove(e *ptls.Entry) error {
 		off["send"+s.Name] = !s.Enabled
 		s.Enabled = true
 	}
-	before, _ := c.Choosers(&every)
+	chooser, after := c.Choosers(&every)
+	if planned {
+		chooser = after
+	}
 	var reasons []string
 	remedy := "enable another one first, or disable this one: postern cert disable " + e.Thumbprint()[:16] + " --smtp"
-	for _, u := range before.Uses(&every, time.Now()) {
+	for _, u := range chooser.Uses(&every, time.Now()) {
 		told := u.Choice.By == ptls.ByConfiguration || u.Choice.By == ptls.ByAssignment
 		if !usesEntry(&u, e) || off[u.Kind+u.Connector] && !told {
 			continue
@@ -245,11 +248,7 @@ func (c *certChange) mayRemove(e *ptls.Entry) error {
 		case ptls.ByConfiguration:
 			remedy = "change tls_certificate in the configuration first, and postern reload"
 		}
-		what := "Receive"
-		if u.Kind == "send" {
-			what = "Send"
-		}
-		reasons = append(reasons, fmt.Sprintf("%s connector %q (%s)", what, u.Connector, u.Choice.Reason))
+		reasons = append(reasons, fmt.Sprintf("%s (%s)", connectorOf(&u), u.Choice.Reason))
 	}
 	if len(reasons) == 0 {
 		return nil

@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"postern/config"
 	"postern/internal/secret"
 	ptls "postern/tls"
 )
@@ -147,7 +149,9 @@ func (c *certChange) importBundle(ctx context.Context, file string, bundle *ptls
 		c.Assign(r.Name, im.Entry.Thumbprint())
 	}
 	if im.Replaces != nil && !o.installOnly {
-		c.takeOver(im.Replaces, im.Entry)
+		if err := c.takeOver(im.Replaces, im.Entry); err != nil {
+			return err
+		}
 	}
 	shifts, err := c.agree(o.yes)
 	if err != nil {
@@ -173,10 +177,21 @@ func (c *certChange) inherit(bundle *ptls.Bundle, o *importOptions, options *ptl
 }
 
 // takeOver assigns a certificate to the connectors that the one it renews is
-// assigned to, and says where the configuration names that.
-func (c *certChange) takeOver(old, next *ptls.Entry) {
+// assigned to, lets it be chosen before that by the names, and says where the
+// configuration names the old one. One that is not valid yet takes over what goes
+// by names alone, and when it is.
+func (c *certChange) takeOver(old, next *ptls.Entry) error {
 	for _, name := range c.assigned(old.Thumbprint()) {
+		if c.now.Before(next.Leaf().NotBefore) {
+			c.find(fmt.Sprintf("enable it then: postern cert enable %s --connector %q", next.Thumbprint()[:16], name), "Receive connector %q, to which the old certificate is assigned, keeps that until the new one is valid", name)
+			continue
+		}
 		c.Assign(name, next.Thumbprint())
+	}
+	if !c.namedByFriendlyName(old) || next.Has(old.FriendlyName) {
+		if _, err := c.Supersede(old, next, c.now); err != nil {
+			return err
+		}
 	}
 	pinned := func(kind, name, certificate string) {
 		if e, _, err := c.Listing().Lookup(certificate); err == nil && e != nil && sameEntry(e, old) {
@@ -190,6 +205,47 @@ func (c *certChange) takeOver(old, next *ptls.Entry) {
 	for i := range c.cfg.SendConnectors {
 		pinned("Send", c.cfg.SendConnectors[i].Name, c.cfg.SendConnectors[i].TLSCertificate)
 	}
+	return nil
+}
+
+// namedByFriendlyName reports whether the configuration calls an entry by its
+// friendly name.
+func (c *certChange) namedByFriendlyName(e *ptls.Entry) bool {
+	return slices.ContainsFunc(c.cfg.ReceiveConnectors, func(r config.ReceiveConnector) bool { return strings.EqualFold(r.TLSCertificate, e.FriendlyName) }) ||
+		slices.ContainsFunc(c.cfg.SendConnectors, func(s config.SendConnector) bool { return strings.EqualFold(s.TLSCertificate, e.FriendlyName) })
+}
+
+// replacedText says what becomes of the certificate that another was requested
+// in the place of.
+func (c *certChange) replacedText(old, next *ptls.Entry) (lines []string) {
+	_, after := c.Choosers(c.cfg)
+	for _, u := range after.Uses(c.cfg, c.now) {
+		if usesEntry(&u, old) && !usesEntry(&u, next) {
+			why := u.Choice.Reason
+			if u.Choice.By == ptls.ByFQDN && u.Kind == "send" && !ptls.ForClients(next.Leaf()) {
+				why = "the new one may not be used by clients"
+			} else if u.Choice.By == ptls.ByFQDN {
+				why = old.Ahead(next, u.FQDN, c.now)
+			}
+			lines = append(lines, fmt.Sprintf("%s goes on showing the old one, %s: %s.", connectorOf(&u), old.Thumbprint()[:16], clean(why)))
+		}
+	}
+	if c.mayRemove(old, true) == nil {
+		if old.Enabled && !c.current(old).Enabled {
+			lines = append(lines, "The old one is not chosen by its names any more, although it was issued later.")
+		}
+		lines = append(lines, "The old one stays in the store until it is removed:", fmt.Sprintf("  postern cert remove %s", old.Thumbprint()[:16]))
+	}
+	return lines
+}
+
+// connectorOf names the connector of a use at the beginning of a sentence.
+func connectorOf(u *ptls.Use) string {
+	what := "Receive"
+	if u.Kind == "send" {
+		what = "Send"
+	}
+	return fmt.Sprintf("%s connector %q", what, u.Connector)
 }
 
 // importText says what an import came to and what is next.
@@ -221,8 +277,9 @@ func (c *certChange) importText(im *ptls.Imported, answer *certJSON, nothing boo
 		if !im.Entry.Enabled && c.now.Before(im.Entry.Leaf().NotAfter) {
 			lines = append(lines, "No connector shows it yet. To let it be shown:", fmt.Sprintf("  postern cert enable %s %s", im.Entry.Thumbprint()[:16], next))
 		}
-	} else if im.Replaces != nil {
-		lines = append(lines, "The old one stays in the store until it is removed:", fmt.Sprintf("  postern cert remove %s", im.Replaces.Thumbprint()[:16]))
+	}
+	if im.Replaces != nil && im.Entry.Enabled {
+		lines = append(lines, c.replacedText(im.Replaces, im.Entry)...)
 	}
 	return lines
 }

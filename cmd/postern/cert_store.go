@@ -114,9 +114,14 @@ type shift struct {
 	Connector string  `json:"connector"`
 	From      *string `json:"from"` // thumbprints; null for none of the store
 	To        *string `json:"to"`
-	Reason    string  `json:"reason"`
+	// FromOthers and ToOthers are those for clients that can't use the key of the
+	// first.
+	FromOthers []string `json:"from_others"`
+	ToOthers   []string `json:"to_others"`
+	Reason     string   `json:"reason"`
 
-	from, to *ptls.Entry
+	from, to             *ptls.Entry
+	fromOthers, toOthers []*ptls.Entry
 }
 
 // shifts is what the plan changes for connectors.
@@ -141,10 +146,15 @@ func (c *certChange) shifts() []shift {
 	var list []shift
 	for _, k := range order {
 		from, to := was[k].Choice.Entry, is[k].Choice.Entry
+		s := shift{Kind: k.kind, Connector: k.name, Reason: clean(is[k].Choice.Reason), from: from, to: to,
+			fromOthers: others(was[k], k.kind), toOthers: others(is[k], k.kind)}
+		s.FromOthers, s.ToOthers = thumbprints(s.fromOthers), thumbprints(s.toOthers)
 		if sameEntry(from, to) {
-			continue
+			if slices.Equal(s.FromOthers, s.ToOthers) {
+				continue
+			}
+			s.Reason = "for clients that can't use the key of the first"
 		}
-		s := shift{Kind: k.kind, Connector: k.name, Reason: clean(is[k].Choice.Reason), from: from, to: to}
 		if from != nil {
 			t := from.Thumbprint()
 			s.From = &t
@@ -154,6 +164,23 @@ func (c *certChange) shifts() []shift {
 			s.To = &t
 		}
 		list = append(list, s)
+	}
+	return list
+}
+
+// others are the certificates that a Receive connector shows to clients that
+// can't use the key of the first.
+func others(u ptls.Use, kind string) []*ptls.Entry {
+	if kind == "send" {
+		return nil
+	}
+	return u.Choice.Others
+}
+
+func thumbprints(entries []*ptls.Entry) []string {
+	list := []string{}
+	for _, e := range entries {
+		list = append(list, e.Thumbprint())
 	}
 	return list
 }
@@ -170,6 +197,7 @@ func sameEntry(a, b *ptls.Entry) bool {
 func printShifts(w io.Writer, shifts []shift) {
 	t := &table{header: []string{"CONNECTOR", "UNTIL NOW", "FROM NOW ON", "WHY"}, indent: "  "}
 	var involved []*ptls.Entry
+	kinds := false // which key each has matters
 	name := func(e *ptls.Entry, kind string) string {
 		if e == nil && kind == "send" {
 			return "none"
@@ -188,11 +216,22 @@ func printShifts(w io.Writer, shifts []shift) {
 		if s.Kind == "send" {
 			connector += " (sending)"
 		}
-		t.add(connector, name(s.from, s.Kind), name(s.to, s.Kind), s.Reason)
+		from, to := name(s.from, s.Kind), name(s.to, s.Kind)
+		for _, e := range s.fromOthers {
+			from += ", " + name(e, s.Kind)
+		}
+		for _, e := range s.toOthers {
+			to += ", " + name(e, s.Kind)
+		}
+		kinds = kinds || len(s.fromOthers)+len(s.toOthers) > 0
+		t.add(connector, from, to, s.Reason)
 	}
 	t.print(w)
 	for _, e := range involved {
 		what := describe(e)
+		if kinds {
+			what += ", " + ptls.DescribeKey(e.Leaf().PublicKey)
+		}
 		if e.Automatic() {
 			what = e.Thumbprint()[:16] + ", the gateway's own self-signed one"
 		}
