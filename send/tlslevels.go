@@ -11,11 +11,13 @@ import (
 	ptls "postern/tls"
 )
 
-// The outcomes of a TLSVerdict: mail goes over TLS, goes in clear, or waits.
+// The outcomes of a TLSVerdict: mail goes over TLS, goes in clear, waits, or is
+// returned to its sender at once.
 const (
-	OutcomeTLS   = "tls"
-	OutcomeClear = "clear"
-	OutcomeWaits = "waits"
+	OutcomeTLS      = "tls"
+	OutcomeClear    = "clear"
+	OutcomeWaits    = "waits"
+	OutcomeReturned = "returned"
 )
 
 // TLSVerdict is what becomes of mail for a host under one policy.
@@ -45,6 +47,7 @@ type TLSLevel struct {
 // tlsFacts are what decides about mail for a host.
 type tlsFacts struct {
 	broken  *failure // before TLS could be had
+	waits   bool     // another address may take the mail later
 	offered bool
 	failed  *failure // in TLS
 	session *ptls.Session
@@ -63,7 +66,9 @@ func (x *tlsFacts) verdict(p ptls.Policy, m *ptls.Material) TLSVerdict {
 	v := TLSVerdict{Asks: p.Asks(), Source: p.Source(), Outcome: OutcomeWaits}
 	switch {
 	case x.broken != nil:
-		v.Reason = x.broken.reply.Text
+		if v.Reason = x.broken.reply.Text; x.broken.reply.Code >= 500 && !x.waits {
+			v.Outcome = OutcomeReturned
+		}
 	case !p.Uses():
 		v.Outcome, v.OK = OutcomeClear, true
 	case !x.offered && !p.Required():
@@ -71,8 +76,16 @@ func (x *tlsFacts) verdict(p ptls.Policy, m *ptls.Material) TLSVerdict {
 	case !x.offered:
 		v.Reason = "the host does not offer STARTTLS"
 	case x.failed != nil:
+		if s := x.session; s != nil && s.State.Version != 0 {
+			if _, err := p.Verdict(s, m); err != nil { // which comes before EHLO
+				v.Reason = err.Error()
+				return v
+			}
+		}
 		if v.Reason = x.failed.reply.Text; x.failed.tls && p.FallsBack() {
 			v.Outcome = OutcomeClear
+		} else if x.failed.reply.Code >= 500 && !x.waits {
+			v.Outcome = OutcomeReturned
 		}
 	default:
 		trust, err := p.Verdict(x.session, m)
@@ -87,6 +100,11 @@ func (x *tlsFacts) verdict(p ptls.Policy, m *ptls.Material) TLSVerdict {
 // probing is the level that a host is looked at with: it asks nothing, so that
 // all there is to know comes to light.
 func probing(o *config.TLSOverride) { *o = config.TLSOverride{TLS: config.TLSOpportunistic} }
+
+// encrypting asks for TLS, with whatever certificate.
+func encrypting(o *config.TLSOverride) {
+	*o = config.TLSOverride{TLS: config.TLSRequired, TLSAuthLevel: config.EncryptionOnly}
+}
 
 // trusting asks for a valid certificate, for whatever name.
 func trusting(o *config.TLSOverride) {
@@ -145,10 +163,7 @@ func (p *tlsProbe) levels(e endpoint, facts *tlsFacts) []level {
 	if p.implicit { // which wants required
 		list = nil
 	}
-	encrypted := func(o *config.TLSOverride) {
-		*o = config.TLSOverride{TLS: config.TLSRequired, TLSAuthLevel: config.EncryptionOnly}
-	}
-	list = append(list, level{"required, encryption_only", encrypted}, level{"required, certificate_validation", trusting})
+	list = append(list, level{"required, encryption_only", encrypting}, level{"required, certificate_validation", trusting})
 	names := p.at(e, byName).Names()
 	if !smart || e.named || !slices.Equal(names, []string{e.host}) {
 		list = append(list, level{"required, domain_validation", byName})
@@ -162,7 +177,7 @@ func (p *tlsProbe) levels(e endpoint, facts *tlsFacts) []level {
 	if s := facts.session; s != nil && len(s.State.PeerCertificates) > 0 {
 		pin := config.PublicKeyPin + ptls.PublicKeyThumbprint(s.State.PeerCertificates[0])
 		list = append(list, level{"required, the key pinned", func(o *config.TLSOverride) {
-			encrypted(o)
+			encrypting(o)
 			o.TLSFingerprints = []string{pin}
 		}})
 	}
@@ -172,7 +187,7 @@ func (p *tlsProbe) levels(e endpoint, facts *tlsFacts) []level {
 // judge says what each level makes of a host.
 func (p *tlsProbe) judge(h *TLSHost, facts *tlsFacts, e endpoint) {
 	m := p.s.material
-	configured := p.snap.policyFor(p.hop, e, false)
+	configured, supposed := p.configured(e)
 	h.Configured = facts.verdict(configured, m)
 	if s := facts.session; s != nil && s.State.Version != 0 {
 		trust, err := p.at(e, trusting).Verdict(s, m)
@@ -191,11 +206,22 @@ func (p *tlsProbe) judge(h *TLSHost, facts *tlsFacts, e endpoint) {
 	}
 	for _, l := range p.levels(e, facts) {
 		policy := p.with(e, l.change, true)
-		add(l.name, policy, sameTerms(policy.Override(), configured.Override()))
+		add(l.name, policy, !supposed && sameTerms(policy.Override(), configured.Override()))
 	}
-	if !starred {
+	if !starred && !supposed {
 		add(levelName(configured.Override()), configured, true)
 	}
+}
+
+// configured is the policy of the configuration. Supposed says that it can't be
+// that for a connection that begins with TLS, which leaves no clear text to go
+// back to; it then has what implicit_tls wants.
+func (p *tlsProbe) configured(e endpoint) (policy ptls.Policy, supposed bool) {
+	policy = p.snap.policyFor(p.hop, e, false)
+	if !p.implicit || policy.Required() {
+		return policy, false
+	}
+	return p.with(e, encrypting, true), true
 }
 
 // sameTerms reports whether two overrides ask for the same, for whichever

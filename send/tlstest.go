@@ -50,6 +50,9 @@ type TLSReport struct {
 	Problem string    `json:"problem,omitempty"`
 	Hosts   []TLSHost `json:"hosts"`
 	Notes   []string  `json:"notes,omitempty"`
+	// Supposed says that TLS began otherwise than it does for the connector, so
+	// that no override alone could bring about what is told.
+	Supposed bool `json:"supposed,omitempty"`
 }
 
 // OK reports whether TLS works as the configuration asks at every host.
@@ -96,6 +99,9 @@ type TLSHost struct {
 	Asked    bool   `json:"client_certificate_asked"`
 	Shown    string `json:"client_certificate_shown,omitempty"`
 	Withheld string `json:"client_certificate_withheld,omitempty"`
+	// Own says that the address is one of the gateway's own, to which it does not
+	// connect.
+	Own bool `json:"own,omitempty"`
 	// Configured is what becomes of mail as things are, Levels what would become
 	// of it under each level. There are none when the host could not be spoken to,
 	// which is the same to all of them.
@@ -143,7 +149,7 @@ func (s *Sender) TestTLS(ctx context.Context, t TLSTest) (*TLSReport, error) {
 	}
 	p := newTLSProbe(s, sp, snap, c, t)
 	hosts, err := p.hosts(sp.ctx)
-	report := &TLSReport{Connector: c.Name, Domain: p.over, Hosts: []TLSHost{}, Notes: p.notes}
+	report := &TLSReport{Connector: c.Name, Domain: p.over, Hosts: []TLSHost{}, Notes: p.notes, Supposed: p.implicit != c.ImplicitTLS}
 	if err != nil {
 		report.Problem = err.Error()
 		return report, nil
@@ -203,6 +209,7 @@ func (p *tlsProbe) remarks(c *config.SendConnector, smart bool) (notes []string)
 	add(smart && !slices.ContainsFunc(c.SmartHosts, func(h config.SmartHost) bool { return message.DomainKey(h.Host) == p.t.Host }),
 		"The connector sends to its smart hosts alone, which this is not one of.")
 	add(p.implicit != c.ImplicitTLS, "The connector has implicit_tls = %v; this is what it would find otherwise.", c.ImplicitTLS)
+	add(p.implicit && !c.ImplicitTLS && c.TLS != config.TLSRequired, "With implicit_tls = true tls must be \"required\", for there is no clear text to go back to; the connector has tls = %q.", c.TLS)
 	add(c.ForceHELO, "The connector has force_helo = true: it asks no host what it offers, so that there is no STARTTLS for it.")
 	add(slices.ContainsFunc(c.TLSOverrides, func(o config.TLSOverride) bool { return message.DomainKey(o.Domain) == p.over }),
 		"The connector has an override for %s already, whose place other lines take.", p.over)
@@ -265,7 +272,14 @@ func (p *tlsProbe) look(ctx context.Context, h host) TLSHost {
 	p.problem = nil
 	list, _ := p.lookUp(ctx, h)
 	facts := &tlsFacts{broken: p.problem}
+	waits := false
 	var last endpoint
+	// One address of the gateway's own keeps it from the host, as a delivery.
+	if i := slices.IndexFunc(list, func(e found) bool { return p.snap.isOurs(e.addr, &p.s.own) }); i >= 0 {
+		last, out.Address, out.Own = list[i].endpoint, list[i].addr, true
+		facts.broken = &failure{reply: ours(554, [3]int{5, 4, 6}, "%s", loopText(last)), loop: true}
+		list = nil
+	}
 	for _, e := range list {
 		if e.skipped != "" {
 			out.Passed = append(out.Passed, fmt.Sprintf("%s: %s", e.endpoint, e.skipped))
@@ -274,6 +288,7 @@ func (p *tlsProbe) look(ctx context.Context, h host) TLSHost {
 		if out.Address.IsValid() {
 			out.Passed = append(out.Passed, fmt.Sprintf("%s: %s", last, facts.broken.reply.Text))
 		}
+		waits = waits || facts.broken != nil && facts.broken.reply.Temporary()
 		last = e.endpoint
 		out.Address = e.addr
 		e.source = p.own.sources.choose(e.addr.Addr(), e.destination, &p.s.gone)[0]
@@ -287,6 +302,7 @@ func (p *tlsProbe) look(ctx context.Context, h host) TLSHost {
 	if !out.Address.IsValid() {
 		last = endpoint{host: out.Host, named: !h.addr.IsValid()}
 	}
+	facts.waits = waits
 	out.tell(facts)
 	p.judge(&out, facts, last)
 	return out

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"postern/config"
+	"postern/internal/message"
 	ptls "postern/tls"
 )
 
@@ -75,7 +76,11 @@ func troubled(t *testing.T) map[string]func() *fakeMX {
 			s.send("220 hello")
 			return hangs(s)
 		}),
-		"wants our certificate":    func() *fakeMX { return &fakeMX{tls: wants} },
+		"wants our certificate": func() *fakeMX { return &fakeMX{tls: wants} },
+		"neither EHLO nor HELO over TLS": func() *fakeMX {
+			no := reply("550 5.3.2 no mail here")
+			return &fakeMX{tls: good, faults: map[string]fault{"EHLO": second(no), "HELO": second(no)}}
+		},
 		"EHLO over TLS is refused": with(good, "EHLO", second(reply("451 4.3.2 not now"))),
 		"cuts at EHLO over TLS":    with(good, "EHLO", second(closes)),
 	}
@@ -124,9 +129,9 @@ func TestTLSTestAgrees(t *testing.T) {
 					h := b.asked(nil).Hosts[0]
 					b.stop()
 					b, m := bench(change)
-					b.send()
+					r := b.send()
 					b.stop()
-					if got, want := h.Configured.Outcome, outcomeOf(m); got != want {
+					if got, want := h.Configured.Outcome, outcomeOf(m, r); got != want {
 						t.Errorf("the test says %s (%s), the message: %s", got, h.Configured.Reason, want)
 					}
 					if inForce := slices.IndexFunc(h.Levels, func(l TLSLevel) bool { return l.InForce }); inForce >= 0 {
@@ -145,7 +150,7 @@ func TestTLSTestAgrees(t *testing.T) {
 						b, m := bench(func(c *config.SendConnector) { *c = withLines(t, c, l.Configuration) })
 						r := b.send()
 						b.stop()
-						if got := outcomeOf(m); got != l.Outcome {
+						if got := outcomeOf(m, r); got != l.Outcome {
 							t.Errorf("%s: the test says %s (%s), the message: %s (%s)", l.Level, l.Outcome, l.Reason, got, sum(r))
 						}
 					}
@@ -155,9 +160,11 @@ func TestTLSTestAgrees(t *testing.T) {
 	}
 }
 
-// outcomeOf is how a message came to a host.
-func outcomeOf(m *fakeMX) string {
+// outcomeOf is how a message came to a host, or what became of it.
+func outcomeOf(m *fakeMX, r message.Report) string {
 	switch got := m.got(); {
+	case len(got) == 0 && r.Outcomes[0].Status == message.Failed:
+		return OutcomeReturned
 	case len(got) == 0:
 		return OutcomeWaits
 	case got[0].tls:
@@ -260,8 +267,8 @@ func TestTLSTestHosts(t *testing.T) {
 		"an address":         {nil, TLSTest{Host: "192.0.2.25"}, `192.0.2.25: 192.0.2.25 192.0.2.25:25 TLS where it can be had`, true},
 		"another port":       {func(b *bench) { b.host("192.0.2.25:2525", &fakeMX{tls: server}) }, TLSTest{Host: "mx.test", Port: 2525}, `mx.test: mx.test 192.0.2.25:2525 TLS where it can be had`, true},
 		"of two addresses":   {func(b *bench) { b.names.addrs["mx.test"] = "192.0.2.99 192.0.2.25" }, TLSTest{Host: "mx.test"}, `mx.test: mx.test 192.0.2.25:25 TLS where it can be had (passed [mx.test [192.0.2.99]: Unable to connect: dial tcp: connect: connection refused])`, true},
-		"implicit TLS":       {func(b *bench) { b.host("192.0.2.25:465", &fakeMX{tls: server, implicit: true}) }, TLSTest{Host: "mx.test", Begins: ByImplicit}, `mx.test: mx.test 192.0.2.25:465 TLS where it can be had`, true},
-		"not implicit there": {func(b *bench) { b.host("192.0.2.25:465", &fakeMX{tls: server}) }, TLSTest{Host: "mx.test", Begins: ByImplicit}, `mx.test: mx.test 192.0.2.25:465 TLS where it can be had`, false},
+		"implicit TLS":       {func(b *bench) { b.host("192.0.2.25:465", &fakeMX{tls: server, implicit: true}) }, TLSTest{Host: "mx.test", Begins: ByImplicit}, `mx.test: mx.test 192.0.2.25:465 TLS`, true},
+		"not implicit there": {func(b *bench) { b.host("192.0.2.25:465", &fakeMX{tls: server}) }, TLSTest{Host: "mx.test", Begins: ByImplicit}, `mx.test: mx.test 192.0.2.25:465 TLS`, false},
 		"an override": {func(b *bench) {
 			b.connector.TLSOverrides = []config.TLSOverride{{Domain: "*.example.test", TLS: config.TLSRequired, TLSAuthLevel: config.CertificateValidation}}
 		}, TLSTest{Host: "mx.test", Domain: "sub.example.test"}, `sub.example.test: mx.test 192.0.2.25:25 TLS with a valid certificate`, true},
@@ -372,6 +379,57 @@ func TestTLSTestStar(t *testing.T) {
 					t.Errorf("in force are %q, want %q", got, want)
 				}
 			})
+		})
+	}
+}
+
+// TestTLSTestOwn: the gateway connects to none of its own ports, and mail for one
+// is returned at once, also where another address of the host is a stranger's.
+func TestTLSTestOwn(t *testing.T) {
+	for _, addrs := range []string{"192.0.2.1", "192.0.2.25 192.0.2.1"} {
+		synctest.Test(t, func(t *testing.T) {
+			mx := &fakeMX{tls: testServerTLS(t, "mx.test")}
+			b := newBench(t, nil)
+			b.host("192.0.2.1:587", mx)
+			b.host("192.0.2.25:587", mx)
+			b.names.mx["example.test"], b.names.addrs["mx.test"] = "mx.test", addrs
+			b.connector.Port, b.connector.TLS = 587, config.TLSRequired
+			r := b.asked(nil)
+			sent := b.send()
+			b.stop()
+			h := r.Hosts[0]
+			if !h.Own || h.Configured.Outcome != OutcomeReturned || h.Problem != "Mail loop: mx.test [192.0.2.1] at port 587 is this gateway" || r.OK() || len(h.Levels) > 0 || len(mx.commands()) > 0 {
+				t.Errorf("own %v, problem %q, %+v, levels %v, the host was told %q", h.Own, h.Problem, h.Configured, h.Levels, mx.commands())
+			}
+			if got := sum(sent); !strings.Contains(got, "554 5.4.6 "+h.Problem) {
+				t.Errorf("the message: %s", got)
+			}
+		})
+	}
+}
+
+// TestTLSTestSupposed: what implicit TLS would be for a connector that is
+// opportunistic leaves no clear text to go back to, and no level is in force.
+func TestTLSTestSupposed(t *testing.T) {
+	for _, implicit := range []bool{true, false} { // whether the host knows it
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(t, nil)
+			b.host("192.0.2.25:465", &fakeMX{tls: testServerTLS(t, "mx.test"), implicit: implicit})
+			b.names.addrs["mx.test"] = "192.0.2.25"
+			r := b.asked(func(x *TLSTest) { x.Begins = ByImplicit })
+			b.stop()
+			h, want := r.Hosts[0], OutcomeWaits
+			if implicit {
+				want = OutcomeTLS
+			}
+			if h.Configured.Outcome != want || r.OK() != implicit || !r.Supposed || !strings.Contains(strings.Join(r.Notes, " "), `the connector has tls = "opportunistic"`) {
+				t.Errorf("%+v, supposed %v, notes %q", h.Configured, r.Supposed, r.Notes)
+			}
+			for _, l := range h.Levels {
+				if l.InForce || !strings.HasPrefix(l.Level, "required") || l.Outcome == OutcomeClear {
+					t.Errorf("level %+v", l)
+				}
+			}
 		})
 	}
 }

@@ -134,6 +134,8 @@ func outcomeWords(outcome string) string {
 		return "TLS"
 	case send.OutcomeClear:
 		return "in clear"
+	case send.OutcomeReturned:
+		return "returned"
 	}
 	return "waits"
 }
@@ -182,6 +184,8 @@ func (a *app) printConfigured(h *send.TLSHost, s style) {
 		text += "mail goes over TLS."
 	case send.OutcomeClear:
 		text += "mail goes in clear."
+	case send.OutcomeReturned:
+		text += "mail is returned to its sender at once."
 	default:
 		text += "mail waits."
 	}
@@ -197,10 +201,27 @@ func (a *app) printConfigured(h *send.TLSHost, s style) {
 	}
 }
 
+// ownPort is the command that shows a port of the gateway's own as clients see it.
+func ownPort(h *send.TLSHost) string {
+	start := " -starttls smtp"
+	if h.Implicit {
+		start = ""
+	}
+	return fmt.Sprintf("openssl s_client%s -connect %s -showcerts </dev/null", start, h.Address)
+}
+
 // printOtherWay prints the lines that send the domain's mail in another way: by
 // the strictest level that the host meets or, where it meets none, so that mail
 // goes at all.
 func (a *app) printOtherWay(r *send.TLSReport, h *send.TLSHost) {
+	if h.Own {
+		a.printField("", "The gateway connects to none of its own ports, and no level changes that. postern explain connection says which certificate a client sees there; what is spoken there, a client can tell:")
+		fmt.Fprintln(a.out, "\n  "+ownPort(h))
+		return
+	}
+	if r.Supposed {
+		return // an override says nothing of how TLS begins
+	}
 	if slices.ContainsFunc(h.Levels, func(l send.TLSLevel) bool {
 		return l.InForce && l.Outcome == send.OutcomeTLS && strings.Contains(l.Configuration, "tls_fingerprints")
 	}) {
