@@ -22,6 +22,26 @@ import (
 	"postern/config"
 )
 
+// TestChainInARing: authorities that certify one another, over and over.
+func TestChainInARing(t *testing.T) {
+	root := newAuthority(t, "One", nil)
+	other := newAuthority(t, "Two", root)
+	back := newAuthority(t, "One", other)
+	own := other.issue(t, nil, nil, "edge.contoso.example")
+	things := []any{own.Leaf, own.PrivateKey}
+	for range 50 {
+		things = append(things, other.cert, back.cert)
+	}
+	dir := t.TempDir()
+	e, err := ReadEntry(writePEM(t, dir, "ring.pem", things...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(e.Chain) != maxChain {
+		t.Errorf("a chain of %d certificates", len(e.Chain))
+	}
+}
+
 // TestReadDirectory: files in every arrangement, and what is wrong with those
 // that can't be used.
 func TestReadDirectory(t *testing.T) {

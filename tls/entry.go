@@ -321,10 +321,11 @@ func fits(c *x509.Certificate, k crypto.Signer) bool {
 }
 
 // chainOf puts the certificates above a leaf in order, as far as they are
-// there; what signs itself at the end is left out.
+// there; what signs itself at the end is left out. Authorities that certify one
+// another in a ring make it no longer than chains are.
 func chainOf(leaf *x509.Certificate, all []*x509.Certificate) []*x509.Certificate {
 	chain := []*x509.Certificate{leaf}
-	for last := leaf; len(chain) <= len(all); {
+	for last := leaf; len(chain) < maxChain; {
 		i := slices.IndexFunc(all, func(c *x509.Certificate) bool {
 			return bytes.Equal(c.RawSubject, last.RawIssuer) && !slices.Contains(chain, c) && !bytes.Equal(c.RawSubject, c.RawIssuer)
 		})
