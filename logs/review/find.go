@@ -42,12 +42,17 @@ func Configured(cfg *config.Config) *Files {
 
 // At returns the logs at some paths: log files of any name, and directories, in
 // which logs are known by their names whatever the folders are called, such as
-// TransportRoles\Logs of an Exchange server. It fails when a path is not there.
+// TransportRoles\Logs of an Exchange server. It fails when a path is not there, or
+// is a pipe or a device.
 func At(paths ...string) (*Files, error) {
 	f := new(Files)
 	for _, path := range paths {
-		if _, err := os.Stat(path); err != nil {
+		info, err := os.Stat(path)
+		if err != nil {
 			return nil, fmt.Errorf("no logs there: %w", err)
+		}
+		if !info.IsDir() && !info.Mode().IsRegular() { // opening a pipe would wait for its writer
+			return nil, fmt.Errorf("no logs there: %s is neither a file nor a directory; write what it gives into a file and read that", path)
 		}
 		f.places = append(f.places, place{path: path})
 	}
@@ -195,7 +200,9 @@ func (pl place) walk(p *Progress, yield func(path string, info fs.FileInfo)) {
 		return
 	}
 	if info, err := os.Stat(root); err == nil && !info.IsDir() {
-		yield(pl.path, info)
+		if info.Mode().IsRegular() {
+			yield(pl.path, info)
+		}
 		return
 	}
 	pl.descend(root, 0, p, yield)

@@ -87,6 +87,21 @@ func TestMaskWire(t *testing.T) {
 	}
 }
 
+// A Message-ID is hidden in the reply that says it back, whatever it looks like,
+// and has the mask there that it has in its column.
+func TestMaskMessageIDInReply(t *testing.T) {
+	for _, id := range []string{"<kim.secret-4711>", "<kim secret@contoso.example>", `<"kim secret"@contoso.example>`, "<kim.secret@contoso.example>", "<kim<secret>>"} {
+		m := newTestMasker(t, Masking{})
+		reply := "250 2.6.0 " + id + " [InternalId=0AM0CF6C00000, Hostname=EDGE] Queued mail for delivery"
+		want := "250 2.6.0 " + m.messageID(id) + " [InternalId=0AM0CF6C00000, Hostname=EDGE] Queued mail for delivery"
+		for _, got := range []string{m.Reply(reply), m.Wire(reply), m.Reply(m.Reply(reply))} {
+			if got != want || strings.Contains(got, "kim") || strings.Contains(got, "secret") {
+				t.Errorf("%s\n got %s\nwant %s", reply, got, want)
+			}
+		}
+	}
+}
+
 func TestMaskOptions(t *testing.T) {
 	all := newTestMasker(t, Masking{Domains: true, IPs: true})
 	for _, c := range []struct{ line, want string }{

@@ -44,7 +44,14 @@ func (m *Masker) account(s string) string {
 // Reply masks a reply: its codes stay.
 func (m *Masker) Reply(s string) string {
 	_, rest := cutCode(s)
-	return s[:len(s)-len(rest)] + m.Text(rest)
+	code := s[:len(s)-len(rest)]
+	// A Message-ID that is said back is hidden whole: it need not have an "@",
+	// and may have a space.
+	if id := quotedMessageID(rest); len(id) > len("<>") {
+		before, after, _ := strings.Cut(rest, id)
+		return code + m.Text(before) + m.messageID(id) + m.Text(after)
+	}
+	return code + m.Text(rest)
 }
 
 // Wire masks a line that went over the wire: a command or a reply.
