@@ -23,9 +23,12 @@ const maxFriendlyName = 255
 //
 // The file of a waiting key says with posternConnector for which connector its
 // request was made, and with posternRenews in the place of which certificate.
+// That of a certificate has "posternChain: incomplete" where the certificate of
+// its issuer was not to be had when it was imported.
 type bag struct {
 	name              string
 	kept, disabled    bool
+	incomplete        bool
 	connector, renews string
 	requested         time.Time // with the precision of a second
 }
@@ -48,6 +51,8 @@ func (b *bag) read(text []byte) {
 			b.kept = b.kept || no
 		case "posternEnabled":
 			b.disabled = b.disabled || no
+		case "posternChain":
+			b.incomplete = strings.EqualFold(strings.TrimSpace(value), "incomplete")
 		case "posternConnector":
 			b.connector = friendly(value)
 		case "posternRenews":

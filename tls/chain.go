@@ -110,7 +110,13 @@ func (c chain) review(connectors []config.ReceiveConnector, now time.Time) findi
 	var f findings
 	leaf := c.certs[0]
 	renew := "renew it: postern cert renew " + Thumbprint(leaf)[:16]
-	if c.missing != nil {
+	switch {
+	case c.missing == nil:
+	case len(c.certs) > 1:
+		// What is missing behind an intermediate certificate is a root, as a rule.
+		f = append(f, config.Finding{Severity: config.Note, Remedy: "if it is no root, import its certificate in one file with this one",
+			Message: fmt.Sprintf("the chain ends at %s, whose issuer, %s, this system does not know; hosts that check must have that among their roots", quoted(c.missing.Subject.String()), quoted(c.missing.Issuer.String()))})
+	default:
 		remedy := "get the authority's certificate, and import it in one file with this one; a root of your own that the hosts know needs none"
 		if urls := c.missing.IssuingCertificateURL; len(urls) > 0 {
 			remedy = fmt.Sprintf("the authority says that it is at %s; import it in one file with this one", friendly(urls[0]))

@@ -68,6 +68,19 @@ func (c *receiveCheck) connector(chooser *Chooser, r *config.ReceiveConnector, r
 		}
 		c.add(severity, at, choice.Remedy, "%s%s; %s", who, strings.ReplaceAll(choice.Problem.Error(), "\n", "; "), next)
 	}
+	c.shown(chooser, r, choice, who, at)
+}
+
+// Warnings tell what is wrong with the certificates that clients of a Receive
+// connector see, beyond the Problem of the choice.
+func (c *Chooser) Warnings(r *config.ReceiveConnector, now time.Time) []config.Finding {
+	check := &receiveCheck{now: now, directory: c.directory, store: true}
+	check.shown(c, r, c.Choose(r, "", now), "", "")
+	return slices.DeleteFunc(check.findings, func(f config.Finding) bool { return f.Severity != config.Warning })
+}
+
+// shown looks at the certificates of a choice.
+func (c *receiveCheck) shown(chooser *Chooser, r *config.ReceiveConnector, choice Choice, who, at string) {
 	if choice.By == ByNothing {
 		return
 	}
@@ -199,5 +212,14 @@ func (c *receiveCheck) chain(e *Entry, who, at, name string) {
 			"%sthe chain of %s ends at %q, which no authority of this host has issued: an intermediate certificate is missing, or hosts elsewhere don't know the authority either", who, name, last.Subject.String())
 		return
 	}
-	c.add(config.Note, at, "where strangers verify, have a public authority issue it", "%sthe certificate %s comes from an authority that this host does not know, %q; hosts that verify it must know it", who, name, last.Issuer.String())
+	if e.Incomplete {
+		c.add(config.Warning, at, "get it, and import it in one file with the certificate: postern cert import FILE; that of a root, too, which is not sent along",
+			"%sthe chain of %s lacks the certificate of its issuer, %q, which was missing when it was imported: hosts that verify may get no further", who, name, last.Issuer.String())
+		return
+	}
+	remedy := "where strangers verify, have a public authority issue it"
+	if len(e.Chain) == 1 {
+		remedy = "where that is an intermediate authority, import its certificate in one file with this one: postern cert import FILE; " + remedy
+	}
+	c.add(config.Note, at, remedy, "%sthe certificate %s comes from an authority that this host does not know, %q; hosts that verify it must know it", who, name, last.Issuer.String())
 }

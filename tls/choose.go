@@ -71,6 +71,8 @@ type Chooser struct {
 	// gateway's own is in neither.
 	exact, below map[string][]*Entry
 	own          *Entry // that one, if it is in the store
+	// requested are the requests that wait, by the DNS names in them.
+	requested map[string]*Waiting
 }
 
 // ReadChooser reads the certificate store, its assignments, and the files that
@@ -111,7 +113,12 @@ func namedFiles(cfg *config.Config) (files map[string]*Entry, fails map[string]e
 
 func newChooser(directory string, l *Listing, a Assignments, files map[string]*Entry, fails map[string]error) *Chooser {
 	c := &Chooser{listing: l, directory: directory, assignments: a, files: files, fails: fails,
-		exact: make(map[string][]*Entry), below: make(map[string][]*Entry)}
+		exact: make(map[string][]*Entry), below: make(map[string][]*Entry), requested: make(map[string]*Waiting)}
+	for _, w := range l.Waiting {
+		for _, name := range w.Names() {
+			c.requested[strings.ToLower(name)] = w
+		}
+	}
 	for _, e := range l.Entries {
 		if filepath.Base(e.File) == selfSignedFile && e.SelfSigned() {
 			c.own = e
@@ -168,7 +175,11 @@ func (c *Chooser) configured(r *config.ReceiveConnector, now time.Time) (Choice,
 	if name == "" {
 		return Choice{}, false
 	}
-	out := Choice{By: ByConfiguration, Name: name, Reason: "tls_certificate names it", Remedy: "write another name for tls_certificate, or put certificate and key where it says"}
+	out := Choice{By: ByConfiguration, Name: name, Reason: "tls_certificate names it",
+		Remedy: "write another name for tls_certificate, such as the thumbprint that postern cert list prints (16 digits at least), or put certificate and key where it says"}
+	if strings.HasPrefix(name, "<") {
+		out.Remedy = "write the thumbprint that postern cert list prints for tls_certificate; issuer and subject (<I>...<S>...) are not looked up"
+	}
 	if isPath(name) {
 		if out.Entry = c.files[name]; out.Entry == nil {
 			out.Problem = fmt.Errorf("tls_certificate can't be used: %w", cmp.Or(c.fails[name], errors.New(name+" was not read yet")))
@@ -248,6 +259,9 @@ func (c *Chooser) byName(r *config.ReceiveConnector, serverName string, now time
 	out = Choice{By: ByNothing, Name: fqdn, Entry: c.own, Reason: "no certificate is for " + fqdn + ": the self-signed one stands in",
 		Problem: fmt.Errorf("no certificate in %s is for %s, the connector's FQDN", c.directory, fqdn),
 		Remedy:  fmt.Sprintf("postern cert request --connector %q, and postern cert import what the authority returns", r.Name)}
+	if w := c.requested[fqdn]; w != nil {
+		out.Remedy = fmt.Sprintf("request %s waits for it: postern cert import what the authority returns", w.ID()[:16])
+	}
 	if e := c.listing.disabled(fqdn, now); e != nil {
 		out.Problem = fmt.Errorf("the certificate for %s, the connector's FQDN, is not enabled", fqdn)
 		out.Remedy = "enable it: postern cert enable " + e.Thumbprint()[:16] + " --smtp"

@@ -18,6 +18,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode"
 
 	"postern/internal/message"
 	"postern/internal/secret"
@@ -40,6 +41,9 @@ type Entry struct {
 	// the store, Enabled where they say that no connector may choose the
 	// certificate by a name. Files without attributes are both.
 	Exportable, Enabled bool
+	// Incomplete says that the certificate of the issuer was missing when it was
+	// imported, and nobody has brought it since.
+	Incomplete bool
 
 	thumbprint string // empty: not worked out yet
 	selfSigned bool   // holds when thumbprint is there
@@ -77,22 +81,27 @@ func (e *Entry) TLS() *tls.Certificate {
 	return c
 }
 
-// Has reports whether the entry goes by a name: its thumbprint, one of its DNS
+// minNamed is how many digits of a thumbprint name a certificate at least where
+// nobody is there who would see that it is another.
+const minNamed = 16
+
+// Has reports whether the entry goes by a name: its thumbprint or the first 16
+// digits of it or more, its SHA-1 thumbprint as Windows shows it, one of its DNS
 // names, exactly or under a wildcard, or its friendly name.
 func (e *Entry) Has(name string) bool {
-	if t, ok := parseThumbprint(name); ok {
-		return t == e.Thumbprint()
-	}
-	return strings.EqualFold(name, e.FriendlyName) || e.Leaf().VerifyHostname(message.DomainKey(name)) == nil
+	return e.hasThumbprint(name) || strings.EqualFold(name, e.FriendlyName) || e.Leaf().VerifyHostname(message.DomainKey(name)) == nil
 }
 
 // goesBy is Has for who presents it: an entry that is not enabled goes by its
 // thumbprint alone.
 func (e *Entry) goesBy(name string) bool {
-	if _, ok := parseThumbprint(name); !ok && !e.Enabled {
-		return false
-	}
-	return e.Has(name)
+	return e.Enabled && e.Has(name) || e.hasThumbprint(name)
+}
+
+// hasThumbprint reports whether a text is the thumbprint of an entry.
+func (e *Entry) hasThumbprint(text string) bool {
+	t, ok := hexDigits(text)
+	return ok && len(t) >= minNamed && (strings.HasPrefix(e.Thumbprint(), t) || len(t) == 40 && t == SHA1Thumbprint(e.Leaf()))
 }
 
 // Usable says why an entry can't be presented at a time; nil when it can.
@@ -152,11 +161,23 @@ func (e *Entry) Ahead(of *Entry, name string, now time.Time) string {
 	return "it is newer"
 }
 
-// parseThumbprint reads 64 hexadecimal digits, also with colons between.
+// parseThumbprint reads 64 hexadecimal digits as hexDigits does.
 func parseThumbprint(s string) (string, bool) {
-	s = strings.ToUpper(strings.ReplaceAll(s, ":", ""))
-	ok := len(s) == 64 && strings.Trim(s, "0123456789ABCDEF") == ""
-	return s, ok
+	s, ok := hexDigits(s)
+	return s, ok && len(s) == 64
+}
+
+// hexDigits reads hexadecimal digits, also with colons or spaces between, and
+// with the marks of writing direction that the dialogue of Windows puts before
+// them (U+200E).
+func hexDigits(s string) (string, bool) {
+	s = strings.ToUpper(strings.Map(func(r rune) rune {
+		if r == ':' || unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) {
+			return -1
+		}
+		return r
+	}, s))
+	return s, strings.Trim(s, "0123456789ABCDEF") == ""
 }
 
 // maxPEM bounds what is read of a file, in octets: room for all authorities of
@@ -294,6 +315,7 @@ func (p *pemFile) entry(keys []keyAt) *Entry {
 		e.tls = e.TLS()
 	}
 	e.Exportable, e.Enabled = !attributes.kept, !attributes.disabled
+	e.Incomplete = attributes.incomplete && len(e.Chain) == 1
 	if e.FriendlyName = attributes.name; e.FriendlyName == "" {
 		e.FriendlyName = strings.TrimSuffix(filepath.Base(p.path), filepath.Ext(p.path))
 	}

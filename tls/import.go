@@ -66,7 +66,7 @@ func (p *Plan) Import(b *Bundle, o ImportOptions) (*Imported, error) {
 		chain.missing = nil
 	}
 	out.Findings = chain.review(o.Connectors, now)
-	e := Entry{Chain: chain.certs, Key: key, FriendlyName: o.FriendlyName, Exportable: !o.NotExportable, Enabled: o.Enabled}
+	e := Entry{Chain: chain.certs, Key: key, Incomplete: chain.missing == leaf, FriendlyName: o.FriendlyName, Exportable: !o.NotExportable, Enabled: o.Enabled}
 	old := p.listing.withKey(Thumbprint(leaf))
 	if out.Joined = p.listing.waitingFor(leaf); out.Joined != nil {
 		if now.After(leaf.NotAfter) {
@@ -92,6 +92,7 @@ func (p *Plan) Import(b *Bundle, o ImportOptions) (*Imported, error) {
 		if !reaches(e.Chain, old.Chain) {
 			e.Chain = old.Chain
 		}
+		e.Incomplete = e.Incomplete && old.Incomplete && len(e.Chain) == 1
 		out.Known = old.Key != nil
 	}
 	e.FriendlyName = firstOf(e.FriendlyName, b.FriendlyName, label(leaf))
@@ -119,7 +120,7 @@ func reaches(a, b []*x509.Certificate) bool { return len(a) >= len(b) }
 
 // same reports whether an entry of the store needs no writing.
 func same(e, old *Entry) bool {
-	return e.FriendlyName == old.FriendlyName && e.Exportable == old.Exportable && e.Enabled == old.Enabled &&
+	return e.FriendlyName == old.FriendlyName && e.Exportable == old.Exportable && e.Enabled == old.Enabled && e.Incomplete == old.Incomplete &&
 		slices.EqualFunc(e.Chain, old.Chain, (*x509.Certificate).Equal)
 }
 

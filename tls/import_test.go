@@ -109,7 +109,7 @@ func TestImport(t *testing.T) {
 	}{
 		"with its key":   {with(key(own), own.Leaf, middle.cert, root.cert), "edge.contoso.example < Middle; from the file; ", ""},
 		"any order":      {with(key(own), root.cert, middle.cert, own.Leaf), "edge.contoso.example < Middle; from the file; ", ""},
-		"no root":        {with(key(own), own.Leaf, middle.cert), `edge.contoso.example < Middle; from the file; the chain ends at "CN=Middle": the certificate of its issuer, "CN=Root", is neither`, ""},
+		"no root":        {with(key(own), own.Leaf, middle.cert), `edge.contoso.example < Middle; from the file; the chain ends at "CN=Middle", whose issuer, "CN=Root", this system does not know; hosts that check`, ""},
 		"no middle":      {with(key(own), own.Leaf), `edge.contoso.example; from the file; the chain ends at "CN=edge.contoso.example"`, ""},
 		"other middle":   {with(key(own), own.Leaf, newAuthority(t, "Middle", root).cert), "edge.contoso.example; from the file; the chain ends at", ""},
 		"wrong key":      {with(key(other), own.Leaf), "", "the private key in the file does not belong to the certificate for edge.contoso.example"},

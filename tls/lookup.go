@@ -11,11 +11,11 @@ const minPrefix = 8
 
 // Lookup finds the certificate, or the waiting key, whose thumbprint begins with
 // a prefix of at least 8 hexadecimal digits, in any case and with or without
-// colons. An error says what is wrong with the prefix.
+// colons and spaces, or the certificate with a SHA-1 thumbprint. An error says what is wrong with the prefix.
 func (l *Listing) Lookup(prefix string) (*Entry, *Waiting, error) {
-	digits := strings.ToUpper(strings.ReplaceAll(prefix, ":", ""))
+	digits, ok := hexDigits(prefix)
 	switch {
-	case strings.Trim(digits, "0123456789ABCDEF") != "":
+	case !ok:
 		return nil, nil, fmt.Errorf("%q is no thumbprint; \"postern cert list\" shows them", prefix)
 	case len(digits) < minPrefix:
 		return nil, nil, fmt.Errorf("%q is too short for a thumbprint; write at least %d of its digits", prefix, minPrefix)

@@ -258,6 +258,9 @@ func tomlString(s string) string {
 func (e *Entry) text(key crypto.Signer, ours bool) ([]byte, error) {
 	var b bytes.Buffer
 	writeBag(&b, e.FriendlyName, e.Exportable || !ours, e.Enabled || !ours)
+	if e.Incomplete && ours {
+		b.WriteString("    posternChain: incomplete\n")
+	}
 	for _, c := range e.Chain {
 		fmt.Fprintf(&b, "subject=%s\nissuer=%s\n", friendly(c.Subject.String()), friendly(c.Issuer.String()))
 		if err := pem.Encode(&b, &pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}); err != nil {

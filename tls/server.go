@@ -115,6 +115,9 @@ func ExplainClient(err error, conn *Overhearing) string {
 	if _, offered, ok := strings.Cut(text, "no cipher suite supported by both client and server; client offered: "); ok {
 		return "no cipher in common: the key of the certificate is of another kind than the client can use, or it knows only ciphers that tls_ciphers leaves out; it offered " + namesOfHex(offered, tls.CipherSuiteName)
 	}
+	if strings.Contains(text, "support any of the certificate's signature algorithms") {
+		return "the client can't use the kind of key that our certificate has; a second certificate for the name with the other kind, RSA or ECDSA, is for such clients"
+	}
 	switch {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, net.ErrClosed):
 		return "the client cut the connection in the handshake"

@@ -43,6 +43,7 @@ func TestExplainClient(t *testing.T) {
 			"no cipher in common: the key of the certificate is of another kind than the client can use, or it knows only ciphers that tls_ciphers leaves out; it offered TLS_RSA_WITH_AES_128_CBC_SHA, 0x0001, 0x0002, 0x0003, 0x0004, TLS_RSA_WITH_RC4_128_SHA, 0x0006, 0x0007, 2 more"},
 		{tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"}, alert("EHLO x"), "the client sent something that is not TLS"},
 		{tls.RecordHeaderError{Msg: "unsupported SSLv2 handshake received"}, nil, "the client speaks SSL 2.0"},
+		{errors.New("tls: peer doesn't support any of the certificate's signature algorithms"), nil, "the client can't use the kind of key that our certificate has; a second certificate for the name with the other kind, RSA or ECDSA, is for such clients"},
 		{io.EOF, nil, "the client cut the connection in the handshake"},
 		{&net.OpError{Op: "read", Err: net.ErrClosed}, nil, "the client cut the connection in the handshake"},
 		{errors.New("anything"), nil, ""},

@@ -31,9 +31,11 @@ var errDeclined = errors.New("nothing was done")
 // it is wrong usage not to have answered with --yes.
 func (a *app) confirm(question string) error {
 	if !a.interactive() {
-		return usageError{fmt.Errorf("%s Nobody is there to answer; say so beforehand with --yes", question)}
+		return usageError{fmt.Errorf("nobody is there to answer; say so beforehand with --yes (%s)", question)}
 	}
-	fmt.Fprintf(a.err, "%s [y/N] ", question)
+	width, _ := terminal(a.err)
+	lines := wrap(question+" [y/N]", max(width-len(" yes"), minColumn))
+	fmt.Fprint(a.err, strings.Join(lines, "\n")+" ")
 	line, err := bufio.NewReader(io.LimitReader(a.in, 1000)).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("standard input: %w", err)

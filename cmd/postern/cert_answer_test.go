@@ -174,3 +174,86 @@ func TestCertOtherKeys(t *testing.T) {
 		}
 	}
 }
+
+// TestCertListShowsWhatIsWrong: a connector that shows what clients turn away is
+// not as it should be.
+func TestCertListShowsWhatIsWrong(t *testing.T) {
+	for want, tt := range map[string]struct {
+		from, lasting time.Duration
+		usage         x509.ExtKeyUsage
+	}{
+		"expired on":                          {-30 * day, 10 * day, x509.ExtKeyUsageServerAuth},
+		"is not valid before":                 {5 * day, 90 * day, x509.ExtKeyUsageServerAuth},
+		"expires on":                          {-30 * day, 34 * day, x509.ExtKeyUsageServerAuth},
+		"may not be used by servers":          {-day, 90 * day, x509.ExtKeyUsageClientAuth},
+		"lacks the certificate of its issuer": {-day, 90 * day, x509.ExtKeyUsageServerAuth},
+	} {
+		h := newCertHost(t)
+		key := h.newKey()
+		from := time.Now().Add(tt.from)
+		leaf := h.sign(&x509.Certificate{Subject: pkix.Name{CommonName: "edge"}, DNSNames: []string{"edge.contoso.example"}, NotBefore: from, NotAfter: from.Add(tt.lasting), ExtKeyUsage: []x509.ExtKeyUsage{tt.usage}}, key.Public())
+		things := []any{key, leaf}
+		if !strings.HasPrefix(want, "lacks") {
+			things = append(things, h.root)
+		}
+		h.must("import", h.pem("x.pem", things...), "--connector", "From Internet", "--yes")
+		found := 0
+		for _, u := range h.listed().Unserved {
+			if u.Connector == "From Internet" && strings.Contains(u.Problem, want) && u.Remedy != "" {
+				found++
+			}
+		}
+		if found != 1 {
+			t.Errorf("%s: %+v", want, h.listed().Unserved)
+		}
+	}
+}
+
+// TestCertAdvice: what commands advise can be done, and is enough.
+func TestCertAdvice(t *testing.T) {
+	h := newCertHost(t)
+	key := h.newKey()
+	leaf := h.issue(key.Public(), "edge.contoso.example", "mail.contoso.example")
+	one := ptls.Thumbprint(leaf)
+	h.must("import", h.pem("1.pem", key, leaf, h.root), "--connector", "From Internet", "--smtp", "--yes")
+	_, _, errs := h.run(strings.NewReader(""), "remove", one, "--yes")
+	_, advice, ok := strings.Cut(strings.TrimSpace(errs), "or disable this one: postern cert ")
+	if !ok || advice != "disable "+one[:16]+` --connector "From Internet" --smtp` {
+		t.Fatalf("it says %s", errs)
+	}
+	h.must("disable", one[:16], "--connector", "From Internet", "--smtp", "--yes")
+	h.must("remove", one, "--yes")
+
+	other := h.issue(key.Public(), "www.contoso.example")
+	if out := h.must("import", h.pem("2.pem", key, other, h.root)); !strings.Contains(out, "postern cert enable "+ptls.Thumbprint(other)[:16]+` --connector "NAME"`) {
+		t.Errorf("it prints\n%s", out)
+	}
+	h.configure(strings.Replace(certConfig, "implicit_tls = true", "implicit_tls = true\ntls_certificate = \"edge.contoso.example\"", 1))
+	if out := h.must("import", h.pem("2.pem", key, other, h.root), "--friendly-name", "x"); !strings.Contains(out, `--connector "From Internet"`) {
+		t.Errorf("it prints\n%s", out)
+	}
+	if _, _, errs := h.run(strings.NewReader(""), "new", "--connector", "Submission"); !strings.Contains(errs, "make it without --connector") || strings.Contains(errs, `write tls_certificate = "`) {
+		t.Errorf("it says %s", errs)
+	}
+	if code, _, errs := h.run(strings.NewReader(""), "export", ptls.Thumbprint(other), "--format", "p12", "--out", filepath.Join(h.dir, "x.p12")); code != exitFailed || !strings.Contains(errs, "--password-file") {
+		t.Errorf("exit code %d: %s", code, errs)
+	}
+	// The request that waits is what to wait for.
+	h.must("request", "--domain", "edge.contoso.example")
+	waits := h.listed().Waiting[0].ID[:16]
+	for _, u := range h.listed().Unserved {
+		if u.Connector == "From Internet" && !strings.Contains(u.Remedy, "request "+waits+" waits for it") {
+			t.Errorf("%+v", u)
+		}
+	}
+}
+
+// TestCertDays: days are rounded.
+func TestCertDays(t *testing.T) {
+	now := noon()
+	for left, want := range map[time.Duration]int{365*day - 5*time.Second: 365, -9 * time.Second: 0, -21*day - 9*time.Hour: -21, 13 * time.Hour: 1, 4 * day: 4} {
+		if got := daysLeft(now.Add(left), now); got != want {
+			t.Errorf("%v: %d, want %d", left, got, want)
+		}
+	}
+}

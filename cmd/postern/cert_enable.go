@@ -59,12 +59,12 @@ for such a connector the command refuses.`,
 }
 
 // mayAssign says why a certificate can't be assigned to a connector: what the
-// configuration says comes first.
-func (c *certChange) mayAssign(r *config.ReceiveConnector, thumbprint string) error {
+// configuration says comes first. Instead says what else to do.
+func (c *certChange) mayAssign(r *config.ReceiveConnector, instead string) error {
 	if r.TLSCertificate == "" {
 		return nil
 	}
-	return fmt.Errorf("the configuration says what Receive connector %q shows, tls_certificate = %q, and comes first; write tls_certificate = %q there, or take the line out, and postern reload", r.Name, r.TLSCertificate, thumbprint)
+	return fmt.Errorf("the configuration says what Receive connector %q shows, tls_certificate = %q, and comes first; %s there, or take the line out, and postern reload", r.Name, r.TLSCertificate, instead)
 }
 
 func (c *certChange) enable(ctx context.Context, prefix string, o *enableOptions) error {
@@ -87,7 +87,7 @@ func (c *certChange) enable(ctx context.Context, prefix string, o *enableOptions
 	for _, name := range o.connectors {
 		r, err := mustReceive(c.cfg, name)
 		if err == nil {
-			err = c.mayAssign(r, e.Thumbprint())
+			err = c.mayAssign(r, fmt.Sprintf("write tls_certificate = %q", e.Thumbprint()))
 		}
 		if err != nil {
 			return err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"postern/internal/message"
 	ptls "postern/tls"
 )
 
@@ -131,7 +132,7 @@ func (a *app) exportText(e *ptls.Entry, o *exportOptions) ([]byte, error) {
 		return nil, err
 	}
 	if password == "" {
-		return nil, errors.New("a password has one character at least")
+		return nil, errors.New("a password has one character at least; where nobody is there to be asked, name a file whose first line it is: --password-file")
 	}
 	return e.PKCS12(password)
 }
@@ -236,7 +237,7 @@ func (c *certChange) mayRemove(e *ptls.Entry, planned bool) error {
 		chooser = after
 	}
 	var reasons []string
-	remedy := "enable another one first, or disable this one: postern cert disable " + e.Thumbprint()[:16] + " --smtp"
+	remedy, flags, byName := "", "", false
 	for _, u := range chooser.Uses(&every, time.Now()) {
 		told := u.Choice.By == ptls.ByConfiguration || u.Choice.By == ptls.ByAssignment
 		if !usesEntry(&u, e) || off[u.Kind+u.Connector] && !told {
@@ -244,7 +245,11 @@ func (c *certChange) mayRemove(e *ptls.Entry, planned bool) error {
 		}
 		switch u.Choice.By {
 		case ptls.ByAssignment:
-			remedy = fmt.Sprintf("enable another one for it first, or disable this one: postern cert disable %s --connector %q", e.Thumbprint()[:16], u.Connector)
+			flags += fmt.Sprintf(" --connector %q", u.Connector)
+			// Without the assignment it would be chosen by its names.
+			byName = byName || e.Enabled && e.Leaf().VerifyHostname(message.DomainKey(u.FQDN)) == nil
+		case ptls.ByFQDN:
+			byName = true
 		case ptls.ByConfiguration:
 			remedy = "change tls_certificate in the configuration first, and postern reload"
 		}
@@ -252,6 +257,15 @@ func (c *certChange) mayRemove(e *ptls.Entry, planned bool) error {
 	}
 	if len(reasons) == 0 {
 		return nil
+	}
+	if byName {
+		flags += " --smtp"
+	}
+	if flags != "" {
+		if remedy != "" {
+			remedy += "; then "
+		}
+		remedy += fmt.Sprintf("enable another one first, or disable this one: postern cert disable %s%s", e.Thumbprint()[:16], flags)
 	}
 	return fmt.Errorf("%s is in use by %s; %s", describe(e), strings.Join(reasons, ", and by "), remedy)
 }

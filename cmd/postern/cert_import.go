@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"golang.org/x/term"
 
 	"postern/config"
+	"postern/internal/message"
 	"postern/internal/secret"
 	ptls "postern/tls"
 )
@@ -141,7 +143,7 @@ func (c *certChange) importBundle(ctx context.Context, file string, bundle *ptls
 	for _, name := range o.connectors {
 		r, err := mustReceive(c.cfg, name)
 		if err == nil {
-			err = c.mayAssign(r, im.Entry.Thumbprint())
+			err = c.mayAssign(r, fmt.Sprintf("import it without --connector, and write tls_certificate = %q", im.Entry.Thumbprint()))
 		}
 		if err != nil {
 			return err
@@ -208,6 +210,29 @@ func (c *certChange) takeOver(old, next *ptls.Entry) error {
 	return nil
 }
 
+// served reports whether a certificate is for the FQDN of a Receive connector
+// that offers TLS.
+func (c *certChange) served(e *ptls.Entry) bool {
+	return slices.ContainsFunc(c.cfg.ReceiveConnectors, func(r config.ReceiveConnector) bool {
+		return r.Enabled && ptls.OffersTLS(&r) && e.Leaf().VerifyHostname(message.DomainKey(r.FQDN)) == nil
+	})
+}
+
+// likely is the Receive connector that a certificate may be meant for: the only
+// one that offers TLS and that assignments count for; else NAME.
+func (c *certChange) likely() string {
+	found := ""
+	for i := range c.cfg.ReceiveConnectors {
+		if r := &c.cfg.ReceiveConnectors[i]; r.Enabled && ptls.OffersTLS(r) && r.TLSCertificate == "" {
+			if found != "" {
+				return "NAME"
+			}
+			found = r.Name
+		}
+	}
+	return cmp.Or(found, "NAME")
+}
+
 // namedByFriendlyName reports whether the configuration calls an entry by its
 // friendly name.
 func (c *certChange) namedByFriendlyName(e *ptls.Entry) bool {
@@ -271,6 +296,9 @@ func (c *certChange) importText(im *ptls.Imported, answer *certJSON, nothing boo
 	}
 	if len(answer.UsedBy) == 0 {
 		next := "--smtp"
+		if !c.served(im.Entry) {
+			next = fmt.Sprintf("--connector %q", c.likely())
+		}
 		if im.Joined != nil && receiveConnector(c.cfg, im.Joined.Connector) != nil {
 			next = fmt.Sprintf("--connector %q", im.Joined.Connector)
 		}

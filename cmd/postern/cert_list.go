@@ -24,7 +24,7 @@ type certJSON struct {
 	Serial       string    `json:"serial"`
 	NotBefore    time.Time `json:"not_before"`
 	NotAfter     time.Time `json:"not_after"`
-	// DaysLeft are whole days; negative when it has expired.
+	// DaysLeft are rounded; negative when it has expired.
 	DaysLeft   int    `json:"days_left"`
 	Key        string `json:"key"`
 	SelfSigned bool   `json:"self_signed"`
@@ -76,13 +76,14 @@ type waitJSON struct {
 type certListJSON struct {
 	Certificates []certJSON `json:"certificates"`
 	Waiting      []waitJSON `json:"waiting"`
-	// Unserved are the Receive connectors that no certificate is for.
+	// Unserved are the Receive connectors that no certificate is for, or whose
+	// certificate is not as it should be.
 	Unserved []unserved `json:"unserved"`
 	Problems []string   `json:"problems"`
 }
 
 // unserved is a Receive connector for which the self-signed certificate stands
-// in, or whose certificate can't be used.
+// in, or whose certificate can't be used or is turned away by clients.
 type unserved struct {
 	Connector string `json:"connector"`
 	FQDN      string `json:"fqdn"`
@@ -122,14 +123,8 @@ func usesEntry(u *ptls.Use, e *ptls.Entry) bool {
 	return is != nil && is.File != e.File && is.Thumbprint() == e.Thumbprint()
 }
 
-// daysLeft are the whole days until a moment, negative behind it.
-func daysLeft(t, now time.Time) int {
-	d := t.Sub(now)
-	if d < 0 {
-		return int(d/(24*time.Hour)) - 1
-	}
-	return int(d / (24 * time.Hour))
-}
+// daysLeft are the days until a moment, rounded, negative behind it.
+func daysLeft(t, now time.Time) int { return int(t.Sub(now).Round(day) / day) }
 
 // status says in words how it stands with a certificate.
 func status(e *ptls.Entry, used bool, now time.Time) []string {
@@ -220,6 +215,15 @@ func listCerts(cfg *config.Config, chooser *ptls.Chooser, problems []error, name
 			answer.Unserved = append(answer.Unserved, unserved{u.Connector, u.FQDN, u.Choice.Problem.Error(), u.Choice.Remedy})
 		}
 	}
+	for i := range cfg.ReceiveConnectors {
+		r := &cfg.ReceiveConnectors[i]
+		if !r.Enabled || !ptls.OffersTLS(r) || name != "" && !strings.EqualFold(name, r.FQDN) {
+			continue
+		}
+		for _, f := range chooser.Warnings(r, now) {
+			answer.Unserved = append(answer.Unserved, unserved{r.Name, r.FQDN, f.Message, f.Remedy})
+		}
+	}
 	for _, p := range problems {
 		answer.Problems = append(answer.Problems, p.Error())
 	}
@@ -270,7 +274,7 @@ func (a *app) printCerts(answer *certListJSON, directory, domain string, now tim
 		}
 	}
 	for _, p := range answer.Problems {
-		fmt.Fprintf(a.err, "passed over: %s\n", clean(p))
+		tell(a.err, "passed over: "+clean(p))
 	}
 }
 

@@ -435,7 +435,7 @@ key or another term, such as for hosts that pin it.`,
 				}
 				var connectors []string
 				if r != nil {
-					if err := c.mayAssign(r, ptls.Thumbprint(leaf)); err != nil {
+					if err := c.mayAssign(r, "make it without --connector (postern cert new --domain), and write its thumbprint"); err != nil {
 						return err
 					}
 					connectors = []string{r.Name}

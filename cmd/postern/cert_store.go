@@ -46,7 +46,7 @@ func (a *app) changeCerts(f func(*certChange) error) (err error) {
 		return err
 	}
 	for _, p := range plan.Listing().Problems {
-		fmt.Fprintf(a.err, "passed over: %s\n", clean(p.Error()))
+		tell(a.err, "passed over: "+clean(p.Error()))
 	}
 	return f(&certChange{Plan: plan, app: a, cfg: cfg, now: time.Now()})
 }
@@ -273,6 +273,15 @@ func (c *certChange) warnOfMail(connector string) {
 	}
 }
 
+// tell prints a line, wrapped on a terminal alone.
+func tell(w io.Writer, text string) {
+	if _, tty := terminal(w); tty {
+		say(w, text)
+		return
+	}
+	fmt.Fprintln(w, text)
+}
+
 // say prints a sentence, wrapped.
 func say(w io.Writer, text string) {
 	width, _ := terminal(w)
@@ -284,7 +293,7 @@ func say(w io.Writer, text string) {
 // warn prints the warnings.
 func (c *certChange) warn() {
 	for _, f := range c.findings {
-		say(c.app.err, fmt.Sprintf("warning: %s; %s", clean(f.Message), clean(f.Remedy)))
+		say(c.app.err, fmt.Sprintf("%s: %s; %s", f.Severity, clean(f.Message), clean(f.Remedy)))
 	}
 }
 

@@ -308,7 +308,7 @@ func TestCertWrong(t *testing.T) {
 		{strings.NewReader("\n"), []string{"export", used, "--format", "p12", "--out", at("x")}, exitFailed, "one character at least"},
 		{strings.NewReader("pencil\n"), []string{"export", used, "--format", "p12", "--out", at("there")}, exitFailed, "is there already"},
 
-		{nil, []string{"remove", used, "--yes"}, exitFailed, `is in use by Receive connector "From Internet" (it was assigned to the connector (postern cert enable)); enable another one for it first, or disable this one: postern cert disable ` + used[:16] + ` --connector "From Internet"`},
+		{nil, []string{"remove", used, "--yes"}, exitFailed, `is in use by Receive connector "From Internet" (it was assigned to the connector (postern cert enable)); enable another one first, or disable this one: postern cert disable ` + used[:16] + ` --connector "From Internet"`},
 		{nil, []string{"remove", nobody, "--yes"}, exitFailed, "no certificate has a thumbprint"},
 		{nil, []string{"remove", waits}, exitUsage, "will be of no use"},
 		{saying("n\n"), []string{"remove", waits}, exitFailed, "nothing was done"},

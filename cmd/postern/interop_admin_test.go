@@ -193,7 +193,7 @@ func TestQueueVerbs(t *testing.T) {
 	e.awaitMessage(t, "--from", "lee@contoso.example", "--status", "retry")
 	e.awaitMessage(t, "--from", "max@contoso.example", "--status", "retry")
 	e.wants(t, 2, "choose messages", "queue", "remove")
-	e.wants(t, 2, "and tell their senders? Nobody is there to answer", "queue", "remove", "--domain", "grey.example")
+	e.wants(t, 2, "nobody is there to answer; say so beforehand with --yes", "queue", "remove", "--domain", "grey.example")
 	e.wants(t, 0, "2 messages are to be removed", "queue", "remove", "--dry-run", "--domain", "grey.example")
 	e.wants(t, 2, "no queue id", "queue", "remove", "Unreachable", "--yes")
 	e.wants(t, 2, "status", "queue", "remove", "--status", "lost", "--yes")
