@@ -37,7 +37,7 @@ const (
 func openContent(ctx context.Context, f *logFile, p *Progress, scratch *[]byte) (*content, error) {
 	file, err := os.Open(f.path)
 	zipped := f.zipped
-	if errors.Is(err, fs.ErrNotExist) && !zipped {
+	if errors.Is(err, fs.ErrNotExist) && !zipped && !f.beside {
 		if other, otherErr := os.Open(f.path + ".gz"); otherErr == nil {
 			file, err, zipped = other, nil, true
 		}

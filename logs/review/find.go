@@ -1,6 +1,7 @@
 package review
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -73,6 +74,9 @@ type logFile struct {
 	// began is the time of the first line, where it was needed to put files in
 	// order.
 	began int64
+	// beside says that a compressed file of the same name lies beside this one
+	// and holds something else.
+	beside bool
 }
 
 // fileSet is the files that one writer wrote one after the other.
@@ -230,16 +234,9 @@ func (pl place) descend(dir string, depth int, p *Progress, yield func(path stri
 	}
 }
 
-// sort puts the files in order, oldest first. A file that is there both as it was
-// and compressed is taken once.
+// sort puts the files in order, oldest first.
 func (s *fileSet) sort() {
-	plain := make(map[string]bool)
-	for _, f := range s.files {
-		plain[f.path] = !f.zipped
-	}
-	s.files = slices.DeleteFunc(s.files, func(f logFile) bool {
-		return f.zipped && plain[strings.TrimSuffix(f.path, filepath.Ext(f.path))]
-	})
+	s.pair()
 	// Where a day has files of both formats, their numbers do not tell which
 	// came first.
 	formats := make(map[int][2]bool)
@@ -258,8 +255,88 @@ func (s *fileSet) sort() {
 		}
 	}
 	slices.SortStableFunc(s.files, func(a, b logFile) int {
-		return cmp.Or(cmp.Compare(a.date, b.date), cmp.Compare(a.began, b.began), cmp.Compare(a.n, b.n), cmp.Compare(a.path, b.path))
+		return cmp.Or(cmp.Compare(a.date, b.date), cmp.Compare(a.began, b.began), cmp.Compare(a.n, b.n), a.compareZipped(&b), cmp.Compare(a.path, b.path))
 	})
+}
+
+// compareZipped puts what was compressed before what was begun anew under its
+// name.
+func (f *logFile) compareZipped(o *logFile) int {
+	switch {
+	case f.zipped == o.zipped:
+		return 0
+	case f.zipped:
+		return -1
+	}
+	return 1
+}
+
+// pair takes a file that is there both as it was and compressed once. Where the
+// two hold something else both are taken: a file that is compressed while it is
+// written is begun anew under its name.
+func (s *fileSet) pair() {
+	plain := make(map[string]int)
+	for i, f := range s.files {
+		if !f.zipped {
+			plain[f.path] = i
+		}
+	}
+	drop := make(map[string]bool)
+	for _, f := range s.files {
+		if !f.zipped {
+			continue
+		}
+		i, ok := plain[strings.TrimSuffix(f.path, filepath.Ext(f.path))]
+		if !ok {
+			continue
+		}
+		switch other := &s.files[i]; whichOf(other.path, f.path) {
+		case takePlain:
+			drop[f.path] = true
+		case takeZipped:
+			drop[other.path] = true
+		case takeBoth:
+			other.beside = true
+		}
+	}
+	s.files = slices.DeleteFunc(s.files, func(f logFile) bool { return drop[f.path] })
+}
+
+// choice is what is read of a file and the compressed one beside it.
+type choice int
+
+const (
+	takePlain choice = iota
+	takeZipped
+	takeBoth
+)
+
+// whichOf tells what to read of a file and the compressed one of its name. They
+// are one file when they begin alike: the header's date and the times and ids of
+// the first lines are no other file's. Either may be growing, since gzip or gunzip
+// is at work.
+func whichOf(plain, zipped string) choice {
+	a, err := readHead(plain, false)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return takeZipped // compressed meanwhile
+	case err != nil:
+		return takeBoth // the reader tells why it can't be read
+	}
+	b, err := readHead(zipped, true)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return takeBoth
+	case err != nil || len(b) == 0:
+		return takePlain // nothing of it can be read yet
+	case !bytes.Equal(a[:min(len(a), len(b))], b[:min(len(a), len(b))]):
+		return takeBoth
+	case len(a) == 0:
+		return takeBoth // begun anew, with nothing in it yet
+	case len(a) < len(b):
+		return takeZipped
+	}
+	return takePlain
 }
 
 // firstTime returns the time of a file's first line; 0 where there is none.

@@ -127,6 +127,8 @@ func (f *logFile) before(o *logFile) bool {
 	switch {
 	case f.path == o.path || f.path+".gz" == o.path:
 		return false
+	case f.path == o.path+".gz":
+		return o.beside // begun anew under the name of what was compressed
 	case f.date != o.date:
 		return f.date < o.date
 	case f.json != o.json:
