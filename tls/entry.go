@@ -123,14 +123,19 @@ func ForClients(c *x509.Certificate) bool {
 		slices.Contains(c.ExtKeyUsage, x509.ExtKeyUsageClientAuth) || slices.Contains(c.ExtKeyUsage, x509.ExtKeyUsageAny)
 }
 
+// early reports whether the time of a certificate has not begun.
+func (e *Entry) early(now time.Time) bool { return now.Before(e.Leaf().NotBefore) }
+
 // better orders entries that go by the same name: those that can be used, those
-// that an authority issued, those with the exact name, the newest.
+// whose time has begun, those that an authority issued, those with the exact name, the newest.
 func better(a, b *Entry, name string, now time.Time) bool {
 	exact := func(e *Entry) bool {
 		return slices.ContainsFunc(e.Leaf().DNSNames, func(n string) bool { return strings.EqualFold(n, name) })
 	}
 	for _, better := range []func(*Entry) bool{
 		func(e *Entry) bool { return e.Usable(now) == nil },
+		// Who has pinned the expired one, or looks at no dates, goes on as before.
+		func(e *Entry) bool { return e.Key != nil && !e.early(now) },
 		func(e *Entry) bool { return !e.SelfSigned() },
 		exact,
 	} {
@@ -151,7 +156,7 @@ func better(a, b *Entry, name string, now time.Time) bool {
 func (e *Entry) Ahead(of *Entry, name string, now time.Time) string {
 	exact := func(e *Entry) bool { return slices.Contains(e.Leaf().DNSNames, strings.ToLower(name)) }
 	switch err := of.Usable(now); {
-	case err != nil && e.Usable(now) == nil:
+	case err != nil && (e.Usable(now) == nil || of.early(now) && !e.early(now)):
 		return err.Error()
 	case of.SelfSigned() && !e.SelfSigned():
 		return "an authority issued it"

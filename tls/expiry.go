@@ -58,6 +58,24 @@ func (s *Shown) For() string {
 	return strings.Join(parts, "; ")
 }
 
+// ShownBy is For within a sentence.
+func (s *Shown) ShownBy() string {
+	var parts []string
+	if len(s.ReceiveConnectors) > 0 {
+		parts = append(parts, "shown by "+strings.Join(s.ReceiveConnectors, ", "))
+	}
+	if len(s.SendConnectors) > 0 {
+		parts = append(parts, "for next hops of "+strings.Join(s.SendConnectors, ", "))
+	}
+	if len(parts) == 0 {
+		return "for clients that ask for " + s.names()
+	}
+	return strings.Join(parts, " and ")
+}
+
+// Early reports whether its time has not begun.
+func (s *Shown) Early(now time.Time) bool { return now.Before(s.NotBefore) }
+
 // names lists a few of the names.
 func (s *Shown) names() string {
 	const most = 5
@@ -141,7 +159,7 @@ func (p *Presenter) choosesByName() bool {
 func (c *Chooser) byServerName(now time.Time) []*Entry {
 	var best []*Entry
 	for _, e := range c.listing.Entries {
-		if !e.Enabled || e.Key == nil || e == c.own {
+		if !e.Enabled || e.Key == nil || e == c.own || e.early(now) { // which names alone bring up for nobody
 			continue
 		}
 		if slices.ContainsFunc(e.Leaf().DNSNames, func(name string) bool {
@@ -175,7 +193,8 @@ func stage(left time.Duration) string {
 	return ""
 }
 
-// warn tells the event log of certificates that expire. The caller holds the
+// warn tells the event log of certificates that expire, and of those that are
+// shown before their time. The caller holds the
 // lock.
 func (p *Presenter) warn(all []Shown, now time.Time) {
 	stages := make(map[string]string, len(all))
@@ -183,6 +202,9 @@ func (p *Presenter) warn(all []Shown, now time.Time) {
 		s := &all[i]
 		left := s.notAfter.Sub(now)
 		at := stage(left)
+		if s.Early(now) { // told of each day
+			at = fmt.Sprintf("early %d", s.NotBefore.Sub(now)/(24*time.Hour))
+		}
 		stages[s.Thumbprint] = at
 		if at == "" || p.stages[s.Thumbprint] == at {
 			continue
@@ -191,6 +213,8 @@ func (p *Presenter) warn(all []Shown, now time.Time) {
 			"hours_left", int64(max(left, 0) / time.Hour), "connectors", strings.Join(append(slices.Clone(s.ReceiveConnectors), s.SendConnectors...), ", "),
 			"fqdn", s.names()}
 		switch {
+		case s.Early(now):
+			p.logger.Error("a certificate that is shown is not valid yet", append([]any{eventid.CertificateEarly.Attr(), "begins", s.NotBefore.Format(time.RFC3339)}, attrs...)...)
 		case left < 0:
 			p.logger.Error("a certificate has expired", append([]any{eventid.CertificateExpired.Attr()}, attrs...)...)
 		case s.Own:

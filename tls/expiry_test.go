@@ -168,3 +168,60 @@ func TestOwnCertificateOverYears(t *testing.T) {
 		}
 	})
 }
+
+// TestEarly: an expired certificate is shown before one whose time has not
+// begun, which takes over when it has; one that is shown all the same is told of
+// each day.
+func TestEarly(t *testing.T) {
+	ca := newAuthority(t, "Test authority", nil)
+	synctest.Test(t, func(t *testing.T) {
+		const day = 24 * time.Hour
+		dir, began := t.TempDir(), time.Now()
+		from := func(begin, end time.Duration) func(*x509.Certificate) {
+			return func(c *x509.Certificate) { c.NotBefore, c.NotAfter = began.Add(begin), began.Add(end) }
+		}
+		writePEM(t, dir, "old.pem", ca.issue(t, nil, from(-90*day, 2*day), "edge.contoso.example"))
+		writePEM(t, dir, "next.pem", ca.issue(t, nil, from(5*day, 98*day), "edge.contoso.example"))
+		writePEM(t, dir, "named.pem", ca.issue(t, nil, from(5*day, 98*day), "named.contoso.example"))
+		writePEM(t, dir, "later.pem", ca.issue(t, nil, from(5*day, 98*day), "later.contoso.example"))
+		cfg := edge(dir, nil)
+		named := cfg.ReceiveConnectors[0]
+		named.Name, named.Bindings, named.TLSCertificate = "Named", []netip.AddrPort{netip.MustParseAddrPort("10.0.0.1:25")}, "named.contoso.example"
+		cfg.ReceiveConnectors = append(cfg.ReceiveConnectors, named)
+		var log journal
+		p, err := OpenPresenter(PresenterOptions{Config: cfg, Logger: log.logger(), Metrics: new(metrics.Registry)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Start()
+		var got, told []string
+		event := regexp.MustCompile(`event_id=(12016|26009) (?:begins=\S+ )?thumbprint=\S+ subject=\S+ friendly_name=(\S+)`)
+		for d := range 7 {
+			var shown []string
+			for _, s := range p.Shown() {
+				shown = append(shown, fmt.Sprintf("%s by %s", s.FriendlyName, strings.Join(s.ReceiveConnectors, ", ")))
+				if early := d < 5 && s.FriendlyName == "named"; s.Early(time.Now()) != early {
+					t.Errorf("day %d: %s is early: %v", d, s.FriendlyName, !early)
+				}
+			}
+			time.Sleep(day)
+			synctest.Wait()
+			for _, m := range event.FindAllStringSubmatch(log.take(), -1) {
+				told = append(told, m[1]+" "+m[2])
+			}
+			got = append(got, fmt.Sprintf("%d: %s", d, strings.Join(shown, "; ")))
+		}
+		if err := p.Stop(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		const before, after = ": old by From Internet; named by Named", ": next by From Internet; named by Named; later by "
+		if got, want := strings.Join(got, "\n"), "0"+before+"\n1"+before+"\n2"+before+"\n3"+before+"\n4"+before+"\n5"+after+"\n6"+after; got != want {
+			t.Errorf("shown\n%s\nwant\n%s", got, want)
+		}
+		// At the start and each of the days until it begins.
+		if n := strings.Count(strings.Join(told, "\n"), "26009 named"); n != 6 || strings.Contains(strings.Join(told, "\n"), "26009 next") || strings.Contains(strings.Join(told, "\n"), "26009 later") ||
+			!strings.Contains(strings.Join(told, "\n"), "12016 old") {
+			t.Errorf("told %d times:\n%s", n, strings.Join(told, "\n"))
+		}
+	})
+}

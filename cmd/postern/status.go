@@ -175,8 +175,7 @@ func (a *app) statusBrief(st *control.Status, s style, now time.Time) {
 	a.field("spool", fmt.Sprintf("%s of content; sync last %s, longest %s", roundSize(st.Spool.Bytes), milliseconds(st.Spool.LastSync), milliseconds(st.Spool.MaxSync)))
 	a.field("back pressure", a.pressureBrief(st, s))
 	if len(st.Certificates) > 0 {
-		c := &st.Certificates[0]
-		a.field("certificates", fmt.Sprintf("%d; %s is the first to expire, in %s", len(st.Certificates), clean(c.FriendlyName), paintCertificate(c, s, now, certificateLeft(c.NotAfter.Sub(now)))))
+		a.field("certificates", certificatesBrief(st.Certificates, s, now))
 	}
 }
 

@@ -22,7 +22,10 @@ func (a *app) statusCertificates(st *control.Status, s style, now time.Time) {
 		if c.Own {
 			name += " (self-signed)"
 		}
-		t.add(name, clean(c.For()), c.NotAfter.Local().Format(time.DateOnly), certificateLeft(c.NotAfter.Sub(now)))
+		t.add(name, clean(c.For()), c.NotAfter.Local().Format(time.DateOnly), certificateLeft(c, now))
+		if c.Early(now) {
+			t.note("not valid before " + c.NotBefore.Local().Format("2006-01-02 15:04"))
+		}
 		if c.Problem != "" {
 			t.note(clean(c.Problem))
 		}
@@ -38,9 +41,34 @@ func (a *app) statusCertificates(st *control.Status, s style, now time.Time) {
 
 const day = 24 * time.Hour
 
+// certificatesBrief sums the certificates up on a line: those that are of no use
+// now, and the first to expire of the others.
+func certificatesBrief(list []ptls.Shown, s style, now time.Time) string {
+	text := fmt.Sprint(len(list))
+	for i := range list {
+		c := &list[i]
+		name, left := clean(c.FriendlyName), certificateLeft(c, now)
+		switch {
+		case c.Early(now):
+			text += fmt.Sprintf("; %s is %s", name, s.red("not valid yet"))
+		case c.NotAfter.Before(now):
+			text += fmt.Sprintf("; %s has %s", name, s.red(left))
+		}
+	}
+	for i := range list {
+		if c := &list[i]; !c.Early(now) && !c.NotAfter.Before(now) {
+			return text + fmt.Sprintf("; %s is the first to expire, in %s", clean(c.FriendlyName), paintCertificate(c, s, now, certificateLeft(c, now)))
+		}
+	}
+	return text
+}
+
 // certificateLeft is how long a certificate is valid, in words.
-func certificateLeft(left time.Duration) string {
+func certificateLeft(c *ptls.Shown, now time.Time) string {
+	left := c.NotAfter.Sub(now)
 	switch {
+	case c.Early(now):
+		return "not yet"
 	case left < 0:
 		return "expired"
 	case left < 2*day:
@@ -54,7 +82,7 @@ func certificateLeft(left time.Duration) string {
 // certificate by itself.
 func paintCertificate(c *ptls.Shown, s style, now time.Time, text string) string {
 	switch left := c.NotAfter.Sub(now); {
-	case left < 7*day:
+	case left < 7*day, c.Early(now):
 		return s.red(text)
 	case left < 30*day && !c.Own:
 		return s.yellow(text)

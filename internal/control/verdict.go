@@ -252,9 +252,11 @@ func (j *judgement) certificates(list []ptls.Shown, now time.Time) {
 	for i := range list {
 		c := &list[i]
 		left := c.NotAfter.Sub(now)
-		what := fmt.Sprintf("the certificate %s, shown by %s,", c.FriendlyName, c.For())
-		const remedy = "postern cert renew, or import its successor"
+		what := fmt.Sprintf("the certificate %s, %s,", c.FriendlyName, c.ShownBy())
+		remedy := fmt.Sprintf("postern cert renew %s, or import its successor", c.Thumbprint[:min(16, len(c.Thumbprint))])
 		switch {
+		case c.Early(now):
+			j.add(Trouble, "certificates", what+" is not valid before "+c.NotBefore.UTC().Format("2006-01-02 15:04 MST"), "enable one that is valid now (postern cert list), until then; see whether the clock is right")
 		case left <= 0:
 			j.add(Trouble, "certificates", what+" has expired", remedy)
 		case c.Own:

@@ -78,7 +78,16 @@ func TestJudge(t *testing.T) {
 				{FriendlyName: "soon", NotAfter: now.Add(13 * 24 * time.Hour), ReceiveConnectors: []string{"In"}}, {FriendlyName: "fine", NotAfter: now.Add(15 * 24 * time.Hour)},
 				{FriendlyName: "own", NotAfter: now.Add(time.Hour), Own: true},
 			}
-		}, want: []string{"trouble certificates: old, shown by", "trouble certificates: expires in 47h00m", "look certificates: the certificate soon, shown by In, expires in 13d00h"}},
+		}, want: []string{"trouble certificates: old, for clients", "trouble certificates: expires in 47h00m", "look certificates: the certificate soon, shown by In, expires in 13d00h"}},
+		{name: "a certificate before its time", status: func(s *Status) {
+			s.Certificates = []ptls.Shown{{FriendlyName: "early", NotBefore: now.Add(time.Hour), NotAfter: now.Add(90 * 24 * time.Hour), ReceiveConnectors: []string{"In"}, SendConnectors: []string{"Mill"}}}
+		}, want: []string{"trouble certificates: the certificate early, shown by In and for next hops of Mill, is not valid before 2026-11-22 04:00 UTC"}},
+		{name: "to next hops alone", status: func(s *Status) {
+			s.Certificates = []ptls.Shown{{FriendlyName: "Five days", Thumbprint: "29A56F80CF0595461111", NotAfter: now.Add(-time.Hour), SendConnectors: []string{"Mill"}}}
+		}, want: []string{"trouble certificates: the certificate Five days, for next hops of Mill, has expired"}},
+		{name: "for a name alone", status: func(s *Status) {
+			s.Certificates = []ptls.Shown{{FriendlyName: "x", NotAfter: now.Add(-time.Hour), Names: []string{"a.example"}}}
+		}, want: []string{"trouble certificates: the certificate x, for clients that ask for a.example, has expired"}},
 		{name: "the gravest first", status: func(s *Status) { s.Spool.Damaged, s.Spool.NoSpace = 1, true }, want: []string{"trouble spool: no room", "look spool: read back"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -22,6 +22,7 @@ const (
 	CertificateFileBad      ID = 26006
 	CertificateChosen       ID = 26007
 	CertificateStored       ID = 26008
+	CertificateEarly        ID = 26009
 )
 
 func sendEvents() []Event {
@@ -65,6 +66,11 @@ func sendEvents() []Event {
 		{
 			ID: CertificateChosen, Level: slog.LevelInfo, Area: TLS, Text: "a connector presents a certificate", By: []string{"connector"},
 			Meaning: "At the start, and whenever it changes: which certificate clients of a Receive connector see, and why.", Remedy: "None.",
+		},
+		{
+			ID: CertificateEarly, Level: slog.LevelError, Area: TLS, Text: "a certificate that is shown is not valid yet", By: []string{"thumbprint"},
+			Meaning: "A connector shows a certificate whose time has not begun, since it was assigned, or nothing else is for the name; peers that verify it turn away.",
+			Remedy:  "Enable one that is valid now (`postern cert list`), until the time in the event; see whether the clock is right.",
 		},
 		{ID: CertificateStored, Level: slog.LevelInfo, Area: TLS, Text: "the self-signed certificate is stored now", Meaning: "The trouble told by 12024 is over.", Remedy: "None."},
 	}
