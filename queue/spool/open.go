@@ -168,6 +168,8 @@ func (s *Store) makeMeta(v *survey) error {
 	data := metaData{seq: 1, secret: v.secret, epochLimit: v.maxEpoch + 1}
 	if v.secret == 0 {
 		data.secret = newSecret()
+		// Ids begin with the clock: what is logged of an earlier spool has ids, too.
+		data.idCeiling = idAt(time.Now())
 	} else {
 		data.idCeiling = max(v.maxID, idAt(time.Now())) + idSpan(2*idReserve)
 		s.report(Damage{File: metaName, Length: 2 * metaSlot, Reason: "no valid slot: made anew from the segments"})

@@ -292,3 +292,23 @@ func TestFirstStartInterrupted(t *testing.T) {
 		}
 	}
 }
+
+// TestFirstIDAfterIdleTime: a new spool whose first message comes late does not
+// begin with the first id there is, which another new spool had given out.
+func TestFirstIDAfterIdleTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(25 * 365 * 24 * time.Hour) // synctest begins before the clock of ids
+		var last message.ID
+		for range 3 {
+			fsys := faultfs.New(64 << 20)
+			s := open(t, fsys)
+			time.Sleep(time.Hour)
+			id := mustCommit(t, s, text(1, 10), envelope(1))
+			if id <= last {
+				t.Errorf("a new spool gave out %v after %v", id, last)
+			}
+			last = id
+			mustClose(t, s)
+		}
+	})
+}
