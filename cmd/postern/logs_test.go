@@ -50,16 +50,59 @@ func logSample(t *testing.T) string {
 		ServerIP: "10.0.0.5", Recipients: []string{"kim@contoso.example"}, Statuses: []string{"250 2.0.0 queued"}, ReturnPath: "bob@fabrikam.example"}.Append(nil)
 	files[logs.ReceiveProtocol] = append(files[logs.ReceiveProtocol], "garbage\n"...)
 	for k, text := range files {
-		l := k.Layout()
-		path := filepath.Join(dir, filepath.FromSlash(l.Directory))
-		if err := os.MkdirAll(path, 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(path, l.Prefix+"20261120-1.log"), text, 0o644); err != nil {
-			t.Fatal(err)
-		}
+		writeLog(t, dir, k, text)
 	}
 	return dir
+}
+
+// TestLogsTraceRefused: what was refused at the end of its content, or cut off in
+// it, is not said to be received or in the queue.
+func TestLogsTraceRefused(t *testing.T) {
+	t.Setenv("COLUMNS", "110")
+	dir, at := t.TempDir(), time.Date(2026, 11, 20, 10, 0, 0, 0, time.UTC)
+	var protocol []byte
+	session := func(id, queue string, end ...string) {
+		for i, s := range append([]string{"+", ">220 edge", "<EHLO mx", ">250 edge", "<MAIL FROM:<bob@fabrikam.example>", ">250 2.1.0 ok",
+			"<RCPT TO:<kim@contoso.example>", ">250 2.1.5 ok", "<DATA", "*" + queue + ";x;1|receiving message", ">354 go"}, end...) {
+			at = at.Add(10 * time.Millisecond)
+			l := logs.Line{Time: at, Connector: `EDGE\From Internet`, Session: id, Sequence: i, Remote: netip.MustParseAddrPort("198.51.100.7:1"), Event: logs.Event(s[0]), Data: s[1:]}
+			l.Data, l.Context, _ = strings.Cut(l.Data, "|")
+			protocol = l.Append(protocol)
+		}
+	}
+	session("08DF000000000AAA", "0AM0CJ0G40000", ">552 5.3.4 too large", "<QUIT", ">221 bye", "-")
+	session("08DF000000000BBB", "0AM0CJ0G40001", "-")
+	writeLog(t, dir, logs.ReceiveProtocol, protocol)
+	for id, want := range map[string][]string{
+		"0AM0CJ0G40000": {"refused for <kim@contoso.example>\n", "552 5.3.4 too large\n", "  refused       2026-", "<kim@contoso.example>  refused  ", "It is not in the queue"},
+		"0AM0CJ0G40001": {"aborted for <kim@contoso.example>\n", "The connection was lost, or", "never accepted", "  aborted       2026-", "<kim@contoso.example>  aborted  "},
+	} {
+		exit, out, _ := logsCommand(t, dir, "trace", id)
+		for _, text := range want {
+			if exit != exitDone || !strings.Contains(out, text) {
+				t.Errorf("%s: %q is missing in\n%s", id, text, out)
+			}
+		}
+		if strings.Contains(out, "received") || strings.Contains(out, "queue show") || strings.Contains(out, "pending") {
+			t.Errorf("%s: it seems accepted:\n%s", id, out)
+		}
+	}
+	if _, out, _ := logsCommand(t, dir, "trace", "0AM0CJ0G40000", "--output", "json"); !strings.Contains(out, `"end": "refused"`) || !strings.Contains(out, `"pending": false`) {
+		t.Errorf("as JSON:\n%s", out)
+	}
+}
+
+// writeLog writes the only file of a log.
+func writeLog(t *testing.T, dir string, k logs.Kind, text []byte) {
+	t.Helper()
+	l := k.Layout()
+	path := filepath.Join(dir, filepath.FromSlash(l.Directory))
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(path, l.Prefix+"20261120-1.log"), text, 0o644); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // logsCommand runs a command on logs.

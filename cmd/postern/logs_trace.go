@@ -131,7 +131,7 @@ func (a *app) printStory(t *review.Trace, of string) {
 		a.field("reports on", t.ReportOf)
 	}
 	if c := t.Arrival; c != nil {
-		a.field("arrived", arrivalText(c))
+		a.field(arrivalWord(t), arrivalText(c))
 		a.field("client", clientText(c))
 		if c.Session != "" {
 			a.field("session", c.Session)
@@ -140,13 +140,27 @@ func (a *app) printStory(t *review.Trace, of string) {
 	for i, r := range t.Routes {
 		a.field(map[bool]string{true: "route", false: ""}[i == 0], routeText(r))
 	}
-	if t.Untracked {
+	switch {
+	case t.Untracked && arrivalWord(t) != "arrived":
+		a.field("note", "It is not in the queue, and message tracking has nothing of it; this is what the logs of sessions and refusals tell.")
+	case t.Untracked:
 		a.field("note", "Message tracking has nothing of it; this is what the protocol logs tell.")
 	}
 	fmt.Fprintln(a.out)
 	a.printSteps(t, st)
 	fmt.Fprintln(a.out)
 	a.printEnds(t, st)
+}
+
+// arrivalWord says what came of the arrival.
+func arrivalWord(t *review.Trace) string {
+	for i := range t.Steps {
+		switch k := t.Steps[i].Kind; k {
+		case review.StepRefused, review.StepAborted, review.StepReceiving:
+			return string(k)
+		}
+	}
+	return "arrived"
 }
 
 func arrivalText(c *review.Arrival) string {
@@ -245,7 +259,7 @@ func paintStep(st style, k review.StepKind) func(string) string {
 		return st.green
 	case review.StepDeferred, review.StepAttempt, review.StepFallback, review.StepSuspended:
 		return st.yellow
-	case review.StepFailed, review.StepExpired, review.StepRemoved, review.StepPoison:
+	case review.StepFailed, review.StepExpired, review.StepRemoved, review.StepPoison, review.StepRefused, review.StepAborted:
 		return st.red
 	}
 	return st.bold
@@ -262,6 +276,11 @@ func stepText(s *review.Step) (text string) {
 	}
 	who := namesText(s.Recipients)
 	switch s.Kind {
+	case review.StepRefused, review.StepAborted, review.StepReceiving:
+		if who == "" {
+			return "" // its recipients are not known
+		}
+		return "for " + who
 	case review.StepReceived:
 		if s.Source == "DSN" {
 			return "from the gateway itself, for " + who
@@ -319,7 +338,8 @@ func stepLines(s *review.Step, before string) (lines []string) {
 
 // factsText tells of the connection of a step.
 func factsText(s *review.Step) string {
-	if s.Kind == review.StepReceived {
+	switch s.Kind {
+	case review.StepReceived, review.StepRefused, review.StepAborted, review.StepReceiving: // they stand above
 		return ""
 	}
 	var facts []string
@@ -428,7 +448,7 @@ func (a *app) printEnds(t *review.Trace, st style) {
 	if n := len(t.Recipients) - maxEnds; n > 0 {
 		fmt.Fprintf(a.out, "  and %d more; --output json has them all\n", n)
 	}
-	if waits > 0 {
+	if waits > 0 && arrivalWord(t) == "arrived" {
 		a.printField("  ", fmt.Sprintf("For %s its end is not in the log. If it is still in the queue, this says what it waits for:", plural(waits, "recipient", "recipients")))
 		fmt.Fprintln(a.out, "  "+st.cyan("postern queue show "+t.ID))
 	}

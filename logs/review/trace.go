@@ -18,6 +18,10 @@ const (
 	EndFailed    End = "failed"
 	EndExpired   End = "expired"
 	EndRemoved   End = "removed"
+	// A message that was refused at the end of its content, or whose client went
+	// before that, never was in the queue.
+	EndRefused End = "refused"
+	EndAborted End = "aborted"
 )
 
 // Final tells whether nothing more will happen for the recipient.
@@ -38,8 +42,8 @@ type Trace struct {
 	Directionality string `json:"directionality,omitempty"`
 	// ReportOf is, for a notification, the message that it is about.
 	ReportOf string `json:"report_of,omitempty"`
-	// Arrival is where the message came from; nil where the log does not have
-	// it.
+	// Arrival is where the message came from, or where it was refused; nil where
+	// the log does not have it.
 	Arrival *Arrival `json:"arrival,omitempty"`
 	// Routes are the ways that the router chose when it came.
 	Routes     []Route          `json:"routes,omitempty"`
@@ -117,6 +121,9 @@ type StepKind string
 // The kinds of steps.
 const (
 	StepReceived   StepKind = "received"
+	StepRefused    StepKind = "refused"   // to the client, which keeps the message
+	StepAborted    StepKind = "aborted"   // by the client, before the end of the content
+	StepReceiving  StepKind = "receiving" // no reply to the content is in the log
 	StepDelivered  StepKind = "delivered"
 	StepDeferred   StepKind = "deferred"
 	StepFailed     StepKind = "failed"

@@ -263,6 +263,7 @@ func (t *Trace) finish() {
 func (s *Step) tell(r *RecipientTrace, n int) {
 	ends := map[StepKind]End{
 		StepDelivered: EndDelivered, StepDeferred: EndDeferred, StepFailed: EndFailed, StepExpired: EndExpired, StepRemoved: EndRemoved,
+		StepRefused: EndRefused, StepAborted: EndAborted,
 	}
 	end, ok := ends[s.Kind]
 	if !ok {
@@ -270,6 +271,9 @@ func (s *Step) tell(r *RecipientTrace, n int) {
 	}
 	r.End, r.At, r.Due, r.Host = end, s.At, time.Time{}, hostText(s.Host, s.Address)
 	r.Reply = ""
+	if s.Kind == StepRefused || s.Kind == StepAborted { // the host is the client
+		r.Host = ""
+	}
 	switch {
 	case n < len(s.Replies):
 		r.Reply = s.Replies[n]
@@ -400,86 +404,4 @@ func attemptOf(s *Session, id string) Step {
 		step.Replies = []string{s.Reply}
 	}
 	return step
-}
-
-// traceOfSessions makes the story of a message that message tracking has not,
-// from the sessions that name it, oldest first.
-func traceOfSessions(id string, all []*Session) *Trace {
-	t := &Trace{ID: id, Untracked: true, Recipients: []RecipientTrace{}, Steps: []Step{}, SessionIDs: []string{}}
-	for _, s := range all {
-		for i := range s.Messages {
-			m := &s.Messages[i]
-			if m.QueueID != id {
-				continue
-			}
-			if t.MessageID == "" {
-				t.MessageID = m.MessageID
-			}
-			if !slices.Contains(t.SessionIDs, s.ID) {
-				t.SessionIDs, t.Sessions = append(t.SessionIDs, s.ID), append(t.Sessions, s)
-			}
-			if s.Direction == logs.Receive {
-				t.arrivedIn(s, m)
-			} else {
-				t.sentIn(s, m)
-			}
-		}
-	}
-	t.finish()
-	return t
-}
-
-// arrivedIn adds the transaction in which the message came.
-func (t *Trace) arrivedIn(s *Session, m *Transaction) {
-	t.Sender, t.Octets = m.From, m.Octets
-	step := Step{At: m.End, Kind: StepReceived, Connector: s.ConnectorName(), Session: s.ID, Host: s.HELO, TLS: s.TLS, Replies: []string{m.Reply}}
-	t.Arrival = &Arrival{
-		At: m.End, Connector: s.ConnectorName(), Session: s.ID, Began: s.Start, HELO: s.HELO, User: s.User, TLS: s.TLS, TLSKnown: true, Reply: m.Reply,
-	}
-	if s.Remote.IsValid() {
-		t.Arrival.Client = s.Remote.Addr().String()
-		step.Address = t.Arrival.Client
-	}
-	for _, r := range m.To {
-		if replyClass(r.Reply) == "" {
-			step.Recipients = append(step.Recipients, r.Address)
-		}
-	}
-	t.Steps = append(t.Steps, step)
-}
-
-// sentIn adds a transaction with a next hop: one step for each end that its
-// recipients met in it.
-func (t *Trace) sentIn(s *Session, m *Transaction) {
-	if t.Sender == "" {
-		t.Sender = m.From
-	}
-	whole := attemptOf(&Session{ID: s.ID, Connector: s.Connector, TLS: s.TLS, Start: s.Start, Remote: s.Remote, Local: s.Local, Messages: []Transaction{*m}}, m.QueueID)
-	whole.At = m.End
-	steps := map[StepKind]*Step{}
-	for i, address := range whole.Recipients {
-		kind := StepFailed
-		switch reply := whole.Replies[i]; {
-		case reply == "" || replyClass(reply) == "4xx":
-			kind = StepDeferred
-		case reply[0] == '2':
-			kind = StepDelivered
-		}
-		step := steps[kind]
-		if step == nil {
-			one := whole
-			one.Kind, one.Recipients, one.Replies = kind, nil, nil
-			step = &one
-			steps[kind] = step
-		}
-		step.Recipients, step.Replies = append(step.Recipients, address), append(step.Replies, whole.Replies[i])
-	}
-	for _, kind := range []StepKind{StepDelivered, StepDeferred, StepFailed} {
-		if step := steps[kind]; step != nil {
-			t.Steps = append(t.Steps, *step)
-		}
-	}
-	if len(steps) == 0 {
-		t.Steps = append(t.Steps, whole)
-	}
 }
