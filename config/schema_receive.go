@@ -141,7 +141,7 @@ func receiveSecurity() []key {
 		},
 		{
 			Name: "tls_certificate", Type: comment(), Default: "",
-			Doc:   "The certificate that clients see: its SHA-256 thumbprint, a name in it or its friendly name in the certificate store, or the path of a PEM file. When empty, the one that `postern cert enable` has assigned, else the best one in the store for `fqdn`, else a self-signed one. It is read again when it changes.",
+			Doc:   "The certificate that clients see: its SHA-256 thumbprint (16 digits of it at least) or SHA-1 thumbprint, a name in it or its friendly name in the certificate store, or the path of a PEM file. When empty, the one that `postern cert enable` has assigned, else the best one in the store for `fqdn`, else a self-signed one. It is read again when it changes.",
 			Field: in(func(c *ReceiveConnector) any { return &c.TLSCertificate }),
 		},
 		{

@@ -50,7 +50,7 @@ func sendTLS() []key {
 		},
 		{
 			Name: "tls_certificate", Type: comment(), Default: "",
-			Doc:   "The certificate that is shown to next hops that ask for one: its SHA-256 thumbprint, a name in it or its friendly name in the certificate store, the path of a PEM file, or `none`. When empty, the one in the store that an authority issued for `fqdn`, if there is one.",
+			Doc:   "The certificate that is shown to next hops that ask for one: its SHA-256 thumbprint (16 digits of it at least) or SHA-1 thumbprint, a name in it or its friendly name in the certificate store, the path of a PEM file, or `none`. When empty, the one in the store that an authority issued for `fqdn`, if there is one.",
 			Field: in(func(c *SendConnector) any { return &c.TLSCertificate }),
 		},
 		{

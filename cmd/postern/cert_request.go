@@ -209,7 +209,7 @@ func (c *certChange) confirmFQDN(r *config.ReceiveConnector, o *ptls.RequestOpti
 	if yes {
 		return nil
 	}
-	return a.confirm("Is that the name by which clients find it, such as that of the MX record?")
+	return a.confirm("Do clients find it by that name, such as that of the MX record?")
 }
 
 // handOut carries out a plan with a request and gives that out. Should either
