@@ -94,7 +94,7 @@ func (f *logFlags) source(a *app) (*review.Files, error) {
 	if len(f.paths) > 0 {
 		return review.At(f.paths...)
 	}
-	cfg, err := a.mustLoad()
+	cfg, err := a.logPlaces()
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"postern/config"
 	"postern/internal/control"
 )
 
@@ -80,6 +81,11 @@ type app struct {
 	streams
 	configPath string
 	output     string
+	// socket is the control socket that --socket names.
+	socket string
+	// fileError is what is wrong with the file on disk, once a command has
+	// warned of it; nil when nothing is.
+	fileError *config.Finding
 }
 
 func (a *app) root() *cobra.Command {
@@ -113,7 +119,8 @@ Without a file every command uses the embedded default, which listens on
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.PersistentFlags().StringVarP(&a.configPath, "config", "c", "", "configuration file (else $POSTERN_CONFIG, else the embedded default)")
 	root.PersistentFlags().StringVarP(&a.output, "output", "o", "table", "how to print: table or json")
-	root.AddCommand(a.serve(), a.check(), a.reload(), a.explain(), a.connector(), a.queue(), a.status(), a.logs(), a.metrics(), a.logLevel(), a.spool(), a.user(), a.cert(), a.demo(), a.version())
+	root.AddCommand(a.addSocket(a.reload(), a.queue(), a.status(), a.metrics(), a.logLevel())...)
+	root.AddCommand(a.serve(), a.check(), a.explain(), a.connector(), a.logs(), a.spool(), a.user(), a.cert(), a.demo(), a.version())
 	return root
 }
 

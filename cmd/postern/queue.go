@@ -47,11 +47,11 @@ Submission, Unreachable and Poison hold what has no next hop.
 
 // client is one for the gateway that runs with the configuration.
 func (a *app) client() (*control.Client, error) {
-	cfg, err := a.mustLoad()
+	path, err := a.controlSocket()
 	if err != nil {
 		return nil, err
 	}
-	return control.NewClient(cfg.Control.Socket), nil
+	return control.NewClient(path), nil
 }
 
 // asked makes an error of the gateway one of usage where it means that.

@@ -7,9 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"postern/config"
 	"postern/internal/control"
-	"postern/internal/server"
 )
 
 // reloadTimeout bounds a reload: reading the file and opening its listeners.
@@ -27,19 +25,16 @@ It prints what changed, and which keys need a restart to take effect.`,
 		Example: "  postern reload --config /etc/postern/postern.toml",
 		Args:    a.noArguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, findings, err := a.load()
+			path, err := a.reloadSocket()
 			if err != nil {
 				return err
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), reloadTimeout)
 			defer cancel()
-			r := &control.Reloaded{Changes: []control.Change{}, Findings: []string{}, Error: server.ErrInvalid.Error()}
-			if config.HasErrors(findings) {
-				// The gateway would say the same.
-				for _, f := range findings {
-					r.Findings = append(r.Findings, f.Format(f.In(cfg)))
-				}
-			} else if r, err = control.NewClient(cfg.Control.Socket).Reload(ctx, a.absolutePath()); err != nil {
+			// The gateway is asked whatever the file is like: a refusal is its
+			// to count and to tell.
+			r, err := control.NewClient(path).Reload(ctx, a.absolutePath())
+			if err != nil {
 				return err
 			}
 			if a.json() {
@@ -53,6 +48,19 @@ It prints what changed, and which keys need a restart to take effect.`,
 			return err
 		},
 	}
+}
+
+// reloadSocket is where the gateway is asked. It is silent about the errors of
+// the file, all of which the gateway tells.
+func (a *app) reloadSocket() (string, error) {
+	if a.socket != "" {
+		return a.socket, nil
+	}
+	w, err := a.whereabouts()
+	if err != nil {
+		return "", err
+	}
+	return w.socket()
 }
 
 func (a *app) printReloaded(r *control.Reloaded) error {

@@ -92,7 +92,7 @@ func (a *app) runGateway(ctx context.Context, cfg *config.Config, findings []con
 	for {
 		select {
 		case <-hup:
-			_, _, _, _ = g.Reload(ctx) // it tells the event log how it went
+			_, _, _, _ = g.Reload(ctx, "SIGHUP") // it tells the event log how it went
 		case <-ctx.Done():
 			stopNotify() // a second signal ends the program at once
 			logger.Info("stopping; sessions and deliveries in hand may finish", eventid.Stopping.Attr(), "at_most", g.ShutdownTimeout())

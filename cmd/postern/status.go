@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -20,6 +21,7 @@ func (a *app) status() *cobra.Command {
 	var full, check bool
 	var age string
 	var most int
+	var timeout time.Duration
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Say whether the running gateway is well",
@@ -33,15 +35,26 @@ the level becomes medium, the second where it becomes high.
 
 --check is for monitoring systems: it prints one line with figures, in the form
 of Nagios plugins, and exits with 0 when all is well, 1 when something deserves a
-look, 2 in trouble, and 3 when the gateway does not answer.`,
+look, 2 in trouble, and 3 when the gateway does not answer. It waits 8 seconds for
+the answer, within the 10 that plugins have; --timeout says otherwise.`,
 		Example: "  postern status\n  postern status --full\n  postern status --output json\n  postern status --check --max-age 12h --max-queue 5000",
 		Args:    a.noArguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			t, err := thresholds(age, most)
+			if cmd.Flags().Changed("max-queue") && most < 1 {
+				return usageError{fmt.Errorf("--max-queue %d: want a number of messages of at least 1", most)}
+			}
+			t, err := thresholds(age)
 			if err != nil {
 				return err
 			}
-			st, err := a.askStatus(cmd.Context(), t)
+			t.MaxQueue = most
+			if timeout <= 0 {
+				return usageError{fmt.Errorf("--timeout %s: want a time such as 8s", timeout)}
+			}
+			if !check && !cmd.Flags().Changed("timeout") {
+				timeout = askTime
+			}
+			st, err := a.askStatus(cmd.Context(), t, timeout)
 			if check {
 				return a.checkStatus(st, err, t)
 			}
@@ -60,31 +73,52 @@ look, 2 in trouble, and 3 when the gateway does not answer.`,
 	flags.BoolVar(&check, "check", false, "one line and an exit code, for monitoring systems")
 	flags.StringVar(&age, "max-age", "", "how long the oldest message may wait in any queue (default 4h, in queues of smart hosts alone)")
 	flags.IntVar(&most, "max-queue", 0, "how many messages may be queued (default 10000)")
+	flags.DurationVar(&timeout, "timeout", checkTime, "how long to wait for the gateway's answer (without --check 1m)")
 	return cmd
 }
 
-// thresholds reads the flags of that name.
-func thresholds(age string, most int) (t control.Thresholds, err error) {
+// checkTime is how long --check waits: Nagios ends a plugin after 10 seconds.
+const checkTime = 8 * time.Second
+
+// thresholds reads the flag --max-age.
+func thresholds(age string) (t control.Thresholds, err error) {
 	if age != "" {
 		if t.MaxAge, err = config.ParseDuration(age); err != nil || t.MaxAge < time.Second {
 			return t, usageError{fmt.Errorf("--max-age %s: want a time of at least a second, such as 4h or 2d", age)}
 		}
 	}
-	if most < 0 {
-		return t, usageError{fmt.Errorf("--max-queue %d: want a number of messages", most)}
-	}
-	t.MaxQueue = most
 	return t, nil
 }
 
-func (a *app) askStatus(ctx context.Context, t control.Thresholds) (*control.Status, error) {
+func (a *app) askStatus(ctx context.Context, t control.Thresholds, timeout time.Duration) (*control.Status, error) {
 	c, err := a.client()
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, askTime)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	return c.Status(ctx, t)
+	st, err := c.Status(ctx, t)
+	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded) && err != nil:
+		return nil, fmt.Errorf("%w: it hangs or is overloaded; nothing came within %s", control.ErrNoServer, timeout)
+	case err != nil:
+		return nil, err
+	}
+	if f := a.fileError; f != nil && st.Server.ReloadError == "" {
+		addReason(st, control.Reason{
+			Condition: control.Look, About: "server", Text: "the configuration file has errors, with which the gateway would not start again: " + f.Format(config.Position{}),
+			Remedy: `"postern check" says what is wrong`,
+		})
+	}
+	return st, nil
+}
+
+// addReason adds a reason of the least gravity to the verdict.
+func addReason(st *control.Status, r control.Reason) {
+	st.Verdict.Reasons = append(st.Verdict.Reasons, r)
+	if st.Verdict.Condition == control.Well {
+		st.Verdict.Condition = r.Condition
+	}
 }
 
 // printStatus prints the verdict and what matters of each section; in full, or

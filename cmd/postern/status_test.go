@@ -124,6 +124,8 @@ func TestStatusExitCodes(t *testing.T) {
 		{[]string{"--check", "--max-age", "soon"}, 2, "--max-age soon"},
 		{[]string{"--max-age", "0s"}, 2, "--max-age 0s"},
 		{[]string{"--max-queue", "-1"}, 2, "--max-queue -1"},
+		{[]string{"--max-queue", "0"}, 2, "--max-queue 0"},
+		{[]string{"--check", "--timeout", "0s"}, 2, "--timeout 0s"},
 		{[]string{"--check", "now"}, 2, ""},
 	} {
 		var out, errs bytes.Buffer

@@ -60,7 +60,7 @@ func (h reloadHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusConflict, a)
 		return
 	}
-	changes, findings, cfg, err := h.gateway.Reload(r.Context())
+	changes, findings, cfg, err := h.gateway.Reload(r.Context(), caller(r))
 	a.Applied, a.File = err == nil, own
 	for _, c := range changes {
 		a.Changes = append(a.Changes, Change{Key: c.Path, Old: c.Old, New: c.New, Restart: c.Restart})

@@ -29,7 +29,7 @@ type fakeGateway struct {
 
 func (g *fakeGateway) File() string { return g.file }
 
-func (g *fakeGateway) Reload(context.Context) ([]config.Change, []config.Finding, *config.Config, error) {
+func (g *fakeGateway) Reload(context.Context, string) ([]config.Change, []config.Finding, *config.Config, error) {
 	return g.changes, g.findings, nil, g.err
 }
 

@@ -25,7 +25,7 @@ type countingGateway struct {
 
 func (*countingGateway) File() string { return "/etc/postern/edge.toml" }
 
-func (g *countingGateway) Reload(context.Context) ([]config.Change, []config.Finding, *config.Config, error) {
+func (g *countingGateway) Reload(context.Context, string) ([]config.Change, []config.Finding, *config.Config, error) {
 	g.reloads.Add(1)
 	return nil, nil, nil, nil
 }

@@ -25,8 +25,9 @@ import (
 // Gateway is what can be asked of the running gateway.
 type Gateway interface {
 	// Reload reads the configuration file again and puts it in force. When the
-	// file has errors the running configuration stays; the findings say why.
-	Reload(ctx context.Context) ([]config.Change, []config.Finding, *config.Config, error)
+	// file has errors the running configuration stays; the findings say why. The
+	// event log tells by whose order, such as "uid 0".
+	Reload(ctx context.Context, by string) ([]config.Change, []config.Finding, *config.Config, error)
 	// File is the configuration file's name; empty for one that is built in.
 	File() string
 	// FQDN is the gateway's name, Started when it began to run.

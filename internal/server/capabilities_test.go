@@ -113,7 +113,7 @@ client_ca_file = "`+caFile+`"
 	// the midst of its work.
 	open := dial(mutual)
 	file = strings.Replace(file, capabilities, "", 1)
-	if _, _, _, err := s.Reload(t.Context()); err != nil {
+	if _, _, _, err := s.Reload(t.Context(), "test"); err != nil {
 		t.Fatal(err)
 	}
 	if !relays(open) {
@@ -125,7 +125,7 @@ client_ca_file = "`+caFile+`"
 	file = strings.Replace(file, "auth_mechanism = [\"tls\", \"client_certificate\"]", `deny = ["accept_any_recipient"]
 auth_mechanism = ["tls", "client_certificate"]
 `+capabilities, 1)
-	if _, findings, _, err := s.Reload(t.Context()); err != nil {
+	if _, findings, _, err := s.Reload(t.Context(), "test"); err != nil {
 		t.Fatal(err, findings)
 	}
 	if relays(dial(mutual)) {

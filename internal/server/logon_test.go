@@ -261,7 +261,7 @@ allowed_senders = ["apps.contoso.example"]
 
 	// Accounts change with the configuration.
 	file = strings.Replace(file, `name = "kim"`, "name = \"kim\"\nenabled = false", 1)
-	if _, _, _, err := s.Reload(t.Context()); err != nil {
+	if _, _, _, err := s.Reload(t.Context(), "test"); err != nil {
 		t.Fatal(err)
 	}
 	if got := code(dial(nil).Auth(sasl.NewPlainClient("", "kim", secret))); got != 535 {

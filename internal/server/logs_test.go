@@ -130,7 +130,7 @@ func TestReloadMovesLogs(t *testing.T) {
 	finished(t)
 	other := filepath.Join(dir, "other")
 	file = original + fmt.Sprintf("[logs]\ndirectory = %q\nformat = \"json\"\n[logs.message_tracking]\ndirectory = %q\nformat = \"csv\"\n", other, filepath.Join(dir, "tracked"))
-	if _, findings, _, err := s.Reload(t.Context()); err != nil {
+	if _, findings, _, err := s.Reload(t.Context(), "test"); err != nil {
 		t.Fatal(err, findings)
 	}
 	say("NOOP", 250)

@@ -184,7 +184,7 @@ func TestPressureThrough(t *testing.T) {
 			if got := hub.next(t) + hub.next(t); !strings.Contains(got, "<bob@fabrikam.example> <kim@contoso.example>") || !strings.Contains(got, "multipart/report") {
 				t.Errorf("at high the queued message and a notification should leave; what came is\n%s", got)
 			}
-			if _, _, _, err := p.Reload(t.Context()); err != nil { // the directory is looked at now
+			if _, _, _, err := p.Reload(t.Context(), "test"); err != nil { // the directory is looked at now
 				t.Fatal(err)
 			}
 			for end := time.Now().Add(300 * time.Millisecond); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
@@ -249,7 +249,7 @@ func TestQueuePressure(t *testing.T) {
 		t.Errorf("the stranger was answered at once: %s", line)
 	}
 	p.configured = strings.Replace(p.configured, "[back_pressure]\n", "[back_pressure]\nenabled = false\n", 1)
-	if _, _, _, err := p.Reload(t.Context()); err != nil {
+	if _, _, _, err := p.Reload(t.Context(), "test"); err != nil {
 		t.Fatal(err)
 	}
 	p.await("the level normal", func() bool { return p.Pressure().Level == backpressure.Normal })

@@ -37,8 +37,8 @@ func (s *Server) ReloadRefused() (time.Time, error) {
 // sessions and deliveries; open sessions keep the one they began with. When it
 // has errors nothing changes, and the findings say why. Keys that hold only
 // after a restart are named among the changes and keep their old value until
-// then.
-func (s *Server) Reload(ctx context.Context) ([]config.Change, []config.Finding, *config.Config, error) {
+// then. by is who gave the order, for the event log.
+func (s *Server) Reload(ctx context.Context, by string) ([]config.Change, []config.Finding, *config.Config, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	changes, findings, next, err := s.reload()
@@ -48,14 +48,14 @@ func (s *Server) Reload(ctx context.Context) ([]config.Change, []config.Finding,
 	}
 	if err != nil {
 		s.refused.Store(&refusedReload{time.Now(), err})
-		s.log(eventid.Config).Error("not reloaded; the running configuration stays in force", eventid.NotReloaded.Attr(), "file", s.options.File, "error", err)
+		s.log(eventid.Config).Error("not reloaded; the running configuration stays in force", eventid.NotReloaded.Attr(), "file", s.options.File, "by", by, "error", err)
 		return nil, findings, next, err
 	}
 	s.refused.Store(nil)
 	for _, c := range changes {
-		s.log(eventid.Config).Info("configuration changed", eventid.ConfigurationChanged.Attr(), "key", c.Path, "old", c.Old, "new", c.New, "needs_restart", c.Restart)
+		s.log(eventid.Config).Info("configuration changed", eventid.ConfigurationChanged.Attr(), "key", c.Path, "old", c.Old, "new", c.New, "needs_restart", c.Restart, "by", by)
 	}
-	s.log(eventid.Config).Info("reloaded", eventid.Reloaded.Attr(), "file", s.options.File, "changes", len(changes))
+	s.log(eventid.Config).Info("reloaded", eventid.Reloaded.Attr(), "file", s.options.File, "changes", len(changes), "by", by)
 	return changes, findings, next, nil
 }
 

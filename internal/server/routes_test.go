@@ -38,7 +38,7 @@ fallback = "Hub"
 	reload := func(text string) {
 		t.Helper()
 		file = text
-		if _, findings, _, err := s.Reload(t.Context()); err != nil {
+		if _, findings, _, err := s.Reload(t.Context(), "test"); err != nil {
 			t.Fatal(err, findings)
 		}
 	}

@@ -249,7 +249,7 @@ func TestReload(t *testing.T) {
 	}
 
 	file = fmt.Sprintf(edge, dir, port, `deny = ["submit"]`, hub.port)
-	changes, _, _, err := s.Reload(t.Context())
+	changes, _, _, err := s.Reload(t.Context(), "test")
 	if err != nil || len(changes) != 1 || changes[0].Path != `receive_connector["From Internet"].deny` {
 		t.Fatalf("changes %v, error %v", changes, err)
 	}
@@ -262,7 +262,7 @@ func TestReload(t *testing.T) {
 	}
 
 	file = `[[receive_connector]]` + "\nname = 5\n"
-	_, findings, _, err := s.Reload(t.Context())
+	_, findings, _, err := s.Reload(t.Context(), "test")
 	if !errors.Is(err, ErrInvalid) || !config.HasErrors(findings) {
 		t.Errorf("a file with errors: %v, findings %v", err, findings)
 	}
@@ -290,7 +290,7 @@ func TestReloadRemembersWhatNeedsARestart(t *testing.T) {
 		{"[routing]\nrestrictions = \"enforce\"\n", "[]"},
 	} {
 		file = original + step.add
-		changes, _, _, err := s.Reload(t.Context())
+		changes, _, _, err := s.Reload(t.Context(), "test")
 		if got := fmt.Sprint(changes); err != nil || got != step.want {
 			t.Errorf("with %q: changes %s, want %s; error %v", step.add, got, step.want, err)
 		}
