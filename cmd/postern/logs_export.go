@@ -66,6 +66,9 @@ then the masks are the same in every export.`,
 			if err != nil {
 				return err
 			}
+			if err := e.chooseFormat(cmd, a); err != nil {
+				return err
+			}
 			if err := e.check(cmd, &f, args); err != nil {
 				return err
 			}
@@ -95,6 +98,20 @@ then the masks are the same in every export.`,
 	flags.StringVar(&e.out, "out", "", "the file to write, or the directory for several logs")
 	flags.BoolVar(&e.force, "force", false, "overwrite files that exist")
 	return cmd
+}
+
+// chooseFormat takes --output json, which all commands have, for --format json.
+func (e *exportFlags) chooseFormat(cmd *cobra.Command, a *app) error {
+	if !a.json() {
+		return nil
+	}
+	if cmd.Flags().Changed("format") && e.format == "csv" {
+		return usageError{errors.New("--output json is --format json here, and does not go together with --format csv: leave out one of them")}
+	}
+	if !cmd.Flags().Changed("format") {
+		e.format = "json"
+	}
+	return nil
 }
 
 // check reads the flags of an export.

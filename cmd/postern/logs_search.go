@@ -43,7 +43,7 @@ the same and lists sessions.`,
 		Args: arguments("TEXT"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if args[0] == "" {
-				return emptyFlag("TEXT")
+				return usageError{errors.New("TEXT is empty; is a variable not set? 'postern logs sessions' lists sessions whatever their text")}
 			}
 			f.filters.Text = args[0]
 			q, err := f.query(cmd, time.Now())

@@ -298,3 +298,27 @@ func (s *stopper) Write(b []byte) (int, error) {
 	}
 	return n, err
 }
+
+// TestLogsExportOutput: --output json, which all commands have, is --format json.
+func TestLogsExportOutput(t *testing.T) {
+	dir := logSample(t)
+	for _, c := range []struct {
+		args string
+		exit int
+		want string // at the beginning of what is printed, or within the error
+	}{
+		{"-o json", exitDone, "{"}, {"--format json", exitDone, "{"}, {"-o json --format json", exitDone, "{"}, {"-o table --format json", exitDone, "{"},
+		{"", exitDone, "#Software"}, {"--format csv", exitDone, "#Software"}, {"-o json --format csv", exitUsage, "leave out one"},
+	} {
+		exit, out, errs := logsCommand(t, dir, append([]string{"export", "08DF000000000AAA", "--log", "receive"}, strings.Fields(c.args)...)...)
+		if exit != c.exit || exit == exitDone && !strings.HasPrefix(strings.TrimPrefix(out, "\ufeff"), c.want) || exit != exitDone && !strings.Contains(errs, c.want) {
+			t.Errorf("%q: exit %d, %.80q, %q", c.args, exit, out, errs)
+		}
+	}
+	if exit, _, errs := logsCommand(t, dir, "search", "", "--until", "now"); exit != exitUsage || !strings.Contains(errs, "TEXT is empty") || strings.Contains(errs, "--TEXT") {
+		t.Errorf("search '': exit %d, %q", exit, errs)
+	}
+	if exit, out, errs := logsCommand(t, dir, "sessions", "--until", "now"); exit != exitDone {
+		t.Errorf("--until now: exit %d, %q, %q", exit, out, errs)
+	}
+}

@@ -105,9 +105,12 @@ var layouts = [...]string{
 
 // ParseMoment reads a moment: a span before now ("2h", "3d", "1h30m"), a day
 // ("2026-11-20", "today", "yesterday"), a day with a time ("2026-11-20 14:05",
-// "2026-11-20T14:05:00Z") or a time of today ("14:05"). What has no zone is meant
-// at the place of now.
+// "2026-11-20T14:05:00Z"), a time of today ("14:05") or "now". What has no zone is
+// meant at the place of now.
 func ParseMoment(s string, now time.Time) (time.Time, error) {
+	if strings.EqualFold(s, "now") {
+		return now, nil
+	}
 	if day, err := parseDay(s, now); err == nil {
 		return day, nil
 	}
@@ -127,7 +130,7 @@ func ParseMoment(s string, now time.Time) (time.Time, error) {
 			return now.Add(-d), nil
 		}
 	}
-	return time.Time{}, fmt.Errorf(`%q is no time: write 2h or 3d (ago), "2026-11-20", "2026-11-20 14:05", 14:05, today or yesterday`, s)
+	return time.Time{}, fmt.Errorf(`%q is no time: write 2h or 3d (ago), "2026-11-20", "2026-11-20 14:05", 14:05, today, yesterday or now`, s)
 }
 
 // parseDay reads a day of the local calendar and returns its beginning.

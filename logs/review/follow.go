@@ -93,7 +93,7 @@ func (w *follower) list(first bool) {
 		}
 		t.newer = t.newer[:0]
 		for _, f := range set.files {
-			if t.name.path == "" || t.name.before(&f) {
+			if (t.name.path == "" || t.name.before(&f)) && !t.hasRead(f.path) {
 				t.newer = append(t.newer, f)
 			}
 		}
@@ -149,6 +149,7 @@ type tail struct {
 	quiet  int64
 	format *format
 	newer  []logFile // files behind this one
+	past   []pastFile
 }
 
 // openAtEnd opens the file that a set ends with, shortly before its end.
@@ -172,6 +173,7 @@ func (t *tail) openAtEnd(p *Progress) {
 // open opens the file by its name, at its beginning.
 func (t *tail) open(p *Progress) {
 	if t.file != nil {
+		t.remember()
 		t.file.Close()
 		t.file = nil
 	}

@@ -203,3 +203,46 @@ func TestFollowFilters(t *testing.T) {
 		})
 	}
 }
+
+// TestFollowRenamed: a file that is given a higher number is not new, and what is
+// begun anew under its name is followed.
+func TestFollowRenamed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGateway(t, 1<<20)
+		defer g.log.Close(t.Context())
+		g.session("In", "old", "250 ok")
+		time.Sleep(2 * time.Second)
+		var p Progress
+		seen := follow(t, g.dir, &Query{}, &p)
+		seen()
+		g.session("In", "a", "250 ok")
+		seen()
+		first := g.files()[0]
+		moved := strings.Replace(first, "-1.", "-9.", 1)
+		if err := os.Rename(first, moved); err != nil || moved == first {
+			t.Fatal(err, moved)
+		}
+		if got := seen(); got != "" {
+			t.Errorf("after the file was renamed: saw %q", got)
+		}
+		g.session("In", "b", "250 ok")
+		if got := seen(); got != "b" {
+			t.Errorf("in the renamed file, which is still written: saw %q", got)
+		}
+		text, err := os.ReadFile(moved)
+		if err != nil {
+			t.Fatal(err)
+		}
+		anew := strings.NewReplacer("EHLO old", "EHLO new", "#Date: 2000", "#Date: 2001").Replace(string(text))
+		put(t, g.dir, filepath.Base(first), anew)
+		if got := seen(); got != "new a b" {
+			t.Errorf("of the file that was begun anew: saw %q", got)
+		}
+		if got := seen(); got != "" {
+			t.Errorf("the renamed file again: saw %q", got)
+		}
+		if len(p.Troubles()) > 0 {
+			t.Errorf("troubles %q", p.Troubles())
+		}
+	})
+}
