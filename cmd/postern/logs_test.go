@@ -87,6 +87,14 @@ func TestLogsTraceRefused(t *testing.T) {
 			t.Errorf("%s: it seems accepted:\n%s", id, out)
 		}
 	}
+	writeLog(t, dir, logs.Agent, logs.AgentLine{Time: at.Add(-60 * time.Millisecond), Session: "08DF000000000AAA", MessageID: "<big@fabrikam.example>", Recipient: "kim@contoso.example",
+		Agent: "Message Limits Agent", Response: "552 5.3.4 too large"}.Append(nil))
+	if exit, out, errs := logsCommand(t, dir, "trace", "big@fabrikam.example"); exit != exitDone || !strings.HasPrefix(out, "Message 0AM0CJ0G40000\n") || !strings.Contains(out, "<kim@contoso.example>  refused  ") {
+		t.Errorf("by its Message-ID: exit %d, printed\n%s%s", exit, out, errs)
+	}
+	if exit, _, errs := logsCommand(t, dir, "trace", "never@fabrikam.example"); exit != exitFailed || !strings.Contains(errs, "logs search") || !strings.Contains(errs, "logs sessions --from") {
+		t.Errorf("what never came: exit %d, %s", exit, errs)
+	}
 	if _, out, _ := logsCommand(t, dir, "trace", "0AM0CJ0G40000", "--output", "json"); !strings.Contains(out, `"end": "refused"`) || !strings.Contains(out, `"pending": false`) {
 		t.Errorf("as JSON:\n%s", out)
 	}

@@ -27,7 +27,8 @@ says what it waits for.
 A Message-ID may stand with or without its angle brackets, and may be that of
 several messages: the newest are told, newest first. Message tracking is what is
 read; the protocol logs add the sessions, and where message tracking has nothing
-they are all there is. Notifications are told one level deep.`,
+they are all there is. Of a message that was refused the agent log has the
+Message-ID; the trace then tells of the refusal. Notifications are told one level deep.`,
 		Example: `  postern logs trace 0AKZRA5C80000
   postern logs trace "<20261117.4711@fabrikam.example>" --since 7d
   postern logs trace 0AKZRA5C80000 --sessions`,
@@ -73,7 +74,9 @@ func (a *app) printTraces(found *review.Traces, name string, sessions bool) erro
 		}
 	}
 	if len(found.Messages) == 0 {
-		return fmt.Errorf("no message with the id %q in these logs; queue ids and Message-IDs are found whole, and --since and --until must hold one of its events", clean(name))
+		return fmt.Errorf("no message with the id %q in these logs; queue ids and Message-IDs are found whole, and --since and --until must hold one of its events. "+
+			"'postern logs search TEXT' looks for a part of it in all logs, 'postern logs sessions --from ADDRESS --to ADDRESS' for sessions by address, "+
+			"of mail that was refused as well: 0 sessions means it never arrived", clean(name))
 	}
 	if a.json() {
 		return nil

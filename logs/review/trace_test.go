@@ -17,6 +17,7 @@ import (
 type shelf struct {
 	tracking []logs.Tracking
 	sessions []*Session
+	agent    []logs.AgentLine
 	err      error
 	asked    int
 }
@@ -63,8 +64,14 @@ func (s *shelf) Connectivity(context.Context, *Query, *Progress) iter.Seq2[*logs
 	return func(func(*logs.ConnectivityLine, error) bool) {}
 }
 
-func (s *shelf) Agent(context.Context, *Query, *Progress) iter.Seq2[*logs.AgentLine, error] {
-	return func(func(*logs.AgentLine, error) bool) {}
+func (s *shelf) Agent(_ context.Context, q *Query, _ *Progress) iter.Seq2[*logs.AgentLine, error] {
+	return func(yield func(*logs.AgentLine, error) bool) {
+		for _, l := range slices.Backward(s.agent) {
+			if matchAgent(q, &l) && q.within(l.Time, l.Time) && !yield(&l, nil) {
+				return
+			}
+		}
+	}
 }
 
 func (s *shelf) Follow(context.Context, *Query, *Progress) iter.Seq2[*Live, error] {

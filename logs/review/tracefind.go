@@ -45,7 +45,8 @@ type Traces struct {
 // FindTraces tells the stories of the messages that have a queue id or a
 // Message-ID, the newest first: message tracking says what happened, and the
 // protocol logs add the sessions. Where message tracking has nothing, the
-// protocol logs alone are asked. The name may lack its angle brackets.
+// protocol logs alone are asked, and then the agent log, for what was refused. The
+// name may lack its angle brackets.
 func FindTraces(ctx context.Context, src Source, name string, o TraceOptions, p *Progress) (*Traces, error) {
 	if o.Limit <= 0 {
 		o.Limit = DefaultTraces
@@ -66,7 +67,7 @@ func FindTraces(ctx context.Context, src Source, name string, o TraceOptions, p 
 		return nil, err
 	}
 	if len(found.Messages) == 0 {
-		if found, err = f.untracked(untracked); err != nil {
+		if found, err = f.unaccepted(untracked); err != nil {
 			return nil, err
 		}
 	} else if err := f.addSessions(found.Messages); err != nil && !errors.Is(err, ErrNoLogs) {
@@ -302,6 +303,23 @@ func (f *finder) sessions(q *Query) ([]*Session, error) {
 		}
 	}
 	return list, nil
+}
+
+// unaccepted tells the stories of what message tracking has nothing of, by the
+// protocol logs or, where a Message-ID is not in them, by the agent log.
+func (f *finder) unaccepted(noTracking error) (*Traces, error) {
+	found, err := f.untracked(noTracking)
+	if err != nil && !errors.Is(err, ErrNoLogs) || err == nil && len(found.Messages) > 0 {
+		return found, err
+	}
+	list, agentErr := f.refused()
+	switch {
+	case agentErr != nil:
+		return nil, agentErr
+	case len(list) > 0:
+		return &Traces{Messages: list}, nil
+	}
+	return found, err
 }
 
 // untracked tells the stories by the protocol logs alone. Where there are none,

@@ -54,3 +54,42 @@ func TestTraceOfWhatWasNotAccepted(t *testing.T) {
 		t.Errorf("%+v %v", found, err)
 	}
 }
+
+// The Message-ID of a refused message is in the agent log alone, which leads to
+// its session; without a protocol log it tells what it knows.
+func TestTraceOfARefusalByMessageID(t *testing.T) {
+	const reply = "552 5.3.4 Message size exceeds fixed maximum message size"
+	s := refusedMail(reply, false)
+	// Another message of the session, refused later with another reply.
+	s.sessions[0].Messages = append(s.sessions[0].Messages, Transaction{Time: at(2), End: at(3), From: "lee@fabrikam.example", QueueID: "0AKWKNNHG0001", Reply: "554 5.6.0 no"})
+	for _, to := range []string{"kim@contoso.example", "ann@contoso.example"} {
+		s.agent = append(s.agent, logs.AgentLine{Time: at(2), Session: "08DD5A0B1C2D3E4F", EnteredOrgFromIP: "198.51.100.7", MessageID: "<big@fabrikam.example>",
+			P1From: "lee@fabrikam.example", Recipient: to, Agent: "Message Limits Agent", Response: reply, Reason: "max_message_size", ReasonData: "4096>1000"})
+	}
+	s.agent = append(s.agent, logs.AgentLine{Time: at(2), Session: "08DD5A0B1C2D3E4F", MessageID: "<other-big@fabrikam.example>", Response: "554 5.6.0 no"})
+	const want = `0AKWKNNHG0000 <lee@fabrikam.example> 0 pending=false
++0.0 refused From Internet mx.fabrikam.example [kim@contoso.example] [552 5.3.4 Message size exceeds fixed maximum message size] 
+kim@contoso.example refused "552 5.3.4 Message size exceeds fixed maximum message size"  tries=0 0.0s
+`
+	for _, name := range []string{"big@fabrikam.example", "<big@fabrikam.example>"} {
+		found, err := FindTraces(t.Context(), s, name, TraceOptions{}, nil)
+		if err != nil || len(found.Messages) != 1 {
+			t.Fatalf("%s: %+v %v", name, found, err)
+		}
+		m := found.Messages[0]
+		if m.text() != want || m.MessageID != "<big@fabrikam.example>" || len(m.Sessions) != 1 || m.Steps[0].Reason != "Message Limits Agent: max_message_size 4096>1000" {
+			t.Errorf("%s: %s %+v", name, m.text(), m)
+		}
+	}
+	s.sessions = nil
+	found, err := FindTraces(t.Context(), s, "big@fabrikam.example", TraceOptions{}, nil)
+	if err != nil || len(found.Messages) != 1 {
+		t.Fatalf("%+v %v", found, err)
+	}
+	if m := found.Messages[0]; len(m.Recipients) != 2 || m.Recipients[1].End != EndRefused || m.Recipients[1].Reply != reply || m.Arrival.Client != "198.51.100.7" || m.SessionIDs[0] != "08DD5A0B1C2D3E4F" {
+		t.Errorf("%+v", m)
+	}
+	if found, err := FindTraces(t.Context(), s, "big@fabrikam.example", TraceOptions{Since: at(10)}, nil); err != nil || len(found.Messages) != 0 {
+		t.Errorf("later than it was: %+v %v", found, err)
+	}
+}
