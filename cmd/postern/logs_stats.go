@@ -66,6 +66,7 @@ are local.`,
 				err = a.printJSON(s)
 			} else {
 				a.printSummary(s, review.Grouping(by))
+				a.printLeftOut(q, s)
 			}
 			if interrupted {
 				return errors.Join(err, errors.New("interrupted: this is what had been read by then"))
@@ -79,6 +80,22 @@ are local.`,
 	cmd.Flags().StringVar(&by, "by", "", "break the figures down by connector, hour, domain or peer")
 	cmd.Flags().IntVar(&top, "top", 10, "how long the lists are")
 	return cmd
+}
+
+// printLeftOut says why there are figures without a value.
+func (a *app) printLeftOut(q *review.Query, s *review.Summary) {
+	if !q.Tracks() && !s.From.IsZero() {
+		fmt.Fprintln(a.out)
+		a.printField("", "Message tracking is left out, which knows no --direction, --tls, --user and --min-duration: these are figures of sessions alone, and - is what they do not tell.")
+	}
+}
+
+// tracked writes a figure that message tracking alone has; "-" without it.
+func tracked(s *review.Summary, n uint64, text string) string {
+	if s.Mail == nil && n == 0 {
+		return "-"
+	}
+	return text
 }
 
 func (a *app) printSummary(s *review.Summary, by review.Grouping) {
@@ -184,11 +201,14 @@ func ranked[T any](a *app, st style, heading string, r review.Ranking[T], t *tab
 
 func (a *app) printSenders(st style, s *review.Summary) {
 	t := &table{header: []string{"SENDER", "MESSAGES", "SIZE"}, right: []int{1, 2}, names: true}
-	ranked(a, st, "Senders", s.Senders, t, func(c review.SenderCount) { t.add(c.Address, number(c.Messages), roundSize(int64(c.Octets))) },
+	ranked(a, st, "Senders", s.Senders, t, func(c review.SenderCount) {
+		t.add(c.Address, number(c.Messages), tracked(s, c.Octets, roundSize(int64(c.Octets))))
+	},
 		func(c review.SenderCount) uint64 { return c.Error })
 	d := &table{header: []string{"DOMAIN", "RECIPIENTS", "DELIVERED", "DEFERRALS", "FAILED"}, right: []int{1, 2, 3, 4}, names: true}
 	ranked(a, st, "Recipients' domains", s.Domains, d, func(c review.DomainCount) {
-		d.add(c.Domain, number(c.Recipients), number(c.Delivered), number(c.Deferred), number(c.Failed))
+		ends := c.Delivered + c.Deferred + c.Failed // of a session with a client, none is known
+		d.add(c.Domain, number(c.Recipients), tracked(s, ends, number(c.Delivered)), tracked(s, ends, number(c.Deferred)), tracked(s, ends, number(c.Failed)))
 	}, func(c review.DomainCount) uint64 { return c.Error })
 }
 
@@ -237,9 +257,12 @@ func (a *app) printGroups(st style, s *review.Summary, by review.Grouping) {
 				name = at.Local().Format("01-02 15:00")
 			}
 		}
-		t.add(name, number(g.Sessions), share(g.Secure, g.Sessions), number(g.Refusals), number(g.Messages), number(g.Deliveries), roundSize(int64(size)), number(g.Deferred),
+		t.add(name, number(g.Sessions), share(g.Secure, g.Sessions), number(g.Refusals), number(g.Messages), number(g.Deliveries), tracked(s, size, roundSize(int64(size))), tracked(s, g.Deferred, number(g.Deferred)),
 			seconds(g.Latency, g.Latency.P50), seconds(g.Latency, g.Latency.P95), seconds(g.Latency, g.Latency.P99))
 	}, func(g review.Group) uint64 { return g.Error })
+	if by == review.ByHour {
+		fmt.Fprintln(a.out, "  SESS, TLS and REFUSED are of sessions with clients, OUT and DEFER of deliveries")
+	}
 	if by == review.ByConnector || by == review.ByPeer {
 		fmt.Fprintln(a.out, "  < receives, > sends")
 	}

@@ -55,6 +55,29 @@ func logSample(t *testing.T) string {
 	return dir
 }
 
+// TestLogsStatsOfSessions: what only message tracking knows is no zero where it is
+// left out.
+func TestLogsStatsOfSessions(t *testing.T) {
+	t.Setenv("COLUMNS", "200")
+	exit, out, _ := logsCommand(t, logSample(t), "stats", "--direction", "receive")
+	words := strings.Join(strings.Fields(out), " ")
+	if exit != exitDone || !strings.Contains(words, "bob@fabrikam.example 1 -") || !strings.Contains(words, "contoso.example 1 - - -") || !strings.Contains(words, "Message tracking is left out") {
+		t.Errorf("exit %d, printed\n%s", exit, out)
+	}
+	var sums struct {
+		Senders struct {
+			Items []map[string]any `json:"items"`
+		} `json:"senders"`
+	}
+	_, out, _ = logsCommand(t, logSample(t), "stats", "--direction", "receive", "--output", "json")
+	if err := json.Unmarshal([]byte(out), &sums); err != nil || len(sums.Senders.Items) != 1 || sums.Senders.Items[0]["octets"] != nil {
+		t.Errorf("as JSON: %v\n%s", err, out)
+	}
+	if got := onOneLine(`550 4.4.7 message expired\x0ALast error: 451`); got != "550 4.4.7 message expired; Last error: 451" {
+		t.Errorf("an expiry: %q", got)
+	}
+}
+
 // TestLogsTraceRefused: what was refused at the end of its content, or cut off in
 // it, is not said to be received or in the queue.
 func TestLogsTraceRefused(t *testing.T) {

@@ -402,7 +402,7 @@ func repliesText(s *review.Step) string {
 		}
 	}
 	const shown = 3
-	text := strings.Join(list[:min(len(list), shown)], " | ")
+	text := onOneLine(strings.Join(list[:min(len(list), shown)], " | "))
 	if n := len(list) - shown; n > 0 {
 		text += fmt.Sprintf(" and %d other replies", n)
 	}
@@ -440,7 +440,7 @@ func (a *app) printEnds(t *review.Trace, st style) {
 			after = precise(time.Duration(r.Seconds * float64(time.Second)))
 		}
 		rows.add("<"+r.Address+">", string(r.End), after, fmt.Sprint(r.Tries))
-		if text := strings.TrimSpace(r.Reply + " " + parens(r.Host)); text != "" {
+		if text := strings.TrimSpace(onOneLine(r.Reply) + " " + parens(r.Host)); text != "" {
 			rows.note(text)
 		}
 		if !r.Due.IsZero() {
@@ -455,6 +455,12 @@ func (a *app) printEnds(t *review.Trace, st style) {
 		a.printField("  ", fmt.Sprintf("For %s its end is not in the log. If it is still in the queue, this says what it waits for:", plural(waits, "recipient", "recipients")))
 		fmt.Fprintln(a.out, "  "+st.cyan("postern queue show "+t.ID))
 	}
+}
+
+// onOneLine joins the lines of a text whose line ends are escaped, as of a status
+// that quotes the last error below the reason.
+func onOneLine(s string) string {
+	return strings.NewReplacer(`\x0D\x0A`, "; ", `\x0A`, "; ").Replace(s)
 }
 
 func parens(s string) string {

@@ -112,8 +112,10 @@ type Ranking[T any] struct {
 type SenderCount struct {
 	Address  string `json:"address"`
 	Messages uint64 `json:"messages"`
-	Octets   uint64 `json:"octets"`
-	Error    uint64 `json:"error,omitempty"`
+	// Octets are left out where neither message tracking nor a SIZE parameter
+	// tells them.
+	Octets uint64 `json:"octets,omitempty"`
+	Error  uint64 `json:"error,omitempty"`
 }
 
 // DomainCount is a recipients' domain.
