@@ -172,7 +172,7 @@ func (p *sessionTable) flush() error {
 		return nil
 	}
 	style := styleFor(p.app.out)
-	t := &table{header: []string{"TIME", "SESSION", "CONNECTOR", "PEER", "TLS", "OUTCOME", "TOOK"}, right: []int{6}}
+	t := &table{header: []string{"TIME", "SESSION", "CONNECTOR", "PEER", "TLS", "OUTCOME", "TOOK"}, right: []int{6}, fixed: []int{1}}
 	page := p.page
 	t.paint = func(row, column int, text string) string {
 		if column == 5 {

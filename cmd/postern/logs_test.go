@@ -353,3 +353,17 @@ func TestLogsExportOutput(t *testing.T) {
 		t.Errorf("--until now: exit %d, %q, %q", exit, out, errs)
 	}
 }
+
+// TestLogsSessionsNarrow: an id is never broken, however narrow the terminal is.
+func TestLogsSessionsNarrow(t *testing.T) {
+	dir := logSample(t)
+	for _, columns := range []string{"80", "60", "40"} {
+		t.Setenv("COLUMNS", columns)
+		_, out, _ := logsCommand(t, dir, "sessions")
+		for _, id := range []string{"08DF000000000AAA", "08DF000000000BBB", "08DF000000001AAA"} {
+			if !strings.Contains(out, id) {
+				t.Errorf("%s columns: %s is not whole in\n%s", columns, id, out)
+			}
+		}
+	}
+}

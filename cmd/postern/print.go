@@ -127,6 +127,7 @@ type table struct {
 	notes map[int][]string
 	// right holds the columns that are flush right.
 	right []int
+	fixed []int // columns of ids, which are never broken
 	// paint, when it is set, colours a cell.
 	paint func(row, column int, text string) string
 	// indent is written before every line.
@@ -161,11 +162,11 @@ func (t *table) widths(room int) []int {
 	for ; total > room; total-- {
 		widest := 0
 		for i, n := range widths {
-			if n >= widths[widest] {
+			if !slices.Contains(t.fixed, i) && (n >= widths[widest] || slices.Contains(t.fixed, widest)) {
 				widest = i
 			}
 		}
-		if widths[widest] <= minColumn {
+		if widths[widest] <= minColumn || slices.Contains(t.fixed, widest) {
 			break
 		}
 		widths[widest]--
