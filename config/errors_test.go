@@ -213,7 +213,7 @@ func TestFindings(t *testing.T) {
 		{"none and another", receiveHead + `auth_mechanism = ["tls", "none"]`, []string{
 			`edge.toml:4:1: auth_mechanism: "none" stands alone; take it out, or the others`}},
 		{"no mechanism", receiveHead + `auth_mechanism = []`, []string{
-			`edge.toml:4:1: auth_mechanism: the list is empty; write at least one word`}},
+			`edge.toml:4:1: auth_mechanism: the list is empty; write ["none"] for none`}},
 		{"external_authoritative without servers", receiveHead + `auth_mechanism = ["external_authoritative"]`, []string{
 			`edge.toml:4:1: auth_mechanism: "external_authoritative" trusts clients as servers, which permission_groups does not name; write permission_groups = ["servers"]`}},
 		{"external_authoritative with scram", receiveHead + "permission_groups = [\"servers\"]\nauth_mechanism = [\"external_authoritative\", \"tls\", \"scram\"]", []string{

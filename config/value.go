@@ -338,7 +338,11 @@ func parseList[E any](value any, element typed[E], least int, clash func(a, b E)
 		return nil, wrongType(value, write)
 	}
 	if len(values) < least {
-		return nil, []fault{{message: "the list is empty", remedy: "write at least one " + element.name}}
+		remedy := "write at least one " + element.name
+		if strings.Contains(element.permits, `"none"`) {
+			remedy = `write ["none"] for none`
+		}
+		return nil, []fault{{message: "the list is empty", remedy: remedy}}
 	}
 	var faults []fault
 	out := make([]E, 0, len(values))

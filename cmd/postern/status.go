@@ -197,7 +197,7 @@ func (a *app) statusBrief(st *control.Status, s style, now time.Time) {
 		if t.Seconds < 55 || t.Seconds >= 75 {
 			over = "in " + span(time.Duration(t.Seconds*float64(time.Second)))
 		}
-		a.field("of late", fmt.Sprintf("%d messages in, %d recipients delivered to, %d deferred, %d failed, %s", t.Submitted, t.Delivered, t.Deferrals, t.Failed+t.Expired, over))
+		a.field("of late", fmt.Sprintf("%s in, %s delivered to, %d deferred, %d failed, %s", counted(t.Submitted, "message"), counted(t.Delivered, "recipient"), t.Deferrals, t.Failed+t.Expired, over))
 	}
 	q := &st.Queues
 	text := fmt.Sprintf("%s, of which %d in flight, %d deferred, %d unreachable", places(q.Distinct, q.Messages, " message", " messages"), q.InFlight, q.Deferred, q.Unreachable)
@@ -205,12 +205,20 @@ func (a *app) statusBrief(st *control.Status, s style, now time.Time) {
 		text += "; the oldest for " + since(q.Oldest, now)
 	}
 	a.field("queued", text)
-	a.field("since start", fmt.Sprintf("%d messages in, %d recipients delivered to, %d failed, %d expired", q.Submitted, q.Delivered, q.Failed, q.Expired))
+	a.field("since start", fmt.Sprintf("%s in, %s delivered to, %d failed, %d expired", counted(q.Submitted, "message"), counted(q.Delivered, "recipient"), q.Failed, q.Expired))
 	a.field("spool", fmt.Sprintf("%s of content; sync last %s, longest %s", roundSize(st.Spool.Bytes), milliseconds(st.Spool.LastSync), milliseconds(st.Spool.MaxSync)))
 	a.field("back pressure", a.pressureBrief(st, s))
 	if len(st.Certificates) > 0 {
 		a.field("certificates", certificatesBrief(st.Certificates, s, now))
 	}
+}
+
+// counted is a number of things whose plural is regular.
+func counted(n uint64, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %ss", n, one)
 }
 
 // How many warnings and errors a look shows, and of how long ago.

@@ -65,6 +65,14 @@ func TestStatusFits(t *testing.T) {
 	}
 }
 
+func TestStatusPlurals(t *testing.T) {
+	for n, want := range map[uint64]string{0: "0 messages", 1: "1 message", 2: "2 messages"} {
+		if got := counted(n, "message"); got != want {
+			t.Errorf("%d: %s", n, got)
+		}
+	}
+}
+
 // plugin is what the guidelines for Nagios plugins ask of the line: text without
 // "|", and figures as name=value[unit];warning;critical;least;most.
 var plugin = regexp.MustCompile(`^POSTERN (OK|WARNING|CRITICAL) - [^|]+ \| (\w+=-?[0-9.]+(s|B|c)?(;[0-9.]*){0,4})( \w+=-?[0-9.]+(s|B|c)?(;[0-9.]*){0,4})*\n$`)
